@@ -1,0 +1,127 @@
+//! The only door to the machine: bounded reads, listed sockets and calls; nothing that writes.
+//!
+//! Probes see a host through [`Host`] alone. [`Machine`](machine::Machine) is the host that the
+//! agent runs on, or another root folder of it; [`Recorded`](recorded::Recorded) is a folder with
+//! the files of a host and the answers of its kernel and sockets.
+
+use std::io::Read;
+
+use shared::observation::Status;
+use shared::time::Timestamp;
+
+/// The host that a probe looks at. Paths are absolute and lie inside its root folder: symbolic
+/// links cannot lead out of it.
+pub trait Host: Send + Sync {
+    /// Reads a whole file of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; a longer file is [`Status::Limit`].
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unseen>;
+
+    /// Opens a file to be read as a stream that ends after `bytes_max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`].
+    fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen>;
+
+    /// Size, times, mode and owner of a file or folder; a symbolic link is followed.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`].
+    fn stat(&self, path: &str) -> Result<Stat, Unseen>;
+
+    /// Names in a folder, sorted, at most [`NAMES_MAX`].
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; a fuller folder is [`Status::Limit`].
+    fn list(&self, path: &str) -> Result<Vec<String>, Unseen>;
+
+    /// State of the kernel clock: adjtimex(2) with no mode bit, so nothing is set.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; on another root folder [`Status::Unsupported`].
+    fn kernel_clock(&self) -> Result<KernelClock, Unseen>;
+
+    /// Release of the kernel that runs: uname(2).
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; on another root folder [`Status::Unsupported`].
+    fn kernel_release(&self) -> Result<String, Unseen>;
+
+    /// Sends one datagram to a listed socket and returns the answer, within two seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; on another root folder [`Status::Unsupported`].
+    fn ask(&self, socket: Socket, request: &[u8]) -> Result<Vec<u8>, Unseen>;
+}
+
+/// Most names of one folder.
+pub const NAMES_MAX: usize = 65_536;
+
+/// A socket that may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// `/run/chrony/chronyd.sock`, then UDP 127.0.0.1:323.
+    Chronyd,
+    /// Netlink audit (family 9): the request is a whole message with its header.
+    Audit,
+}
+
+/// Why something was not seen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {}{}", .status.as_str(), .detail.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+pub struct Unseen {
+    /// Path, socket or call.
+    pub what: String,
+    /// Never [`Status::Ok`].
+    pub status: Status,
+    /// More, where there is more to say.
+    pub detail: Option<String>,
+}
+
+/// What stat(2) says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// It is a folder.
+    pub folder: bool,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric owner.
+    pub user: u32,
+    /// Numeric group.
+    pub group: u32,
+    /// Last write.
+    pub modified: Timestamp,
+    /// Last change of contents or of attributes; nobody can set it.
+    pub changed: Timestamp,
+    /// Device and inode, which tell that a file is still the same.
+    pub device_inode: (u64, u64),
+}
+
+/// What adjtimex(2) says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelClock {
+    /// Return value: 0 to 5.
+    pub state: i64,
+    /// Bits STA_*.
+    pub status: i64,
+    /// Offset in nanoseconds, whatever unit the kernel uses.
+    pub offset_ns: i64,
+    /// Frequency correction in parts per billion.
+    pub frequency_ppb: i64,
+    /// Maximum error in microseconds.
+    pub max_error_us: i64,
+    /// Estimated error in microseconds.
+    pub estimated_error_us: i64,
+    /// TAI minus UTC in seconds.
+    pub tai_offset_s: i64,
+}

@@ -1,0 +1,3 @@
+//! evident-agent: gathers signed evidence on a host.
+
+fn main() {}

@@ -1,0 +1,152 @@
+//! What a probe is, and the one static table of all probes.
+//!
+//! A probe does not fail: it observes that it could not look. It only reads, through [`Host`], and
+//! it is a pure function of the host and of its settings.
+
+use shared::fact::{Facts, Subject, Value};
+use shared::id::Digest;
+use shared::limits;
+use shared::observation::{Artifact, Means, Observation, Outcome, Source, Status};
+
+use crate::config::ProbeSettings;
+use crate::host::{Host, Unseen};
+
+pub mod backup;
+pub mod clock;
+pub mod logging;
+pub mod updates;
+
+/// Every probe, in the order of their names.
+pub static PROBES: &[&dyn Probe] = &[
+    &backup::Backup,
+    &clock::Clock,
+    &logging::Logging,
+    &updates::Updates,
+];
+
+/// Looks at one subject of a host; reads only.
+pub trait Probe: Sync {
+    /// The schema of what it may state; its name is the name of the probe.
+    fn subject(&self) -> &'static Subject;
+
+    /// Looks once.
+    fn observe(&self, host: &dyn Host, settings: &ProbeSettings) -> Seen;
+}
+
+/// What a probe has seen so far: facts, sources and the bytes of artifacts.
+///
+/// It is filled while the probe looks, and closed with [`Seen::facts`], [`Seen::absent`] or
+/// [`Seen::unknown`].
+#[derive(Debug, Default)]
+pub struct Seen {
+    facts: Facts,
+    sources: Vec<Source>,
+    artifacts: Vec<(Artifact, Vec<u8>)>,
+    outcome: Option<Outcome>,
+    reasons: Vec<String>,
+}
+
+impl Seen {
+    /// Notes that a place was looked at, and hands the result on: what was not seen becomes a
+    /// source with its status, and `None`.
+    pub fn note<T>(&mut self, means: Means, name: &str, result: Result<T, Unseen>) -> Option<T> {
+        let (status, value) = match result {
+            Ok(value) => (Status::Ok, Some(value)),
+            Err(unseen) => {
+                if unseen.status != Status::Absent {
+                    self.reasons.push(unseen.to_string());
+                }
+                (unseen.status, None)
+            }
+        };
+        self.sources.push(Source {
+            kind: means,
+            name: name.to_owned(),
+            status,
+        });
+        value
+    }
+
+    /// States a fact.
+    pub fn state(&mut self, name: &str, value: Value) {
+        drop(self.facts.insert(name.to_owned(), value));
+    }
+
+    /// Keeps a redacted copy of what was read, `redacted` secrets replaced in it.
+    pub fn keep(&mut self, name: &str, copy: Vec<u8>, redacted: u64) {
+        let bytes = u64::try_from(copy.len()).unwrap_or(u64::MAX);
+        let sha256 = Digest::of(&copy);
+        let artifact = Artifact {
+            bytes,
+            name: name.to_owned(),
+            redacted,
+            sha256,
+            truncated: false,
+        };
+        self.artifacts.push((artifact, copy));
+    }
+
+    /// The observation, and the bytes of its artifacts.
+    ///
+    /// Facts that do not fit the schema are a fault of the probe: then nothing is stated, and the
+    /// outcome is `unknown` with the fault as its reason.
+    #[must_use]
+    pub fn observation(mut self, subject: &Subject) -> (Observation, Vec<Vec<u8>>) {
+        let mut outcome = self.outcome.unwrap_or(Outcome::Unknown);
+        if let Err(error) = subject.check(&self.facts) {
+            outcome = Outcome::Unknown;
+            self.reasons
+                .insert(0, format!("fault of the probe: {error}"));
+        }
+        if outcome != Outcome::Facts {
+            self.facts.clear();
+        }
+        self.sources.sort();
+        self.sources.dedup();
+        self.reasons.dedup();
+        let (artifacts, copies) = self.artifacts.into_iter().unzip();
+        let observation = Observation {
+            artifacts,
+            facts: self.facts,
+            outcome,
+            probe: subject.probe.to_owned(),
+            reason: shortened(&self.reasons.join("; ")),
+            schema: subject.schema,
+            source: self.sources,
+        };
+        (observation, copies)
+    }
+
+    /// Closes it: there are facts.
+    #[must_use]
+    pub fn facts(mut self) -> Self {
+        self.outcome = Some(Outcome::Facts);
+        self
+    }
+
+    /// Closes it: the subject is certainly not on this host.
+    #[must_use]
+    pub fn absent(mut self, reason: &str) -> Self {
+        self.outcome = Some(Outcome::Absent);
+        self.reasons = vec![reason.to_owned()];
+        self
+    }
+
+    /// Closes it: it could not be told.
+    #[must_use]
+    pub fn unknown(mut self, reason: &str) -> Self {
+        self.outcome = Some(Outcome::Unknown);
+        self.reasons.insert(0, reason.to_owned());
+        self
+    }
+}
+
+/// At most [`limits::TEXT_BYTES_MAX`] bytes of a text, cut between characters.
+fn shortened(text: &str) -> String {
+    text.chars()
+        .scan(0, |bytes, character| {
+            *bytes += character.len_utf8();
+            (*bytes <= limits::TEXT_BYTES_MAX).then_some(character)
+        })
+        .collect()
+}

@@ -1,0 +1,17 @@
+//! The life of an attestation in the collector: admitted, entered, evaluated, shown.
+//!
+//! The order of the modules is the order of that life and the only permitted direction: a module
+//! names only modules above it.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod authority;
+pub mod catalog;
+pub mod fleet;
+pub mod admit;
+pub mod ledger;
+pub mod evaluate;
+pub mod status;
+pub mod report;
+pub mod pack;
+pub mod serve;

@@ -1,0 +1,3 @@
+//! evident-collector: admits evidence, keeps it and judges it.
+
+fn main() {}

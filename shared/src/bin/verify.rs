@@ -1,0 +1,3 @@
+//! evident-verify: one pack and the trusted keys in, one verdict per claim out.
+
+fn main() {}

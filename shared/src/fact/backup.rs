@@ -1,0 +1,146 @@
+//! Facts of backups: which sets are declared, and when each last succeeded.
+
+use super::{Fact, Field, Kind, Subject, Unit};
+
+/// Whether the declared backups ran, when, and what they left.
+pub static SUBJECT: Subject = Subject {
+    probe: "backup",
+    schema: 1,
+    title: "Whether the declared backups ran, when, and what they left.",
+    facts: FACTS,
+};
+
+const FACTS: &[Fact] = &[
+    Fact {
+        name: "declared_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Backup sets that the settings of the agent declare",
+        source: "agent.toml, [[probe.backup.set]]",
+        right: "",
+    },
+    Fact {
+        name: "fewest_snapshots",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Of the declared sets, the smallest number of backups kept",
+        source: "restic and borg repositories, manifests",
+        right: "",
+    },
+    Fact {
+        name: "found_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Declared sets that could be looked at",
+        source: "restic and borg repositories, manifests",
+        right: "",
+    },
+    Fact {
+        name: "never_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Declared sets without any successful backup",
+        source: "restic and borg repositories, manifests",
+        right: "",
+    },
+    Fact {
+        name: "oldest_success",
+        kind: Kind::Instant,
+        meaning: "Of the declared sets, the last success that is longest ago; left out when a set has none",
+        source: "restic and borg repositories, manifests",
+        right: "",
+    },
+    Fact {
+        name: "sets",
+        kind: Kind::List(SETS),
+        meaning: "Every declared backup set, as found",
+        source: "restic and borg repositories, manifests",
+        right: "right to read the repository",
+    },
+    Fact {
+        name: "tools",
+        kind: Kind::List(TOOLS),
+        meaning: "Backup programs found on this host, declared or not",
+        source: "/usr/bin, /usr/local/bin, /usr/sbin",
+        right: "",
+    },
+    Fact {
+        name: "unencrypted_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Declared sets whose copy is not encrypted",
+        source: "restic and borg repositories, manifests",
+        right: "",
+    },
+];
+
+const SETS: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name of the set",
+    },
+    Field {
+        name: "tool",
+        kind: Kind::Text,
+        meaning: "restic, borg or manifest",
+    },
+    Field {
+        name: "location",
+        kind: Kind::Text,
+        meaning: "Where the copy is; no secret stands in it",
+    },
+    Field {
+        name: "found",
+        kind: Kind::Flag,
+        meaning: "The repository or the manifest is there and readable",
+    },
+    Field {
+        name: "reason",
+        kind: Kind::Text,
+        meaning: "Why it was not",
+    },
+    Field {
+        name: "last_success",
+        kind: Kind::Instant,
+        meaning: "When the last backup ended well",
+    },
+    Field {
+        name: "snapshots",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Backups that are kept",
+    },
+    Field {
+        name: "bytes",
+        kind: Kind::Number(Unit::Bytes),
+        meaning: "Size of the copy",
+    },
+    Field {
+        name: "files",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Files in the last backup, where the tool says so",
+    },
+    Field {
+        name: "encrypted",
+        kind: Kind::Flag,
+        meaning: "The copy is encrypted",
+    },
+    Field {
+        name: "append_only",
+        kind: Kind::Flag,
+        meaning: "The repository refuses deletion",
+    },
+    Field {
+        name: "grade",
+        kind: Kind::Text,
+        meaning: "job: a job says so; metadata: the repository shows it; proof: contents were checked",
+    },
+];
+
+const TOOLS: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name of the program",
+    },
+    Field {
+        name: "path",
+        kind: Kind::Text,
+        meaning: "Path",
+    },
+];
