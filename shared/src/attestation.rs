@@ -285,10 +285,6 @@ mod root_base64 {
 
     use crate::id::Digest;
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde hands out a reference"
-    )]
     pub(super) fn serialize<S: Serializer>(root: &Digest, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&STANDARD.encode(root.as_bytes()))
     }
@@ -457,6 +453,10 @@ fn check(statement: &Statement<Evidence>) -> Result<(), &'static str> {
 mod tests {
     use super::*;
 
+    fn key() -> SigningKey {
+        SigningKey::from_seed([7; 32]).unwrap()
+    }
+
     fn body() -> serde_json::Value {
         serde_json::json!({
             "_type": STATEMENT_TYPE,
@@ -475,8 +475,8 @@ mod tests {
     }
 
     fn read(body: &serde_json::Value) -> Result<Attestation, AttestationError> {
-        let key = SigningKey::from_seed([7; 32]).unwrap();
-        Attestation::from_file(dsse::seal(&key, &serde_json::to_vec(body).unwrap()))
+        let key = key();
+        Attestation::from_file(dsse::seal(&key, body.to_string().as_bytes()))
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl PublicKey {
     ///
     /// [`KeyError::Weak`].
     ///
-    /// Source: RFC 8032 section 8.6; "Taming the many EdDSAs", section 3.
+    /// Source: RFC 8032 section 8.6; "Taming the many `EdDSA`s", section 3.
     pub fn check_strength(&self) -> Result<(), KeyError> {
         let compressed = curve25519_dalek::edwards::CompressedEdwardsY(self.0);
         let point = compressed.decompress().ok_or(KeyError::Weak)?;
