@@ -25,10 +25,11 @@
 //! # What is missing
 //!
 //! A fact that the expression reads and that was not seen makes the verdict unknown, also where
-//! CEL's `||` or `&&` could do without it, unless the place is guarded: after `has(fact.x) &&`,
-//! after `!has(fact.x) ||`, or in the matching branch of `has(fact.x) ? .. : ..`. The same holds
-//! for each field of each record of a list. So an oversight in an expression costs a pass; it
-//! never makes one.
+//! CEL's `||` or `&&` could do without it. Only `has` guards a place: a read after
+//! `has(fact.x) &&`, after `!has(fact.x) ||` or in a branch of `has(fact.x) ? .. : ..` counts only
+//! where that `has` leads there. Each field that is read of the records of a list must be there in
+//! each record, unless `has(record.field)` guards it. So an oversight in an expression costs a
+//! pass; it never makes one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ mod expression;
 mod fault;
 mod typing;
 
-pub use expression::{Expression, Reading, SOURCE_BYTES_MAX, Undecided};
+pub use expression::{Expression, Need, Reading, SOURCE_BYTES_MAX, Undecided};
 pub use fault::Fault;
 
 /// Longest file of a catalogue in bytes.
@@ -312,7 +313,10 @@ impl Catalog {
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(&checks).map_err(unread)? {
             let path = entry.map_err(unread)?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
                 paths.push(path);
             }
             if paths.len() > FILES_MAX {
@@ -325,7 +329,10 @@ impl Catalog {
             let name = path.strip_prefix(folder).unwrap_or(&path);
             files.push((name.display().to_string(), text(path.clone())?));
         }
-        let files: Vec<_> = files.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(n, t)| (n.as_str(), t.as_str()))
+            .collect();
         Self::from_texts(&controls, &files)
     }
 
@@ -344,7 +351,10 @@ impl Catalog {
         if !faults.is_empty() {
             return Err(CatalogError::Faults(faults));
         }
-        let mut names: Vec<_> = files.iter().map(|(n, t)| (*n, Digest::of(t.as_bytes()))).collect();
+        let mut names: Vec<_> = files
+            .iter()
+            .map(|(n, t)| (*n, Digest::of(t.as_bytes())))
+            .collect();
         names.sort_unstable();
         let listing = serde_json::to_vec(&(&controls, names)).unwrap_or_default();
         Ok(Self {

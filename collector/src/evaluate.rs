@@ -184,10 +184,14 @@ fn why(undecided: &Undecided, observation: &Observation) -> String {
     };
     let declared = fact::subject(&observation.probe).and_then(|subject| subject.fact(name));
     let mute = |source: &&Source| source.status != Status::Ok;
-    let named = |source: &&Source| {
-        declared.is_some_and(|fact| fact.source.contains(source.name.as_str()))
-    };
-    let mut places: Vec<_> = observation.source.iter().filter(mute).filter(named).collect();
+    let named =
+        |source: &&Source| declared.is_some_and(|fact| fact.source.contains(source.name.as_str()));
+    let mut places: Vec<_> = observation
+        .source
+        .iter()
+        .filter(mute)
+        .filter(named)
+        .collect();
     if places.is_empty() {
         places = observation.source.iter().filter(mute).collect();
     }
@@ -208,11 +212,15 @@ fn why(undecided: &Undecided, observation: &Observation) -> String {
 fn deciding(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<String, String> {
     let names = expression.reading().facts.iter();
     let seen = names.filter_map(|name| Some((*name, facts.get(*name)?)));
-    seen.map(|(name, value)| (name.to_owned(), shown(value, now))).collect()
+    seen.map(|(name, value)| (name.to_owned(), shown(value, now)))
+        .collect()
 }
 
 fn listed(deciding: &BTreeMap<String, String>) -> String {
-    let values: Vec<_> = deciding.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let values: Vec<_> = deciding
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
     values.join(", ")
 }
 

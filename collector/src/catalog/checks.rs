@@ -109,15 +109,23 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
     let Some(subject) = fact::subject(raw.probe.as_ref()) else {
         let known = fact::SUBJECTS.iter().map(|subject| subject.probe);
         let message = format!("there is no probe `{}`", raw.probe.as_ref());
-        return Err(Complaint::new(raw.probe.span(), message)
-            .hint(nearest(raw.probe.as_ref(), known)));
+        return Err(
+            Complaint::new(raw.probe.span(), message).hint(nearest(raw.probe.as_ref(), known))
+        );
     };
-    let own = id.strip_prefix(subject.probe).and_then(|rest| rest.strip_prefix('.'));
+    let own = id
+        .strip_prefix(subject.probe)
+        .and_then(|rest| rest.strip_prefix('.'));
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !own.is_some_and(|own| !own.is_empty() && own.chars().all(word)) {
-        let message = format!("`{id}` is no id of a check of the probe `{}`", subject.probe);
-        return Err(Complaint::new(place, message)
-            .hint(format!("write `{}.` and a word of a-z, 0-9 and `-`", subject.probe)));
+        let message = format!(
+            "`{id}` is no id of a check of the probe `{}`",
+            subject.probe
+        );
+        return Err(Complaint::new(place, message).hint(format!(
+            "write `{}.` and a word of a-z, 0-9 and `-`",
+            subject.probe
+        )));
     }
     let freshness_ms = duration_ms(raw.freshness.as_ref())
         .filter(|ms| 0 < *ms)
@@ -135,7 +143,10 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
         }),
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
-            return Err(Complaint::new(place, "`when` and `when_reason` go together"));
+            return Err(Complaint::new(
+                place,
+                "`when` and `when_reason` go together",
+            ));
         }
     };
     if raw.control.is_empty() {
@@ -144,7 +155,10 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
     }
     let mappings = raw.control.into_iter().map(|raw| mapping(raw, controls));
     let mappings = mappings.collect::<Result<_, _>>()?;
-    let cases = raw.test.into_iter().map(|raw| case(raw, subject, &parameters));
+    let cases = raw
+        .test
+        .into_iter()
+        .map(|raw| case(raw, subject, &parameters));
     let cases = cases.collect::<Result<_, _>>()?;
     Ok(Check {
         id,
@@ -205,9 +219,8 @@ fn parameters(
                 return Err(Complaint::new(place, message));
             }
         };
-        let same = |known: &Parameter| {
-            std::mem::discriminant(known) == std::mem::discriminant(&parameter)
-        };
+        let same =
+            |known: &Parameter| std::mem::discriminant(known) == std::mem::discriminant(&parameter);
         if let Some(defaults) = defaults
             && !defaults.get(&name).is_some_and(same)
         {
@@ -251,7 +264,8 @@ fn case(
         let fact = subject.fact(name);
         let fact = fact.ok_or_else(|| refused(format!("there is no fact `{name}`")))?;
         let value = typed(fact.kind, value);
-        let value = value.ok_or_else(|| refused(format!("`{name}` is not {}", fact.kind.name())))?;
+        let value =
+            value.ok_or_else(|| refused(format!("`{name}` is not {}", fact.kind.name())))?;
         facts.insert(name.clone(), value);
     }
     let now = instant(raw.now.as_ref());

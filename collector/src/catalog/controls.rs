@@ -121,11 +121,23 @@ mod tests {
         for (text, wanted) in [
             (String::new(), "columns"),
             (EMBEDDED_CONTROLS.replacen("title", "name", 1), "columns"),
-            (EMBEDDED_CONTROLS.replacen("A.5.2\t", "A.5.99\t", 1), "A.5.2 was due"),
-            (EMBEDDED_CONTROLS.replacen("People", "Persons", 1), "no known value"),
-            (EMBEDDED_CONTROLS.replacen("no\tPreventive", "Preventive", 1), "9 columns"),
+            (
+                EMBEDDED_CONTROLS.replacen("A.5.2\t", "A.5.99\t", 1),
+                "A.5.2 was due",
+            ),
+            (
+                EMBEDDED_CONTROLS.replacen("People", "Persons", 1),
+                "no known value",
+            ),
+            (
+                EMBEDDED_CONTROLS.replacen("no\tPreventive", "Preventive", 1),
+                "9 columns",
+            ),
             (lines[..93].join("\n") + "\n", "`A.8.34` is missing"),
-            (format!("{EMBEDDED_CONTROLS}{}\n", lines[1]), "end of the file"),
+            (
+                format!("{EMBEDDED_CONTROLS}{}\n", lines[1]),
+                "end of the file",
+            ),
         ] {
             let mut faults = Vec::new();
             let _controls = read("c", EMBEDDED_CONTROLS, &text, &mut faults);

@@ -18,7 +18,7 @@ pub const SOURCE_BYTES_MAX: usize = 2048;
 /// Deepest nesting of brackets.
 const BRACKETS_MAX: usize = 16;
 /// Most operators: the parser and the evaluator recurse once for each of a chain.
-const OPERATORS_MAX: usize = 200;
+const OPERATORS_MAX: usize = 96;
 /// How far an instant may lie after the time of collection and still count as age 0: the time of
 /// collection is taken before the probes look.
 const AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
@@ -41,10 +41,19 @@ impl std::fmt::Debug for Expression {
 pub struct Reading {
     /// Every fact that is named.
     pub facts: BTreeSet<&'static str>,
-    /// Facts that are read where nothing guards them.
-    pub required: BTreeSet<&'static str>,
+    /// Facts that are read where no `has` makes sure of them.
+    pub required: BTreeSet<Need>,
     /// Fields of records that are read where nothing guards them, by their list.
     pub fields: BTreeMap<&'static str, BTreeSet<&'static str>>,
+}
+
+/// A fact that must have been seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// The fact.
+    pub name: &'static str,
+    /// It is read only where each of these facts was seen (true) or was not (false).
+    pub under: BTreeMap<String, bool>,
 }
 
 /// Why an expression gave no flag. The verdict is unknown.
@@ -131,7 +140,10 @@ impl Expression {
             .map_err(|_panic| Undecided::Failed("the interpreter stopped".to_owned()))?;
         match result {
             Ok(CelValue::Bool(flag)) => Ok(flag),
-            Ok(other) => Err(Undecided::Failed(format!("{:?} is no flag", other.type_of()))),
+            Ok(other) => Err(Undecided::Failed(format!(
+                "{:?} is no flag",
+                other.type_of()
+            ))),
             Err(ExecutionError::FunctionError { function, message }) if function == "unknown" => {
                 Err(Undecided::GaveUp(message))
             }
@@ -140,9 +152,13 @@ impl Expression {
     }
 
     fn all_seen(&self, facts: &Facts) -> Result<(), Undecided> {
-        let missing = |name: &&&str| !facts.contains_key(**name);
-        if let Some(name) = self.reading.required.iter().find(missing) {
-            return Err(Undecided::Missing(name));
+        let missing = |need: &&Need| {
+            let mut under = need.under.iter();
+            let reached = under.all(|(name, seen)| facts.contains_key(name) == *seen);
+            reached && !facts.contains_key(need.name)
+        };
+        if let Some(need) = self.reading.required.iter().find(missing) {
+            return Err(Undecided::Missing(need.name));
         }
         for (list, fields) in &self.reading.fields {
             let Some(Value::List(records)) = facts.get(*list) else {
@@ -152,7 +168,11 @@ impl Expression {
                 let missing = |field: &&&str| !record.contains_key(**field);
                 if let Some(field) = fields.iter().find(missing) {
                     let record = index + 1;
-                    return Err(Undecided::MissingField { list, field, record });
+                    return Err(Undecided::MissingField {
+                        list,
+                        field,
+                        record,
+                    });
                 }
             }
         }
@@ -170,7 +190,10 @@ fn bounded(source: &str) -> Result<(), Complaint> {
         return Err(Complaint::new(0..source.len(), message).hint("make two checks of it"));
     }
     if let Some(at) = source.find(|c: char| !c.is_ascii()) {
-        return Err(Complaint::new(at..at + 1, "only ASCII may stand in an expression"));
+        return Err(Complaint::new(
+            at..at + 1,
+            "only ASCII may stand in an expression",
+        ));
     }
     let (mut open, mut operators, mut quote) = (0_usize, 0, None);
     for (at, byte) in source.bytes().enumerate() {
@@ -222,7 +245,9 @@ fn context(
     now: Timestamp,
 ) -> Result<Context<'static, 'static>, ExecutionError> {
     let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-    let facts = facts.iter().map(|(name, value)| (name.as_str(), shown(value)));
+    let facts = facts
+        .iter()
+        .map(|(name, value)| (name.as_str(), shown(value)));
     context.add_variable_from_value("fact", map(facts));
     let parameters = parameters.iter().map(|(name, value)| {
         let value = match *value {
@@ -250,7 +275,9 @@ fn context(
     };
     let declared = |error: cel::DeclarationError| ExecutionError::InternalError(error.to_string());
     context.add_function("age", age).map_err(declared)?;
-    context.add_function("duration", duration).map_err(declared)?;
+    context
+        .add_function("duration", duration)
+        .map_err(declared)?;
     context.add_function("unknown", unknown).map_err(declared)?;
     Ok(context)
 }
@@ -263,7 +290,9 @@ fn shown(value: &Value) -> CelValue {
         Value::Instant(at) => CelValue::Int(at.unix_ms()),
         Value::List(records) => {
             let records = records.iter().map(|record| {
-                map(record.iter().map(|(name, value)| (name.as_str(), shown(value))))
+                map(record
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), shown(value))))
             });
             CelValue::List(Arc::new(records.collect()))
         }
@@ -275,7 +304,8 @@ fn shown(value: &Value) -> CelValue {
     reason = "the interpreter takes no other map, and nothing iterates over it"
 )]
 fn map<'a>(members: impl Iterator<Item = (&'a str, CelValue)>) -> CelValue {
-    let members: HashMap<String, CelValue> =
-        members.map(|(name, value)| (name.to_owned(), value)).collect();
+    let members: HashMap<String, CelValue> = members
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     members.into()
 }

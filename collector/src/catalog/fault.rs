@@ -98,7 +98,9 @@ fn distance(from: &str, to: &str) -> usize {
         let mut next = vec![i + 1];
         let mut left = i + 1;
         for ((b, above), diagonal) in to.bytes().zip(row.iter().skip(1)).zip(&row) {
-            left = (left + 1).min(above + 1).min(diagonal + usize::from(a != b));
+            left = (left + 1)
+                .min(above + 1)
+                .min(diagonal + usize::from(a != b));
             next.push(left);
         }
         row = next;
@@ -112,7 +114,12 @@ mod tests {
 
     #[test]
     fn edits() {
-        for (from, to, edits) in [("", "abc", 3), ("abc", "", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)] {
+        for (from, to, edits) in [
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("abc", "abc", 0),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(from, to), edits, "{from} {to}");
         }
     }

@@ -1,6 +1,6 @@
 //! Types of expressions: CEL has none before it runs, so this walks the tree against the facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -9,6 +9,7 @@ use cel::common::ast::{
 };
 use shared::fact::{Field, Kind, Subject};
 
+use super::expression::Need;
 use super::fault::{Complaint, nearest};
 use super::{Parameter, Reading, duration_ms};
 
@@ -16,8 +17,19 @@ use super::{Parameter, Reading, duration_ms};
 const NESTING_MAX: usize = 2;
 /// Every function that an expression may call.
 const FUNCTIONS: [&str; 13] = [
-    "age", "all", "contains", "duration", "endsWith", "exists", "exists_one", "filter", "has",
-    "map", "size", "startsWith", "unknown",
+    "age",
+    "all",
+    "contains",
+    "duration",
+    "endsWith",
+    "exists",
+    "exists_one",
+    "filter",
+    "has",
+    "map",
+    "size",
+    "startsWith",
+    "unknown",
 ];
 
 /// The type of a part of an expression.
@@ -73,8 +85,9 @@ impl Type {
     }
 }
 
-/// Places that a `has` made sure of: `fact` or a variable, and the member.
-type Known = BTreeSet<(String, String)>;
+/// What a `has` decided on the way to a place: `fact` or a variable, the member, and whether it
+/// was seen.
+type Known = BTreeMap<(String, String), bool>;
 
 /// The type of the whole expression, and what it reads.
 pub(super) fn infer(
@@ -146,7 +159,9 @@ impl Typing<'_> {
         }
         if matches!(name, "fact" | "param") {
             let message = format!("`{name}` alone is no value");
-            return Err(self.wrong(expr, message).hint(format!("write `{name}.NAME`")));
+            return Err(self
+                .wrong(expr, message)
+                .hint(format!("write `{name}.NAME`")));
         }
         let hint = if self.subject.fact(name).is_some() {
             format!("did you mean `fact.{name}`?")
@@ -155,7 +170,9 @@ impl Typing<'_> {
             let visible = scope.filter(|name| !name.starts_with('@'));
             nearest(name, ["fact", "now", "param"].into_iter().chain(visible))
         };
-        Err(self.wrong(expr, format!("there is no variable `{name}`")).hint(hint))
+        Err(self
+            .wrong(expr, format!("there is no variable `{name}`"))
+            .hint(hint))
     }
 
     fn select(
@@ -169,7 +186,7 @@ impl Typing<'_> {
             Expr::Ident(root) => root.as_str(),
             _ => "",
         };
-        let guarded = || known.contains(&(root.to_owned(), name.to_owned()));
+        let guarded = || known.get(&(root.to_owned(), name.to_owned())) == Some(&true);
         if root == "param" {
             return self.parameter(expr, select);
         }
@@ -184,7 +201,12 @@ impl Typing<'_> {
                 return Ok(Type::Flag);
             }
             if !guarded() {
-                self.reading.required.insert(fact.name);
+                let facts = known.iter().filter(|((root, _), _)| root == "fact");
+                let under = facts
+                    .map(|((_, name), seen)| (name.clone(), *seen))
+                    .collect();
+                let name = fact.name;
+                self.reading.required.insert(Need { name, under });
             }
             return Ok(Type::of(fact.kind, fact.name));
         }
@@ -199,7 +221,11 @@ impl Typing<'_> {
                     return Ok(Type::Flag);
                 }
                 if !guarded() {
-                    self.reading.fields.entry(list).or_default().insert(field.name);
+                    self.reading
+                        .fields
+                        .entry(list)
+                        .or_default()
+                        .insert(field.name);
                 }
                 Ok(Type::of(field.kind, list))
             }
@@ -229,12 +255,7 @@ impl Typing<'_> {
         }
     }
 
-    fn call(
-        &mut self,
-        expr: &IdedExpr,
-        call: &CallExpr,
-        known: &Known,
-    ) -> Result<Type, Complaint> {
+    fn call(&mut self, expr: &IdedExpr, call: &CallExpr, known: &Known) -> Result<Type, Complaint> {
         let name = call.func_name.as_str();
         match (name, call.args.as_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR, [left, right]) => {
@@ -289,13 +310,17 @@ impl Typing<'_> {
                 Some(Flag)
             }
             (
-                operators::LESS | operators::LESS_EQUALS | operators::GREATER
+                operators::LESS
+                | operators::LESS_EQUALS
+                | operators::GREATER
                 | operators::GREATER_EQUALS,
                 Number | Instant | Duration,
                 b,
             ) if left == *b => Some(Flag),
             (operators::IN, one, List(of)) if *one == **of && one.is_scalar() => Some(Flag),
-            (operators::ADD, List(_) | Empty, List(_) | Empty) => left.clone().joined(right.clone()),
+            (operators::ADD, List(_) | Empty, List(_) | Empty) => {
+                left.clone().joined(right.clone())
+            }
             (operators::ADD, Instant, Duration) => Some(Instant),
             (operators::ADD | operators::SUBSTRACT, Duration, Duration)
             | (operators::MULTIPLY, Number, Duration)
@@ -303,7 +328,10 @@ impl Typing<'_> {
             | (operators::SUBSTRACT, Instant, Instant) => Some(Duration),
             (operators::SUBSTRACT, Instant, Duration) => Some(Instant),
             (
-                operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE
+                operators::ADD
+                | operators::SUBSTRACT
+                | operators::MULTIPLY
+                | operators::DIVIDE
                 | operators::MODULO,
                 Number,
                 Number,
@@ -395,7 +423,8 @@ impl Typing<'_> {
         let depth = self.scope.len();
         self.nesting += 1;
         self.scope.push((variable.clone(), element));
-        self.scope.push((comprehension.accu_var.clone(), before.clone()));
+        self.scope
+            .push((comprehension.accu_var.clone(), before.clone()));
         self.wanted(&comprehension.loop_cond, &Type::Flag, known)?;
         let step = self.infer(&comprehension.loop_step, known)?;
         let message = format!("the steps give {step} and not {before}");
@@ -455,12 +484,12 @@ fn is_operator(name: &str) -> bool {
     name.starts_with('_') || name == operators::IN
 }
 
-/// Adds what certainly was seen when `expr` gave `outcome`.
+/// Adds what certainly was or was not seen when `expr` gave `outcome`.
 fn implied(expr: &IdedExpr, outcome: bool, known: &mut Known) {
     match &expr.expr {
-        Expr::Select(select) if select.test && outcome => {
+        Expr::Select(select) if select.test => {
             if let Expr::Ident(root) = &select.operand.expr {
-                known.insert((root.clone(), select.field.clone()));
+                known.insert((root.clone(), select.field.clone()), outcome);
             }
         }
         Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
