@@ -170,3 +170,6 @@ fn shortened(text: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod golden;

@@ -52,7 +52,11 @@ impl Probe for Clock {
         }
         observe_chronyd(host, &mut seen);
         if let Some(configured) = sources::configured(host, &mut seen) {
-            state_configured(&mut seen, &configured, processes.as_ref());
+            // The settings of the host are not seen in a container, so none there means nothing.
+            let host_seen = processes.as_ref().is_none_or(|all| all.whole_host);
+            if host_seen || !configured.is_empty() {
+                state_configured(&mut seen, &configured, processes.as_ref());
+            }
         }
         let stamp = host.stat(TIMESYNCD_STAMP);
         if let Some(stamp) = seen.note(Means::File, TIMESYNCD_STAMP, stamp) {

@@ -133,7 +133,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "tracking_reference",
         kind: Kind::Text,
-        meaning: "Address or identifier of the source in use",
+        meaning: "Address or identifier of the source in use; `local` when the daemon takes its own clock for a reference",
         source: "chronyd command socket /run/chrony/chronyd.sock, or UDP 127.0.0.1:323",
         right: "root or user _chrony for the socket; none for the monitoring subset over UDP",
     },
@@ -245,6 +245,6 @@ const SOURCES: &[Field] = &[
     Field {
         name: "authentication",
         kind: Kind::Text,
-        meaning: "none, symmetric or nts",
+        meaning: "none, symmetric or nts; none too while keys of nts were not agreed on",
     },
 ];
