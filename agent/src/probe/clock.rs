@@ -236,8 +236,7 @@ fn state_configured(seen: &mut Seen, sources: &[Configured], processes: Option<&
         ];
         values.map(|(name, value)| (name.to_owned(), value)).into()
     });
-    let records = records.take(limits::LIST_RECORDS_MAX);
-    seen.state("configured_sources", Value::List(records.collect()));
+    seen.state_list("configured_sources", records.collect());
 }
 
 #[cfg(test)]
