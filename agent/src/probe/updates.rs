@@ -1,4 +1,10 @@
-//! To come.
+//! The updates probe.
+
+mod preference;
+mod release;
+mod settings;
+mod stanza;
+mod version;
 
 use shared::fact::Subject;
 
