@@ -11,6 +11,8 @@ use shared::observation::{Artifact, Means, Observation, Outcome, Source, Status}
 use crate::config::ProbeSettings;
 use crate::host::{Host, Unseen};
 
+pub mod settings;
+pub mod processes;
 pub mod backup;
 pub mod clock;
 pub mod logging;
@@ -67,9 +69,27 @@ impl Seen {
         value
     }
 
+    /// Whether no fact was stated yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
     /// States a fact.
     pub fn state(&mut self, name: &str, value: Value) {
         drop(self.facts.insert(name.to_owned(), value));
+    }
+
+    /// States how many there are of something.
+    pub fn state_count(&mut self, name: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.state(name, Value::Number(count));
+    }
+
+    /// Notes that a place could not be looked at.
+    pub fn unseen(&mut self, means: Means, unseen: Unseen) {
+        let name = unseen.what.clone();
+        let _none: Option<()> = self.note(means, &name, Err(unseen));
     }
 
     /// Keeps a redacted copy of what was read, `redacted` secrets replaced in it.
