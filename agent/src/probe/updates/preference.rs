@@ -91,12 +91,7 @@ impl Pins {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let lines: Vec<&str> = lines.collect();
         for stanza in lines.split(|line| line.trim().is_empty()) {
-            let field = |name: &str| {
-                stanza.iter().find_map(|line| {
-                    let (key, value) = line.split_once(':')?;
-                    key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-                })
-            };
+            let field = |name: &str| stanza.iter().find_map(|line| value_of(line, name));
             let continued = stanza.iter().find(|line| line.starts_with([' ', '\t']));
             if let Some(line) = continued {
                 return Err(refused(line));
@@ -219,6 +214,12 @@ impl Target {
     }
 }
 
+/// The value of a line when it is the field `name`.
+fn value_of<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (key, value) = line.split_once(':')?;
+    key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+}
+
 fn refused(text: &str) -> PreferenceError {
     PreferenceError(text.chars().take(100).collect())
 }
@@ -310,9 +311,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn place(site: &str, suite: &str, label: &str) -> Place {
+    fn place(host: &str, suite: &str, label: &str) -> Place {
         Place {
-            site: site.to_owned(),
+            site: host.to_owned(),
             component: "main".to_owned(),
             architecture: "amd64".to_owned(),
             release: Release {

@@ -7,6 +7,10 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
+use shared::observation::Status;
+
+use crate::host::Unseen;
+
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Longest line of a wanted field; apt and dpkg write far shorter ones.
@@ -93,6 +97,15 @@ pub(super) fn scan(
         return Err(io::Error::new(ErrorKind::InvalidData, "no stanza in it"));
     }
     Ok(stanzas)
+}
+
+/// What an error of [`scan`] says about the file `path`.
+pub(super) fn unseen(path: &str, error: &io::Error) -> Unseen {
+    if error.raw_os_error().is_some() {
+        Unseen::from_io(path, error)
+    } else {
+        Unseen::new(path, Status::Malformed, Some(&error.to_string()))
+    }
 }
 
 fn cleared(mut line: Vec<u8>) -> Vec<u8> {

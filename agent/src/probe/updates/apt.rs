@@ -48,24 +48,21 @@ impl Settings {
         let mut words: Vec<String> = Vec::new();
         for token in tokens(text)? {
             match token {
-                Token::Word(word) => words.push(word),
-                Token::End => {
-                    self.statement(&names, &words);
-                    words.clear();
+                Token::Word(word) => {
+                    words.push(word);
+                    continue;
                 }
-                Token::Open => {
-                    if names.len() >= DEPTH_MAX {
-                        return Err(SettingsError::Form);
-                    }
+                Token::Open if names.len() < DEPTH_MAX => {
                     names.push(words.first().cloned().ok_or(SettingsError::Form)?);
-                    words.clear();
                 }
+                Token::Open => return Err(SettingsError::Form),
+                Token::End => self.statement(&names, &words),
                 Token::Close => {
                     self.statement(&names, &words);
-                    words.clear();
                     drop(names.pop().ok_or(SettingsError::Form)?);
                 }
             }
+            words.clear();
         }
         if names.is_empty() && words.is_empty() {
             Ok(())
