@@ -82,7 +82,7 @@ pub(super) fn tracking(host: &dyn Host) -> Result<Tracking, Unseen> {
 
 /// Asks how many sources there are.
 pub(super) fn source_count(host: &dyn Host) -> Result<u32, Unseen> {
-    ask(host, SOURCE_COUNT, &[], Body::u32)
+    ask(host, SOURCE_COUNT, &[], read_source_count)
 }
 
 /// Asks about source `index`.
@@ -172,6 +172,10 @@ fn read_tracking(body: &mut Body<'_>) -> Option<Tracking> {
         root_distance_ns: (root_delay / 2).saturating_add(root_dispersion),
         interval_ns: body.float_ns()?,
     })
+}
+
+fn read_source_count(body: &mut Body<'_>) -> Option<u32> {
+    body.u32()
 }
 
 fn read_source(body: &mut Body<'_>) -> Option<SourceData> {

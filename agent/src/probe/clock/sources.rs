@@ -98,7 +98,6 @@ fn follow(
                 Line::Folders(folders, ending) => match in_folders(host, &folders, ending) {
                     Ok(paths) => files.extend(paths),
                     Err(unseen) => {
-                        let name = unseen.what.clone();
                         seen.unseen(Means::File, unseen);
                         whole = false;
                     }

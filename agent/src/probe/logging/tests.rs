@@ -1,0 +1,1 @@
+//! The logging probe on recorded hosts.
