@@ -282,3 +282,6 @@ fn state_pending(seen: &mut Seen, pending: &Pending) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

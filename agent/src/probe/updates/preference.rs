@@ -1,11 +1,11 @@
 //! Which version apt would install: pins, priorities and the choice between versions.
 //!
-//! Read are the forms of apt_preferences(5) that people write: package names with `*` and `?`,
+//! Read are the forms of `apt_preferences(5)` that people write: package names with `*` and `?`,
 //! pins by version, origin and release. Regular expressions, character classes, `src:` names,
 //! names with an architecture and local origins are not evaluated: such a file is refused as a
 //! whole, and then nothing is said about pending updates.
 //!
-//! Source: apt_preferences(5); the order of rules as in apt 2.6, `pkgPolicy`.
+//! Source: `apt_preferences(5)`; the order of rules as in apt 2.6, `pkgPolicy`.
 
 use std::cmp::Ordering;
 

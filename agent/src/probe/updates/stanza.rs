@@ -52,10 +52,7 @@ pub(super) fn scan(
     let mut from = BufReader::with_capacity(CHUNK_BYTES, from);
     let (mut head, mut line) = (Head::default(), Vec::new());
     let (mut stanzas, mut keep, mut any) = (0, false, false);
-    loop {
-        let Some(first) = from.fill_buf()?.first().copied() else {
-            break;
-        };
+    while let Some(first) = from.fill_buf()?.first().copied() {
         any = true;
         let read = match first {
             b'\n' => {
