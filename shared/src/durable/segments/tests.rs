@@ -174,9 +174,9 @@ fn a_last_group_of_which_any_pages_reached_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let (before, after, _) = before_and_after(folder.path());
     let pages = after.len() / 256;
-    for pattern in 0..1_u32 << pages.min(11) {
+    for pattern in 0..1_u32 << pages.min(9) {
         let mut bytes = before.clone();
-        for page in (0..pages).filter(|page| pattern >> (page % 11) & 1 == 1) {
+        for page in (0..pages).filter(|page| pattern >> (page % 9) & 1 == 1) {
             let range = page * 256..(page + 1) * 256;
             bytes[range.clone()].copy_from_slice(&after[range]);
         }
