@@ -124,6 +124,7 @@ impl Ledger {
                 envelope,
             }) if read == index => {
                 let leaf = Leaf::from_bytes(leaf).ok();
+                let leaf = leaf.filter(|leaf| leaf.id == Digest::of(envelope));
                 leaf.map(|leaf| Entry {
                     index,
                     leaf,
