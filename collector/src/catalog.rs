@@ -44,6 +44,8 @@ mod checks;
 mod controls;
 mod expression;
 mod fault;
+mod guard;
+mod operand;
 mod typing;
 
 pub use expression::{Expression, Need, Reading, SOURCE_BYTES_MAX, Undecided};

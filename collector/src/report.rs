@@ -4,8 +4,6 @@
 //! says of it, and what a person decides (which is not here). Counts are `n of N`, never a
 //! percentage alone, and controls that nothing is known of are counted and said.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::observation::Observation;
@@ -243,22 +241,19 @@ impl Screen {
 
     fn summary(&mut self, report: &Report, with_checks: &[&ControlStatus]) {
         let all = report.controls.len();
-        let count = |state| with_checks.iter().filter(|one| one.state == state).count();
-        let mut states = String::new();
-        for state in [
+        let states = [
             ControlState::Passing,
             ControlState::Failing,
             ControlState::Unknown,
             ControlState::NotApplicable,
             ControlState::NoHost,
-        ] {
-            let number = count(state);
-            if 0 < number {
-                let comma = if states.is_empty() { "" } else { ", " };
-                // Writing to a text cannot fail.
-                let _written = write!(states, "{comma}{number} {}", state.as_str());
-            }
-        }
+        ];
+        let counted = states.iter().filter_map(|state| {
+            let same = with_checks.iter().filter(|one| one.state == *state);
+            let number = same.count();
+            (0 < number).then(|| format!("{number} {}", state.as_str()))
+        });
+        let states = counted.collect::<Vec<_>>().join(", ");
         let with = with_checks.len();
         self.line("");
         self.wrapped(

@@ -57,122 +57,148 @@ facts = { kernel_synchronised = false }
 verdict = "unknown"
 "#;
 
+const MAPPING: &str = r#"[[check.control]]
+control = "A.8.17"
+strength = "indicates"
+rationale = "Because"
+"#;
+
 const EXPECT: &str = "fact.kernel_synchronised\n  && age(fact.tracking_updated) < param.max_age\n";
 
-/// What is wrong, and the text that stands there instead of the right one.
+/// What is wrong, and the expression in the place of the right one.
+const EXPRESSIONS: &[(&str, &str)] = &[
+    ("an unknown fact", "fact.kernel_synchronized"),
+    ("a fact without its root", "kernel_synchronised"),
+    ("an unknown field", "fact.sources.all(s, s.stratus < 3)"),
+    ("a field of a number", "fact.kernel_state.stratum == 1"),
+    ("an unknown variable", "nov > fact.tracking_updated"),
+    (
+        "an unknown parameter",
+        "age(fact.tracking_updated) < param.max_aeg",
+    ),
+    (
+        "an unknown function",
+        "agee(fact.tracking_updated) < param.max_age",
+    ),
+    ("an unknown method", "fact.tracking_leap.matches(\"n.*\")"),
+    (
+        "a text where a number is wanted",
+        "fact.kernel_state == \"ok\"",
+    ),
+    (
+        "an instant for a duration",
+        "fact.tracking_updated < param.max_age",
+    ),
+    (
+        "a number for a duration",
+        "age(fact.tracking_updated) < 3600",
+    ),
+    (
+        "a number for an instant",
+        "age(fact.kernel_state) < param.max_age",
+    ),
+    (
+        "the sum of two instants",
+        "now + fact.tracking_updated > now",
+    ),
+    ("a fraction", "fact.kernel_state > 0.5"),
+    ("a record by its number", "fact.sources[0].stratum == 1"),
+    ("a map", "{\"a\": 1} == {\"a\": 1}"),
+    ("no flag", "fact.kernel_state + 1"),
+    (
+        "a list as a flag",
+        "fact.kernel_synchronised && fact.sources",
+    ),
+    (
+        "branches of two types",
+        "(fact.kernel_synchronised ? 1 : \"a\") == 1",
+    ),
+    ("elements of two types", "fact.kernel_state in [1, \"a\"]"),
+    ("elements of a number", "fact.kernel_state.all(s, s > 1)"),
+    ("a bad duration", "age(now) < duration(\"26 hours\")"),
+    (
+        "a computed duration",
+        "age(now) < duration(fact.tracking_leap)",
+    ),
+    (
+        "a wrong number of arguments",
+        "age(now, now) < param.max_age",
+    ),
+    ("all facts as a value", "size(fact) > 1"),
+    ("has of a parameter", "has(param.max)"),
+    ("has of a variable", "has(now)"),
+    ("a second meaning", "fact.sources.all(now, now.stratum < 3)"),
+    (
+        "too deep comprehensions",
+        "fact.sources.all(a, fact.sources.all(b, fact.sources.all(c, a.reach > c.reach)))",
+    ),
+    ("no end of a bracket", "(fact.kernel_synchronised"),
+    ("nothing", ""),
+];
+
+/// What is wrong, what is taken from the right check, and what stands there instead.
+const REPLACED: &[(&str, &str, &str)] = &[
+    (
+        "a fact in a longer text",
+        "kernel_synchronised\n",
+        "kernel_synchronized\n",
+    ),
+    ("a bad freshness", "\"1h\"", "\"1 hour\""),
+    ("no freshness", "\"1h\"", "\"0h\""),
+    ("a bad parameter", "max = 3", "max = 3.5"),
+    ("a parameter that is no duration", "\"26h\"", "\"a day\""),
+    (
+        "an unknown probe",
+        "probe = \"clock\"",
+        "probe = \"clocks\"",
+    ),
+    ("an id of another probe", "clock.one", "backup.one"),
+    ("an unknown control", "A.8.17", "A.8.71"),
+    ("no control", MAPPING, ""),
+    ("no rationale", "\"Because\"", "\" \""),
+    ("an unknown strength", "\"indicates\"", "\"shows\""),
+    ("an unknown member", "criterion =", "criterium ="),
+    ("a missing member", "absent = \"fail\"\n", ""),
+    (
+        "a condition without a reason",
+        "fail = ",
+        "when = \"true\"\nfail = ",
+    ),
+    (
+        "an example with an unknown fact",
+        "{ kernel_synchronised",
+        "{ kernel_synced",
+    ),
+    ("an example with a wrong type", "= false }", "= 0 }"),
+    ("no TOML", "severity =", "severity"),
+];
+
+/// What is wrong, and the whole file.
 fn wrong() -> Vec<(&'static str, String)> {
     let expect = |source: &str| RIGHT.replace(EXPECT, source);
-    let also = |from: &str, to: &str| {
+    let mut all: Vec<_> = EXPRESSIONS
+        .iter()
+        .map(|(title, e)| (*title, expect(e)))
+        .collect();
+    for (title, from, to) in REPLACED {
         let other = RIGHT.replacen(from, to, 1);
-        assert_ne!(other, RIGHT, "{from}");
-        other
-    };
+        assert_ne!(other, RIGHT, "{title}");
+        all.push((title, other));
+    }
     let long = format!("true{}", " || true".repeat(300));
-    let deep = format!("{}true{}", "(".repeat(17), ")".repeat(17));
+    let many = format!("{}true{}", "(".repeat(49), ")".repeat(49));
+    let deep = format!("{}true{}", "(".repeat(30), ")".repeat(30));
     let chain = format!("1{} == 1", " + 1".repeat(96));
-    let nested = "fact.sources.all(a, fact.sources.all(b, fact.sources.all(c, a.reach > c.reach)))";
-    vec![
-        (
-            "an unknown fact",
-            also("kernel_synchronised\n", "kernel_synchronized\n"),
-        ),
-        ("a fact without its root", expect("kernel_synchronised")),
-        (
-            "an unknown field",
-            expect("fact.sources.all(s, s.stratus < 3)"),
-        ),
-        (
-            "a field of a number",
-            expect("fact.kernel_state.stratum == 1"),
-        ),
-        ("an unknown variable", expect("nov > fact.tracking_updated")),
-        (
-            "an unknown parameter",
-            expect("age(fact.tracking_updated) < param.max_aeg"),
-        ),
-        (
-            "an unknown function",
-            expect("agee(fact.tracking_updated) < param.max_age"),
-        ),
-        (
-            "an unknown method",
-            expect("fact.tracking_leap.matches(\"n.*\")"),
-        ),
-        (
-            "a text where a number is wanted",
-            expect("fact.kernel_state == \"ok\""),
-        ),
-        (
-            "an instant where a duration is wanted",
-            expect("fact.tracking_updated < param.max_age"),
-        ),
-        (
-            "a number where a duration is wanted",
-            expect("age(fact.tracking_updated) < 3600"),
-        ),
-        (
-            "the sum of two instants",
-            expect("now + fact.tracking_updated > now"),
-        ),
-        ("a fraction", expect("fact.kernel_state > 0.5")),
-        (
-            "a record by its number",
-            expect("fact.sources[0].stratum == 1"),
-        ),
-        ("no flag", expect("fact.kernel_state + 1")),
-        (
-            "a list as a flag",
-            expect("fact.kernel_synchronised && fact.sources"),
-        ),
-        (
-            "branches of two types",
-            expect("(fact.kernel_synchronised ? 1 : \"a\") == 1"),
-        ),
-        (
-            "a bad duration in the expression",
-            expect("age(now) < duration(\"26 hours\")"),
-        ),
-        ("has of a parameter", expect("has(param.max)")),
-        (
-            "a variable with a second meaning",
-            expect("fact.sources.all(now, now.stratum < 3)"),
-        ),
-        ("too deep comprehensions", expect(nested)),
-        ("no end of a bracket", expect("(fact.kernel_synchronised")),
+    let hidden = format!("// '\n1{} == 1", " + 1".repeat(96));
+    all.extend([
         ("too long", expect(&long)),
-        ("too many brackets", expect(&deep)),
+        ("too many brackets", expect(&many)),
+        ("too deep brackets", expect(&deep)),
         ("too many operators", expect(&chain)),
-        ("a bad duration", also("\"1h\"", "\"1 hour\"")),
-        ("a bad parameter", also("max = 3", "max = 3.5")),
-        (
-            "an unknown probe",
-            also("probe = \"clock\"", "probe = \"clocks\""),
-        ),
-        ("an id of another probe", also("clock.one", "backup.one")),
-        ("an unknown control", also("A.8.17", "A.8.71")),
-        (
-            "no control",
-            also(
-                "[[check.control]]\ncontrol = \"A.8.17\"\nstrength = \"indicates\"\nrationale = \"Because\"\n",
-                "",
-            ),
-        ),
-        ("no rationale", also("\"Because\"", "\" \"")),
-        ("an unknown strength", also("\"indicates\"", "\"shows\"")),
-        ("an unknown member", also("criterion =", "criterium =")),
-        ("a missing member", also("absent = \"fail\"\n", "")),
-        (
-            "a condition without a reason",
-            also("fail = ", "when = \"true\"\nfail = "),
-        ),
+        ("too many operators behind a comment", expect(&hidden)),
         ("the same id twice", format!("{RIGHT}{RIGHT}")),
-        (
-            "an example with an unknown fact",
-            also("{ kernel_synchronised", "{ kernel_synced"),
-        ),
-        ("an example with a wrong type", also("= false }", "= 0 }")),
-        ("no TOML", also("severity =", "severity")),
-    ]
+    ]);
+    all
 }
 
 #[test]
@@ -201,7 +227,9 @@ fn wrong_checks_are_refused_with_their_place() {
             "{title}: {place}\n{}",
             fault.shown
         );
-        shown += &format!("=== {title}\n{}\n\n", fault.shown);
+        for part in ["=== ", title, "\n", &fault.shown, "\n\n"] {
+            shown.push_str(part);
+        }
     }
     assert!(
         shown == include_str!("wrong.txt"),
