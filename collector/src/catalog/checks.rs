@@ -113,11 +113,7 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
             Complaint::new(raw.probe.span(), message).hint(nearest(raw.probe.as_ref(), known))
         );
     };
-    let own = id
-        .strip_prefix(subject.probe)
-        .and_then(|rest| rest.strip_prefix('.'));
-    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !own.is_some_and(|own| !own.is_empty() && own.chars().all(word)) {
+    if !is_id(&id, subject) {
         let message = format!(
             "`{id}` is no id of a check of the probe `{}`",
             subject.probe
@@ -127,9 +123,16 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
             subject.probe
         )));
     }
-    let freshness_ms = duration_ms(raw.freshness.as_ref())
-        .filter(|ms| 0 < *ms)
-        .ok_or_else(|| no_duration(raw.freshness.as_ref(), raw.freshness.span()))?;
+    let freshness = raw.freshness.as_ref();
+    let Some(freshness_ms) = duration_ms(freshness) else {
+        return Err(no_duration(freshness, raw.freshness.span()));
+    };
+    if freshness_ms == 0 {
+        return Err(Complaint::new(
+            raw.freshness.span(),
+            "no evidence is that fresh",
+        ));
+    }
     let parameters = parameters(raw.parameters, None)?;
     let compile = |source: &Spanned<String>| {
         Expression::compile(source.as_ref(), subject, &parameters)
@@ -153,8 +156,10 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
         return Err(Complaint::new(place, format!("`{id}` bears on no control"))
             .hint("add [[check.control]] with control, strength and rationale"));
     }
-    let mappings = raw.control.into_iter().map(|raw| mapping(raw, controls));
-    let mappings = mappings.collect::<Result<_, _>>()?;
+    let mappings = raw.control.into_iter();
+    let mappings = mappings
+        .map(|raw| mapping(raw, controls))
+        .collect::<Result<_, _>>()?;
     let cases = raw
         .test
         .into_iter()
@@ -176,6 +181,15 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
         cases,
         parameters,
     })
+}
+
+/// Whether this is the probe, a dot and a word.
+fn is_id(id: &str, subject: &Subject) -> bool {
+    let own = id
+        .strip_prefix(subject.probe)
+        .and_then(|rest| rest.strip_prefix('.'));
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    own.is_some_and(|own| !own.is_empty() && own.chars().all(word))
 }
 
 fn mapping(raw: RawMapping, controls: &[Control]) -> Result<Mapping, Complaint> {
