@@ -40,7 +40,7 @@ const DAEMONS: [&str; 13] = [
     "vector",
 ];
 
-/// Log files of syslog daemons on the distributions that are known: their folder can be seen by all.
+/// Log files of syslog daemons on the distributions that are known. Everybody may see their folder.
 const FILES: [&str; 11] = [
     "/var/log/auth.log",
     "/var/log/cron",
