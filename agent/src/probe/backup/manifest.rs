@@ -124,7 +124,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GOOD: &str = r#"{"name":"etc","tool":"tar","started":"2026-01-02T03:00:00Z","finished":"2026-01-02T04:04:05+01:00","files":3,"bytes":10240,"encrypted":false,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","exit":0}"#;
+    const GOOD: &str = concat!(
+        r#"{"name":"etc","tool":"tar","started":"2026-01-02T03:00:00Z","#,
+        r#""finished":"2026-01-02T04:04:05+01:00","files":3,"bytes":10240,"encrypted":false,"#,
+        r#""sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","exit":0}"#
+    );
 
     fn shown(text: &str) -> Result<Shown, ManifestError> {
         let changed = Timestamp::from_unix_ms(1_767_323_100_000);
@@ -185,8 +189,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..GOOD.len(), byte: u8) {
+        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             drop(read(&bytes, "etc", Timestamp::default()));
+        }
+
+        #[test]
+        fn any_change(at in 0..GOOD.len(), byte: u8) {
             let mut changed = GOOD.as_bytes().to_vec();
             changed[at] = byte;
             drop(read(&changed, "etc", Timestamp::default()));

@@ -125,7 +125,7 @@ fn as_found() {
 fn nothing_declared_is_not_absent() {
     let observation = look(&vault(), &[]);
     assert_eq!(numbers(&observation), "0 - - - - -");
-    let tools = serde_json::to_string(observation.facts.get("tools").unwrap()).unwrap();
+    let tools = serde_json::to_string(&observation.facts["tools"]).unwrap();
     assert_eq!(
         tools,
         r#"[{"name":"borg","path":"/usr/bin/borg"},{"name":"restic","path":"/usr/bin/restic"}]"#
@@ -293,7 +293,7 @@ fn times_that_were_set_do_not_look_newer() {
     let folder = copied();
     let sets = [("a", BackupTool::Restic, "/srv/restic")];
     let snapshots = folder.path().join("root/srv/restic/snapshots");
-    let day = std::time::Duration::from_secs(86_400);
+    let day = std::time::Duration::from_hours(24);
     let future = std::time::UNIX_EPOCH + day * 36_525;
     for entry in std::fs::read_dir(snapshots).unwrap() {
         let file = std::fs::File::options()
