@@ -7,7 +7,7 @@ pub(crate) fn modules(lib: &str) -> Vec<String> {
     lexer::lines(lib)
         .iter()
         .filter_map(|line| {
-            let (_visibility, name) = line.code.split_once("mod ")?;
+            let (_visibility, name) = line.code.trim().split_once("mod ")?;
             Some(name.strip_suffix(';')?.trim().to_owned())
         })
         .collect()
