@@ -7,9 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use shared::checkpoint::Signer;
 use shared::dsse::{self, Envelope, EnvelopeError, PAYLOAD_TYPE};
 use shared::id::Digest;
 use shared::key::{PublicKey, SigningKey};
+use shared::leaf::Leaf;
+use shared::tile;
+use shared::wire::Frame;
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -151,6 +155,58 @@ fn an_envelope_of_another_algorithm_is_refused() {
     assert_eq!(Envelope::from_file(&file), Err(EnvelopeError::Form));
     assert_eq!(Envelope::from_lax(&file), Err(EnvelopeError::Form));
     assert!(PublicKey::from_pem(&text("dsse/p256.pub.pem")).is_err());
+}
+
+/// Each value of the example is computed here and must stand in the document.
+#[test]
+fn the_worked_example_of_the_document_holds() {
+    let document = shared::durable::read_text(&at("../../shared/FORMAT.md"), 1 << 20).unwrap();
+    let holds = |text: &str| assert!(document.contains(text), "the document lacks\n{text}");
+    let Recorded { ed25519, cases } = recorded();
+    let pae = dsse::pae(cases[0].body.as_bytes());
+    assert_eq!((cases[0].body.len(), pae.len()), (492, 535));
+    for digest in [ed25519.seed, ed25519.public_key, ed25519.keyid] {
+        holds(&digest.to_string());
+    }
+    holds(&dump(&pae[..48]));
+    holds(&format!("SHA-256(PAE) {}", cases[0].pae));
+    holds(&format!("signature    {}", cases[0].sig));
+    holds(&format!("id           {}", cases[0].envelope));
+
+    let data = bytes("chain/leaf.txt");
+    let leaf = Leaf::from_bytes(&data).unwrap();
+    assert_eq!(leaf.id, cases[0].envelope);
+    holds(&format!("{}\nleaf hash    {}", dump(&data), leaf.hash()));
+    let bundle = tile::encode_bundle(&[&data]).unwrap();
+    assert_eq!(bundle, [&[0, 0x7e], data.as_slice()].concat());
+
+    let notes: serde_json::Value = serde_json::from_slice(&bytes("tlog/notes.json")).unwrap();
+    let seed = notes["log"]["seed"].as_str().unwrap();
+    holds(seed);
+    let seed: Digest = seed.parse().unwrap();
+    let signer = Signer::new(notes["log"]["origin"].as_str().unwrap(), &seed.0).unwrap();
+    holds(&signer.verifier_key().to_string());
+    let checkpoint = signer.sign(1, leaf.hash()).to_string();
+    holds(&checkpoint.replace('\u{2014}', "--"));
+
+    let mut frame = Vec::new();
+    Frame::Blob(b"hi").write(&mut frame);
+    let hex: Vec<String> = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    holds(&format!("`hi` is `{}`", hex.join(" ")));
+}
+
+/// Bytes as the document shows them.
+fn dump(bytes: &[u8]) -> String {
+    let lines = bytes.chunks(16).enumerate().map(|(at, line)| {
+        let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = |byte: &u8| matches!(byte, 0x20..=0x7e);
+        let text = line
+            .iter()
+            .map(|byte| if shown(byte) { char::from(*byte) } else { '.' });
+        let text: String = text.collect();
+        format!("{:04x}  {:47}  {text}\n", at * 16, hex.join(" "))
+    });
+    lines.collect()
 }
 
 /// The certificates of the recorded authority end; the check is made for the minute of the stamp.
