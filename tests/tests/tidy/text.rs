@@ -33,6 +33,11 @@ pub(crate) fn source(path: &str, text: &str) -> Vec<String> {
     if !text.starts_with("//! ") {
         wrong.push(format!("{path}:1: begins with `//!` and what the file is"));
     }
+    if text.starts_with("//! To come") {
+        wrong.push(format!(
+            "{path}: an empty place; it comes with its contents"
+        ));
+    }
     if LINES_MAX < lines.len() {
         wrong.push(format!(
             "{path}: {} lines are more than {LINES_MAX}",
@@ -201,6 +206,7 @@ fn planted_violations_in_sources_are_found() {
     assert_eq!(found("fn f() {}\n").len(), 1, "no head");
     assert_eq!(source("agent/src/a/mod.rs", "//! x\n").len(), 1);
     assert_eq!(source("agent/src/common.rs", "//! x\n").len(), 1);
+    assert_eq!(found("//! To come.\n").len(), 1);
     let sleeps = "//! x\nfn f() { thread::sleep(x); }\n";
     assert_eq!(source("tests/src/x.rs", sleeps).len(), 1);
     let good = [
