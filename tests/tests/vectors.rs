@@ -17,12 +17,12 @@ use shared::wire::Frame;
 
 #[derive(Deserialize)]
 struct Recorded {
-    ed25519: Key,
+    ed25519: Pair,
     cases: Vec<Case>,
 }
 
 #[derive(Deserialize)]
-struct Key {
+struct Pair {
     seed: Digest,
     public_key: Digest,
     keyid: Digest,
@@ -38,7 +38,7 @@ struct Case {
     pae: Digest,
     sig: String,
     #[serde(rename = "envelope_sha256")]
-    envelope: Digest,
+    id: Digest,
 }
 
 fn at(name: &str) -> PathBuf {
@@ -101,16 +101,12 @@ fn recorded_envelopes_are_those_that_we_write() {
         assert_eq!(Digest::of(&dsse::pae(body)), case.pae, "{name}");
         let file = bytes(&format!("dsse/envelope.ed25519.{}.json", case.n));
         assert_eq!(dsse::seal(&key, body), file, "{name}");
-        assert_eq!(Digest::of(&file), case.envelope, "{name}");
+        assert_eq!(Digest::of(&file), case.id, "{name}");
         let envelope = Envelope::from_file(&file).unwrap();
         assert_eq!(envelope.body, body, "{name}");
         assert_eq!(envelope.key_id, Some(ed25519.keyid), "{name}");
         assert_eq!(envelope.verify(&key.public()), Ok(()), "{name}");
-        let hex: String = envelope
-            .signature
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = hex(&envelope.signature).replace(' ', "");
         assert_eq!(hex, case.sig, "{name}");
     }
 }
@@ -171,11 +167,11 @@ fn the_worked_example_of_the_document_holds() {
     holds(&dump(&pae[..48]));
     holds(&format!("SHA-256(PAE) {}", cases[0].pae));
     holds(&format!("signature    {}", cases[0].sig));
-    holds(&format!("id           {}", cases[0].envelope));
+    holds(&format!("id           {}", cases[0].id));
 
     let data = bytes("chain/leaf.txt");
     let leaf = Leaf::from_bytes(&data).unwrap();
-    assert_eq!(leaf.id, cases[0].envelope);
+    assert_eq!(leaf.id, cases[0].id);
     holds(&format!("{}\nleaf hash    {}", dump(&data), leaf.hash()));
     let bundle = tile::encode_bundle(&[&data]).unwrap();
     assert_eq!(bundle, [&[0, 0x7e], data.as_slice()].concat());
@@ -191,20 +187,24 @@ fn the_worked_example_of_the_document_holds() {
 
     let mut frame = Vec::new();
     Frame::Blob(b"hi").write(&mut frame);
-    let hex: Vec<String> = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-    holds(&format!("`hi` is `{}`", hex.join(" ")));
+    holds(&format!("`hi` is `{}`", hex(&frame)));
+}
+
+/// Two hex digits for each byte, apart.
+fn hex(bytes: &[u8]) -> String {
+    let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.join(" ")
 }
 
 /// Bytes as the document shows them.
 fn dump(bytes: &[u8]) -> String {
     let lines = bytes.chunks(16).enumerate().map(|(at, line)| {
-        let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
         let shown = |byte: &u8| matches!(byte, 0x20..=0x7e);
         let text = line
             .iter()
             .map(|byte| if shown(byte) { char::from(*byte) } else { '.' });
         let text: String = text.collect();
-        format!("{:04x}  {:47}  {text}\n", at * 16, hex.join(" "))
+        format!("{:04x}  {:47}  {text}\n", at * 16, hex(line))
     });
     lines.collect()
 }

@@ -25,11 +25,16 @@ pub(crate) fn with_map(readme: &str, sources: &[File]) -> Option<String> {
     let (before, rest) = readme.split_once(MAP.0)?;
     let (_old, after) = rest.split_once(MAP.1)?;
     let width = sources.iter().map(|file| file.path.len()).max()?;
-    let lines: String = sources
+    let lines: Vec<String> = sources
         .iter()
         .map(|file| format!("{:width$}  {}\n", file.path, first_sentence(&file.text)))
         .collect();
-    Some(format!("{before}{}{lines}{}{after}", MAP.0, MAP.1))
+    Some(format!(
+        "{before}{}{}{}{after}",
+        MAP.0,
+        lines.concat(),
+        MAP.1
+    ))
 }
 
 /// The first sentence of the head of a source file, without its full stop.

@@ -6,7 +6,6 @@
 //! the hashes of `shared/FORMAT.md` anew; read the difference before you commit it.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "a test stops at the first surprise"
 )]

@@ -52,7 +52,7 @@ pub(crate) fn source(path: &str, text: &str) -> Vec<String> {
         wrong.push(format!("{path}: the name says nothing"));
     }
     for (at, (line, raw)) in lines.iter().zip(text.lines()).enumerate() {
-        for complaint in one_line(line, raw, path.starts_with("tests/")) {
+        for complaint in one_line(line, raw, path.starts_with("tests/tests/")) {
             wrong.push(format!("{path}:{}: {complaint}", at + 1));
         }
     }
@@ -125,7 +125,7 @@ fn functions(lines: &[Line]) -> Vec<(usize, &str, usize)> {
             let body = lines.get(at..)?;
             let end = body.iter().position(|end| {
                 let code = end.code.trim();
-                indent(end) == indent(line) && (code.starts_with('}') || code.ends_with("}"))
+                indent(end) == indent(line) && (code.starts_with('}') || code.ends_with('}'))
                     || code.ends_with(';') && indent(end) == indent(line)
             });
             let body = body.get(..end?)?;
@@ -208,7 +208,7 @@ fn planted_violations_in_sources_are_found() {
     assert_eq!(source("agent/src/common.rs", "//! x\n").len(), 1);
     assert_eq!(found("//! To come.\n").len(), 1);
     let sleeps = "//! x\nfn f() { thread::sleep(x); }\n";
-    assert_eq!(source("tests/src/x.rs", sleeps).len(), 1);
+    assert_eq!(source("tests/tests/x.rs", sleeps).len(), 1);
     let good = [
         "const A: &str = r#\"{LONG}\"#;".replace("LONG", &"x ".repeat(100)),
         format!("// see https://example.org/{}", "x".repeat(100)),
