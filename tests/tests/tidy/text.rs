@@ -128,7 +128,8 @@ fn functions(lines: &[Line]) -> Vec<(usize, &str, usize)> {
                 indent(end) == indent(line) && (code.starts_with('}') || code.ends_with('}'))
                     || code.ends_with(';') && indent(end) == indent(line)
             });
-            let body = body.get(..end?)?;
+            let head = body.iter().position(|head| head.code.ends_with('{'));
+            let body = body.get(head.unwrap_or(0)..end?).unwrap_or_default();
             let code = |line: &&Line| !line.code.trim().is_empty() || 0 < line.quoted;
             // Neither the head nor the closing brace is counted.
             Some((

@@ -80,9 +80,21 @@ pub(crate) fn top_level(names: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// A file of checks is named after the probe whose facts it judges.
-pub(crate) fn check_file(path: &str) -> Option<String> {
+/// Whether a file was recorded elsewhere: it stays as it was found.
+pub(crate) fn recorded(path: &str) -> bool {
+    path.starts_with("tests/vectors/") || path.starts_with("tests/hosts/")
+}
+
+/// A file of checks is named after the probe whose facts it judges, and names no other.
+pub(crate) fn check_file(path: &str, text: &str) -> Option<String> {
     let stem = Path::new(path).file_stem()?.to_str()?;
+    let own = format!("probe = \"{stem}\"");
+    let other = text
+        .lines()
+        .find(|line| line.starts_with("probe = ") && *line != own);
+    if let Some(other) = other {
+        return Some(format!("{path}: `{other}` belongs to another file"));
+    }
     shared::fact::subject(stem)
         .is_none()
         .then(|| format!("{path}: no probe is named `{stem}`"))
@@ -92,6 +104,7 @@ pub(crate) fn check_file(path: &str) -> Option<String> {
 fn planted_names_are_found() {
     let names = ["agent", ".ci", "target", "notes.txt", "docs"].map(str::to_owned);
     assert_eq!(top_level(&names).len(), 2);
-    assert!(check_file("config/catalog/checks/clock.toml").is_none());
-    assert!(check_file("config/catalog/checks/weather.toml").is_some());
+    assert!(check_file("checks/clock.toml", "probe = \"clock\"\n").is_none());
+    assert!(check_file("checks/clock.toml", "probe = \"backup\"\n").is_some());
+    assert!(check_file("checks/weather.toml", "").is_some());
 }
