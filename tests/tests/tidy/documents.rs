@@ -7,9 +7,11 @@ use crate::tree::File;
 const MAP: (&str, &str) = ("<!-- map -->\n```text\n", "```\n<!-- end of map -->\n");
 
 /// The files of `shared/src` whose formats `shared/FORMAT.md` describes.
-pub(crate) const FORMATS: [&str; 10] = [
+pub(crate) const FORMATS: [&str; 12] = [
     "attestation.rs",
     "checkpoint.rs",
+    "checkpoint/note.rs",
+    "checkpoint/proof.rs",
     "decision.rs",
     "dsse.rs",
     "leaf.rs",
