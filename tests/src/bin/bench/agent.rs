@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,11 +19,12 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
     let agent = program("evident-agent")?;
     let folder = tempfile::tempdir()?;
-    let settings = folder.path().join("agent.toml");
-    let state = folder.path().join("state");
-    let text = format!("[state]\ndir = \"{}\"\n", state.display());
-    durable::write(&settings, text.as_bytes(), 0o600)?;
-    let settings = settings.to_str().context("the folder has no plain name")?;
+    let folder = folder
+        .path()
+        .to_str()
+        .context("the folder has no plain name")?;
+    let _collector = enrolled(&agent, folder)?;
+    let settings = &format!("{folder}/agent.toml");
     let once = ["once", "--config", settings, "--format", "json"];
 
     // What was found wanting (1) is a good end: it is the host that is measured, not judged.
@@ -62,6 +64,66 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
             ("evident-verify", verifier),
         ),
     ])
+}
+
+/// A collector that runs, and an agent that is enrolled there.
+fn enrolled(agent: &Path, folder: &str) -> anyhow::Result<Running> {
+    let collector = program("evident-collector")?;
+    let (dir, ready) = (format!("{folder}/collector"), format!("{folder}/address"));
+    let settings = format!("{folder}/agent.toml");
+    succeeds(command(
+        &collector,
+        &["init", "--dir", &dir, "--name", "localhost"],
+    ))?;
+    let serve = [
+        "serve",
+        "--dir",
+        &dir,
+        "--listen",
+        "127.0.0.1:0",
+        "--ready-file",
+        &ready,
+    ];
+    let mut running = Running(command(&collector, &serve).stderr(Stdio::null()).spawn()?);
+    while !Path::new(&ready).exists() {
+        let ended = running.0.try_wait()?;
+        anyhow::ensure!(ended.is_none(), "the collector ended before it was ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let url = format!(
+        "https://{}",
+        durable::read_text(Path::new(&ready), 256)?.trim()
+    );
+    let text = format!("[collector]\nurl = \"{url}\"\n\n[state]\ndir = \"{folder}/agent\"\n");
+    durable::write(Path::new(&settings), text.as_bytes(), 0o600)?;
+    let token = command(
+        &collector,
+        &["enrol-token", "--dir", &dir, "--host", "bench"],
+    )
+    .stdout(Stdio::piped())
+    .output()?;
+    anyhow::ensure!(token.status.success(), "no token: {}", token.status);
+    let token = String::from_utf8(token.stdout)?;
+    let (config, token) = (settings.as_str(), token.trim());
+    let enrol = [
+        "enrol",
+        "--config",
+        config,
+        "--collector",
+        &url,
+        "--token",
+        token,
+    ];
+    let mut enrol = command(agent, &enrol);
+    enrol.args(["--name", "bench"]);
+    succeeds(enrol)?;
+    Ok(running)
+}
+
+fn succeeds(mut command: Command) -> anyhow::Result<()> {
+    let status = command.status()?;
+    anyhow::ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
 }
 
 /// CPU seconds to read once, and hash, the package lists and the database of packages.
