@@ -103,6 +103,17 @@ impl Verdict {
             Self::NotApplicable => "not applicable",
         }
     }
+
+    /// The order in which people want to see verdicts: the worst is 0.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Fail => 0,
+            Self::Unknown => 1,
+            Self::Pass => 2,
+            Self::NotApplicable => 3,
+        }
+    }
 }
 
 /// How much a failure matters.

@@ -460,7 +460,11 @@ impl Typing<'_> {
     }
 
     fn wrong(&self, expr: &IdedExpr, message: impl Into<String>) -> Complaint {
-        Complaint::new(self.place(expr), message)
+        match &expr.expr {
+            // The parser places a selection at its dot.
+            Expr::Select(select) => self.member(expr, &select.field, message),
+            _ => Complaint::new(self.place(expr), message),
+        }
     }
 
     /// A complaint about the member `name` that is selected at `expr`.
