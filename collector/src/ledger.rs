@@ -19,7 +19,7 @@
 //! - What is in memory: 8 bytes and one 40-byte index row an entry, and one such row a blob; about
 //!   100 bytes each, thus 1 GB for ten million.
 
-mod fsck;
+pub mod fsck;
 mod load;
 mod read;
 mod record;
@@ -42,7 +42,6 @@ use shared::merkle::ProofError;
 use shared::time::Timestamp;
 use tokio::sync::{oneshot, watch};
 
-pub use fsck::{Finding, Flaw, Report, check, repair};
 pub use read::{Entries, Entry};
 
 /// Most submissions that wait for the writer.

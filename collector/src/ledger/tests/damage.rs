@@ -1,6 +1,7 @@
 //! Ledgers that were changed, copied over or damaged are refused, and `check` names the place.
 
 use super::*;
+use crate::ledger::fsck::repair;
 use crate::ledger::record::Record;
 
 #[test]
