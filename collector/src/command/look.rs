@@ -102,9 +102,9 @@ pub(crate) fn fsck(dir: &Path, repair: bool, json: bool) -> anyhow::Result<(Stri
     let signer = super::signer(&config, &authority)?;
     let folder = super::ledger_dir(dir);
     let report = if repair {
-        ledger::repair(&folder, signer.verifier_key())?
+        ledger::fsck::repair(&folder, signer.verifier_key())?
     } else {
-        ledger::check(&folder, signer.verifier_key())?
+        ledger::fsck::check(&folder, signer.verifier_key())?
     };
     let held = report.findings_count == 0;
     let text = if json {
@@ -116,7 +116,7 @@ pub(crate) fn fsck(dir: &Path, repair: bool, json: bool) -> anyhow::Result<(Stri
 }
 
 /// An examination as lines for people: what is wrong first, then what was looked at.
-fn examined(report: &ledger::Report) -> String {
+fn examined(report: &ledger::fsck::Report) -> String {
     let mut lines: Vec<String> = report
         .findings
         .iter()
@@ -129,7 +129,7 @@ fn examined(report: &ledger::Report) -> String {
             format!("{place}: {}", finding.text)
         })
         .collect();
-    let ledger::Report {
+    let ledger::fsck::Report {
         entries,
         blobs,
         commits,
