@@ -16,7 +16,8 @@ pub(crate) fn modules(lib: &str) -> Vec<String> {
 /// Names of modules that stand below the one that names them.
 ///
 /// `path` is that of the file below `src/`. Main files and the modules of the program are other
-/// crates and name what they like. Formatted source is assumed: an inline module ends with a `}` below its `mod`.
+/// crates and name what they like. Formatted source is assumed: an inline module ends with a `}`
+/// below its `mod`.
 pub(crate) fn check(
     (modules, program): (&[String], &[String]),
     path: &str,
