@@ -106,13 +106,7 @@ fn form(error: &toml::de::Error, text: &str) -> Complaint {
 fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Complaint> {
     let place = raw.id.span();
     let id = raw.id.into_inner();
-    let Some(subject) = fact::subject(raw.probe.as_ref()) else {
-        let known = fact::SUBJECTS.iter().map(|subject| subject.probe);
-        let message = format!("there is no probe `{}`", raw.probe.as_ref());
-        return Err(
-            Complaint::new(raw.probe.span(), message).hint(nearest(raw.probe.as_ref(), known))
-        );
-    };
+    let subject = subject_of(&raw.probe)?;
     if !is_id(&id, subject) {
         let message = format!(
             "`{id}` is no id of a check of the probe `{}`",
@@ -140,16 +134,14 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
     };
     let expect = compile(&raw.expect)?;
     let when = match (&raw.when, raw.when_reason) {
-        (Some(source), Some(reason)) => Some(When {
-            condition: compile(source)?,
-            reason,
-        }),
+        (Some(source), Some(reason)) => {
+            let condition = compile(source)?;
+            Some(When { condition, reason })
+        }
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
-            return Err(Complaint::new(
-                place,
-                "`when` and `when_reason` go together",
-            ));
+            let message = "`when` and `when_reason` go together";
+            return Err(Complaint::new(place, message));
         }
     };
     if raw.control.is_empty() {
@@ -180,6 +172,14 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
         mappings,
         cases,
         parameters,
+    })
+}
+
+fn subject_of(probe: &Spanned<String>) -> Result<&'static Subject, Complaint> {
+    fact::subject(probe.as_ref()).ok_or_else(|| {
+        let known = fact::SUBJECTS.iter().map(|subject| subject.probe);
+        let message = format!("there is no probe `{}`", probe.as_ref());
+        Complaint::new(probe.span(), message).hint(nearest(probe.as_ref(), known))
     })
 }
 

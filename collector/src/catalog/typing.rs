@@ -77,21 +77,24 @@ impl Typing<'_> {
             Expr::Ident(name) => self.variable(expr, name),
             Expr::Select(select) => self.select(expr, select, known),
             Expr::Call(call) => self.call(expr, call, known),
-            Expr::List(list) => {
-                let mut found = Type::Empty;
-                for element in &list.elements {
-                    let one = Type::List(Box::new(self.infer(element, known)?));
-                    found = found.joined(one).ok_or_else(|| {
-                        self.wrong(element, "the elements of a list have different types")
-                    })?;
-                }
-                Ok(found)
-            }
+            Expr::List(list) => self.list(&list.elements, known),
             Expr::Comprehension(comprehension) => self.comprehension(expr, comprehension, known),
             Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
                 Err(self.wrong(expr, "maps and structures cannot stand in a check"))
             }
         }
+    }
+
+    fn list(&mut self, elements: &[IdedExpr], known: &Known) -> Result<Type, Complaint> {
+        let mut found = Type::Empty;
+        for element in elements {
+            let one = Type::List(Box::new(self.infer(element, known)?));
+            let Some(both) = found.joined(one) else {
+                return Err(self.wrong(element, "the elements of a list have different types"));
+            };
+            found = both;
+        }
+        Ok(found)
     }
 
     fn variable(&self, expr: &IdedExpr, name: &str) -> Result<Type, Complaint> {

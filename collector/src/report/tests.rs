@@ -59,12 +59,7 @@ fn observations() -> Vec<(Digest, Observation)> {
         observation("clock", Outcome::Facts, &clock, &[]),
         observation("updates", Outcome::Facts, &updates, &[]),
         observation("logging", Outcome::Facts, &logging, &[refused]),
-        observation(
-            "backup",
-            Outcome::Facts,
-            r#"{"declared_count":0,"found_count":0}"#,
-            &[],
-        ),
+        observation("backup", Outcome::Facts, r#"{"declared_count":0}"#, &[]),
     ]
     .map(|seen| (Digest::of(&seen.to_bytes()), seen))
     .to_vec()

@@ -15,14 +15,20 @@ pub(crate) fn modules(lib: &str) -> Vec<String> {
 
 /// Names of modules that stand below the one that names them.
 ///
-/// `path` is that of the file below `src/`. The main files are other crates and name what they
-/// like. Formatted source is assumed: an inline module ends with a `}` below its `mod`.
-pub(crate) fn check(modules: &[String], path: &str, text: &str) -> Vec<String> {
+/// `path` is that of the file below `src/`. Main files and the modules of the program are other
+/// crates and name what they like. Formatted source is assumed: an inline module ends with a `}`
+/// below its `mod`.
+pub(crate) fn check(
+    (modules, program): (&[String], &[String]),
+    path: &str,
+    text: &str,
+) -> Vec<String> {
     let stem = path.strip_suffix(".rs").unwrap_or(path);
     let Some(own) = stem.split('/').next() else {
         return Vec::new();
     };
-    if ["main", "lib", "bin", "build"].contains(&own) {
+    let of_program = program.iter().any(|module| module == own);
+    if of_program || ["main", "lib", "bin", "build"].contains(&own) {
         return Vec::new();
     }
     let place = |name: &str| modules.iter().position(|module| module == name);
@@ -112,7 +118,8 @@ fn names(after: &str, line: usize, named: &mut Vec<(usize, String)>) {
 fn planted_violations_are_found() {
     let modules = modules("//! x\npub mod a;\nmod b; // c\npub(crate) mod c;\n");
     assert_eq!(modules, ["a", "b", "c"]);
-    let count = |path: &str, text: &str| check(&modules, path, text).len();
+    let count =
+        |path: &str, text: &str| check((&modules, &["command".to_owned()]), path, text).len();
     for bad in [
         "use crate::c::X;",
         "use crate::{a, c};",
@@ -141,5 +148,6 @@ fn planted_violations_are_found() {
     }
     assert_eq!(count("b/x.rs", "use super::c;"), 0);
     assert_eq!(count("main.rs", "use crate::c;"), 0);
+    assert_eq!(count("command/x.rs", "use crate::c;"), 0);
     assert_eq!(count("stray.rs", ""), 1);
 }

@@ -156,7 +156,7 @@ pub(crate) fn any(path: &str, text: &str) -> Vec<String> {
         ("/wo", "rk/"),
         ("/ho", "me/"),
         ("/Us", "ers/"),
-        ("/root/.", "cargo"),
+        ("/root/.ca", "rgo/"),
     ]
     .map(|(a, b)| format!("{a}{b}"));
     let mut wrong = Vec::new();
@@ -165,7 +165,9 @@ pub(crate) fn any(path: &str, text: &str) -> Vec<String> {
         if words.any(|word| markers.iter().any(|marker| marker == word)) {
             wrong.push(format!("{path}:{}: leftover marker", at + 1));
         }
-        let here = |place: &String| line.contains(place.as_str());
+        // A program may look below such a folder; a name in it is that of one machine.
+        let named = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let here = |place: &String| line.split(place.as_str()).skip(1).any(named);
         if places.iter().any(here) {
             wrong.push(format!("{path}:{}: path of one machine", at + 1));
         }
