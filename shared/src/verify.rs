@@ -261,3 +261,6 @@ fn contents(pack: &files::Pack, trust: &Trust, manifest: &files::Checked, claims
     let streams = found.close(claims);
     streams::check(&streams, &manifest.predicate, claims);
 }
+
+#[cfg(test)]
+mod tests;
