@@ -453,6 +453,20 @@ fn an_exporter_cannot_begin_late_or_hide_what_came_before() {
     );
     check(
         &ledger,
+        |_, cut| cut.manifest.made = at(END),
+        (
+            "records",
+            Verdict::Fail,
+            "made at another time than its last entry",
+        ),
+    );
+    check(
+        &ledger,
+        |_, cut| cut.manifest.exporter = Digest::of(b"x"),
+        ("manifest", Verdict::Fail, "names another exporter"),
+    );
+    check(
+        &ledger,
         |_, cut| cut.manifest.format = 2,
         (
             "manifest",
@@ -598,6 +612,80 @@ fn blobs_that_a_host_says_it_dropped_are_noted() {
 }
 
 #[test]
+fn observations_are_what_their_records_say() {
+    let observed = |from: &str, to: &str, wanted| {
+        let observe = |ledger: &mut Ledger| {
+            ledger.observation = OBSERVATION.replacen(from, to, 1);
+            for _ in 0..3 {
+                ledger.evidence(&stream("web-1", 1), |_| {});
+            }
+        };
+        goes_on(observe, wanted);
+    };
+    let other = "is not what web-1-g1 record 138 says of clock";
+    observed(
+        "\"facts\",\"probe\"",
+        "\"absent\",\"probe\"",
+        ("blobs", Verdict::Fail, other),
+    );
+    observed(
+        "{\"art",
+        " {\"art",
+        ("blobs", Verdict::Fail, "not the one written form"),
+    );
+    observed(
+        "false",
+        "1",
+        ("blobs", Verdict::Fail, "a fact does not fit its schema"),
+    );
+    // A newer schema may be right: that is for a newer verifier to say.
+    observed(
+        "schema\":1",
+        "schema\":99",
+        ("blobs", Verdict::CannotCheck, "is not known here"),
+    );
+}
+
+#[test]
+fn a_pack_that_could_not_be_checked_has_its_own_exit_status() {
+    let mut ledger = Ledger::sample();
+    ledger.observation = OBSERVATION.replacen("schema\":1", "schema\":99", 1);
+    for _ in 0..3 {
+        ledger.evidence(&stream("web-1", 1), |_| {});
+    }
+    let dir = tempfile::tempdir().unwrap();
+    ledger.write(dir.path(), ledger.cut(START, ledger.size()));
+    let report = verify(dir.path(), &ledger.trust()).unwrap();
+    assert_eq!(report.exit_status(), 2, "{report}");
+    std::fs::remove_file(dir.path().join(pack::README)).unwrap();
+    assert_eq!(
+        verify(dir.path(), &ledger.trust()).unwrap().exit_status(),
+        1
+    );
+}
+
+#[test]
+fn a_report_shows_no_control_characters_and_counts_what_it_leaves_out() {
+    let mut claim = Claim::new("files");
+    for number in 0..KEPT_MAX + 5 {
+        claim.fail(format!("\u{1b}[2J{number}"), "x\ny");
+    }
+    assert_eq!(
+        (claim.problems.len(), claim.problem_count),
+        (KEPT_MAX, KEPT_MAX + 5)
+    );
+    let text = claim.to_string();
+    assert!(
+        !text.contains('\u{1b}') && text.contains("?[2J0: x?y"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("and 9985 more; --format json names them"),
+        "{text}"
+    );
+}
+
+#[test]
 fn decisions_of_other_kinds_hold_under_their_key() {
     let decided = |ledger: &mut Ledger| {
         let revoked = crate::decision::Revoked {
@@ -619,7 +707,7 @@ fn decisions_of_other_kinds_hold_under_their_key() {
     );
     let alone = |ledger: &mut Ledger| {
         decided(ledger);
-        drop(ledger.leaves.pop());
+        ledger.forget_last();
     };
     goes_on(
         alone,

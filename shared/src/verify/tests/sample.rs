@@ -42,6 +42,11 @@ pub(super) struct Ledger {
     /// By host: its key, and id of the last record with its number.
     hosts: BTreeMap<Stream, (SigningKey, Digest, u64)>,
     own: u64,
+    /// What the probe of every host observes from now on.
+    pub(super) observation: String,
+    /// The root over the first n entries, for each n.
+    roots: Vec<Digest>,
+    edge: Edge,
 }
 
 /// What goes into a pack before it is signed.
@@ -67,6 +72,9 @@ impl Ledger {
             blobs: BTreeMap::new(),
             hosts: BTreeMap::new(),
             own: 0,
+            observation: OBSERVATION.to_owned(),
+            roots: vec![merkle::EMPTY_ROOT],
+            edge: Edge::default(),
         }
     }
 
@@ -97,13 +105,24 @@ impl Ledger {
         let id = Digest::of(&file);
         let received = at(self.size());
         self.files.insert(id, file);
-        self.leaves.push(Leaf {
+        let leaf = Leaf {
             kind,
             origin,
             id,
             received,
-        });
+        };
+        self.edge.push(leaf.hash());
+        self.roots.push(self.edge.root());
+        self.leaves.push(leaf);
         id
+    }
+
+    /// Takes the last entry back.
+    pub(super) fn forget_last(&mut self) {
+        drop(self.leaves.pop());
+        let hashes: Vec<Digest> = self.leaves.iter().map(Leaf::hash).collect();
+        self.edge = hashes.into_iter().collect();
+        drop(self.roots.pop());
     }
 
     /// Enters a decision, which the key of decisions signs.
@@ -166,8 +185,8 @@ impl Ledger {
         let size = self.size();
         let (key, prev, seq) = &self.hosts[stream];
         let (kind, probes, subject) = if seq % 3 == 0 {
-            let digest = Digest::of(OBSERVATION.as_bytes());
-            self.blobs.insert(digest, OBSERVATION.into());
+            let digest = Digest::of(self.observation.as_bytes());
+            self.blobs.insert(digest, self.observation.clone().into());
             let probe = ProbeRun {
                 probe: "clock".to_owned(),
                 outcome: Outcome::Facts,
@@ -237,7 +256,7 @@ impl Ledger {
     }
 
     pub(super) fn root(&self, size: u64) -> Digest {
-        self.hashes(0, size).collect::<Edge>().root()
+        self.roots[usize::try_from(size).unwrap()]
     }
 
     pub(super) fn checkpoint(&self, size: u64) -> String {
@@ -317,7 +336,7 @@ impl Ledger {
                 files.insert(pack::blob_name(digest), bytes.clone());
             }
         }
-        let made = at(end - 1);
+        let made = if start < end { at(end - 1) } else { at(start) };
         let manifest = Manifest {
             format: pack::FORMAT,
             collector: "c.example".to_owned(),
