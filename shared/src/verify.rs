@@ -34,7 +34,9 @@ use serde::Serialize;
 
 pub use trust::{Trust, TrustError};
 
-/// Most problems that one claim names; the rest is counted.
+/// Most problems that one claim keeps; the rest is counted.
+const KEPT_MAX: usize = 10_000;
+/// Most problems of one claim in the text for people.
 const SHOWN_MAX: usize = 20;
 
 /// A pack cannot be looked at.
@@ -96,7 +98,7 @@ pub struct Claim {
     pub claim: &'static str,
     /// The claim in plain words, with its counts.
     pub text: String,
-    /// The first of what was found.
+    /// What was found, at most 10,000.
     pub problems: Vec<Problem>,
     /// How many were found.
     pub problem_count: usize,
@@ -116,7 +118,7 @@ impl Claim {
     fn add(&mut self, verdict: Verdict, place: impl fmt::Display, what: impl fmt::Display) {
         self.verdict = self.verdict.max(verdict);
         self.problem_count += 1;
-        if self.problems.len() < SHOWN_MAX {
+        if self.problems.len() < KEPT_MAX {
             self.problems.push(Problem {
                 place: place.to_string(),
                 what: what.to_string(),
@@ -161,7 +163,7 @@ impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = self.verdict.as_str();
         write!(f, "{verdict:<12}  {:<11}  {}", self.claim, self.text)?;
-        for Problem { place, what } in &self.problems {
+        for Problem { place, what } in self.problems.iter().take(SHOWN_MAX) {
             write!(
                 f,
                 "\n{:<12}  {:<11}  - {}: {}",
@@ -171,9 +173,13 @@ impl fmt::Display for Claim {
                 plain(what)
             )?;
         }
-        let more = self.problem_count.saturating_sub(self.problems.len());
+        let more = self.problem_count.saturating_sub(SHOWN_MAX);
         if 0 < more {
-            write!(f, "\n{:<12}  {:<11}  - and {more} more", "", "")?;
+            write!(
+                f,
+                "\n{:<12}  {:<11}  - and {more} more; --format json names them",
+                "", ""
+            )?;
         }
         Ok(())
     }
@@ -261,3 +267,6 @@ fn contents(pack: &files::Pack, trust: &Trust, manifest: &files::Checked, claims
     let streams = found.close(claims);
     streams::check(&streams, &manifest.predicate, claims);
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,6 +156,12 @@ pub(super) fn check(pack: &Pack, trust: &Trust, claims: &mut Vec<Claim>) -> Opti
     if manifest.ledger != trust.ledger.name() {
         signed.fail(pack::MANIFEST, "names another ledger than the trusted one");
     }
+    if manifest.exporter != trust.decisions {
+        signed.fail(
+            pack::MANIFEST,
+            "names another exporter than the key of decisions",
+        );
+    }
     if manifest.end < manifest.start || manifest.period.to < manifest.period.from {
         signed.fail(pack::MANIFEST, "ends before it begins");
     }

@@ -96,6 +96,7 @@ impl<'a> Records<'a> {
             self.record(index, &leaf);
         }
         let mut own_before: Option<u64> = None;
+        let mut made = self.manifest.predicate.period.from;
         for (index, leaf) in self.tree.leaves() {
             let Some(leaf) = leaf else {
                 self.entries
@@ -123,6 +124,7 @@ impl<'a> Records<'a> {
                 self.counts.outside += 1;
             }
             self.counts.period += 1;
+            made = leaf.received;
             if self.proven.get(&leaf.id).is_none_or(|at| *at != index) {
                 self.proofs.fail(
                     pack::proof_name(&leaf.id),
@@ -130,6 +132,10 @@ impl<'a> Records<'a> {
                 );
             }
             self.record(index, &leaf);
+        }
+        if made != self.manifest.predicate.made {
+            let what = format!("says it was made at another time than its last entry, {made}");
+            self.entries.fail(pack::MANIFEST, what);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a reader of a pack trusts: two values that did not come with it.
 
+use std::fmt;
 use std::str::FromStr;
 
 use crate::checkpoint::{Algorithm, KeyError, VerifierKey};
@@ -53,6 +54,13 @@ impl Trust {
     }
 }
 
+impl fmt::Display for Trust {
+    /// Writes the file that [`Trust::from_str`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ledger {}\ndecisions {}\n", self.ledger, self.decisions)
+    }
+}
+
 impl FromStr for Trust {
     type Err = TrustError;
 
@@ -94,6 +102,7 @@ mod tests {
         let good = format!("# trust\n\nledger {key}\ndecisions {digest}\n");
         let trust: Trust = good.parse().unwrap();
         assert_eq!((&trust.ledger, trust.decisions), (key, digest));
+        assert_eq!(trust.to_string().parse::<Trust>().unwrap(), trust);
         let witness = VerifierKey::new("w", Algorithm::Cosignature, *key.key()).unwrap();
         for (bad, part) in [
             (String::new(), "`ledger` is not given"),
