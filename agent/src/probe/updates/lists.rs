@@ -8,7 +8,8 @@
 //! update; until then they count.
 //!
 //! Unpacking and scanning 50 MB is the dear part, so what a list offers is remembered as long as
-//! the file and the set of installed packages are the same.
+//! the file and the set of installed packages are the same. A recorded file without times is not
+//! remembered, because nothing tells that it changed.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,7 +89,16 @@ pub(super) fn archives(host: &dyn Host, seen: &mut Seen) -> Option<Archives> {
             Err(Unseen::new(&path, Status::Limit, None))
         };
         match seen.note(Means::File, &path, archive) {
-            Some(archive) => found.known.push(archive),
+            Some(archive) => {
+                if let Some(text) = &archive.release.no_date {
+                    let why = format!("`{text}` is no date");
+                    seen.unseen(
+                        Means::File,
+                        Unseen::new(&path, Status::Malformed, Some(&why)),
+                    );
+                }
+                found.known.push(archive);
+            }
             None => found.whole = false,
         }
     }
@@ -235,6 +245,9 @@ fn offers(
         return Ok(offers);
     }
     let offers = Arc::new(scan(host, path, inventory)?);
+    if stat.changed == Timestamp::default() {
+        return Ok(offers);
+    }
     let mut remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     remembered.retain(|old| old.path != path);
     if REMEMBERED_MAX <= remembered.len() {
