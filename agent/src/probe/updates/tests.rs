@@ -229,6 +229,20 @@ fn what_is_remembered_is_still_true() {
 }
 
 #[test]
+fn more_than_is_read() {
+    let host = Copy::new();
+    for number in 0..=256 {
+        host.write(&format!("etc/apt/preferences.d/{number}"), b"");
+    }
+    not_told(&host.look(), Status::Limit, "more than 256 parts");
+    let host = Copy::new();
+    for number in 0..=512 {
+        host.write(&format!("var/lib/apt/lists/{number}_Packages"), b"");
+    }
+    not_told(&host.look(), Status::Limit, "more than 512 lists");
+}
+
+#[test]
 fn a_date_of_another_form_costs_only_itself() {
     let host = Copy::new();
     host.edit(
