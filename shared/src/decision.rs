@@ -1,1 +1,171 @@
-//! To come.
+//! Decisions: what people and the collector on their behalf laid down, in the same ledger.
+//!
+//! A decision is a statement of the same family as an attestation, signed with the decisions key
+//! of the collector. An enrolment is a decision that answers a statement of the new agent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attestation::{Statement, StatementError};
+use crate::dsse::{Envelope, EnvelopeError};
+use crate::id::{AgentId, Digest};
+use crate::key::{KeyError, PublicKey};
+use crate::time::Timestamp;
+
+/// Type of the predicate of a decision.
+pub const DECISION_TYPE: &str = "urn:evident:decision:v1";
+/// Type of the predicate by which an agent asks to be enrolled.
+pub const ENROLMENT_TYPE: &str = "urn:evident:enrolment:v1";
+
+/// The predicate of a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// When it was made, by the clock of the collector.
+    pub at: Timestamp,
+    /// Who made it: a name as the collector knows it.
+    pub by: String,
+    /// What was decided.
+    pub decides: Decided,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Decided {
+    /// A host may submit: this key signs for this agent and generation from now on.
+    Enrol(Enrolled),
+    /// A host may not submit any more.
+    Revoke(Revoked),
+}
+
+/// An enrolment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolled {
+    /// Name of the agent.
+    pub agent: AgentId,
+    /// Which enrolment of this agent it is, from 1.
+    pub generation: u64,
+    /// Evidence key: SubjectPublicKeyInfo in PEM.
+    pub evidence_key: String,
+    /// SHA-256 of the agent's statement, which is a blob of the ledger.
+    pub statement: Digest,
+    /// SHA-256 of the token that was spent.
+    pub token: Digest,
+    /// The longest time between two records, in seconds; after it the host is silent.
+    pub heartbeat_s: u64,
+}
+
+/// A revocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// Name of the agent.
+    pub agent: AgentId,
+    /// The generation that ends.
+    pub generation: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an agent says when it asks to be enrolled, signed with its new evidence key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolment {
+    /// The name that the agent asks for.
+    pub agent: AgentId,
+    /// The number that the collector gave for this enrolment: 64 hex digits.
+    pub nonce: Digest,
+    /// SHA-256 of the one-time token.
+    pub token: Digest,
+    /// SHA-256 of the SubjectPublicKeyInfo of the TLS key.
+    pub tls_key: Digest,
+    /// Evidence key: SubjectPublicKeyInfo in PEM.
+    pub evidence_key: String,
+    /// What the host says of itself.
+    pub host: HostClaims,
+}
+
+/// What a host says of itself at enrolment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostClaims {
+    /// Name of the host.
+    pub name: String,
+    /// Operating system, as os-release(5) names it.
+    pub system: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Architecture.
+    pub architecture: String,
+}
+
+/// A file is no decision or enrolment under the key that must have signed it.
+#[derive(Debug, thiserror::Error)]
+pub enum DecisionError {
+    /// The envelope has another form.
+    #[error("envelope is not exact")]
+    Envelope(#[from] EnvelopeError),
+    /// The body is no statement of this type.
+    #[error("body is no such statement")]
+    Statement(#[from] StatementError),
+    /// The signature does not hold under this key, or the key is weak.
+    #[error("not signed with the key that must have signed it")]
+    Key(#[from] KeyError),
+}
+
+/// Opens a decision that was signed with the decisions key.
+///
+/// # Errors
+///
+/// [`DecisionError`].
+pub fn open(file: &[u8], key: &PublicKey) -> Result<Decision, DecisionError> {
+    let envelope = Envelope::from_file(file)?;
+    envelope.verify(key)?;
+    Ok(Statement::from_body(&envelope.body, DECISION_TYPE)?.predicate)
+}
+
+/// Opens the statement of a new agent, which must be signed with the key that it names.
+///
+/// # Errors
+///
+/// [`DecisionError`]; a weak key is refused here.
+pub fn open_enrolment(file: &[u8]) -> Result<(Enrolment, PublicKey), DecisionError> {
+    let envelope = Envelope::from_file(file)?;
+    let statement: Statement<Enrolment> = Statement::from_body(&envelope.body, ENROLMENT_TYPE)?;
+    let key = PublicKey::from_pem(&statement.predicate.evidence_key)?;
+    key.check_strength()?;
+    envelope.verify(&key)?;
+    Ok((statement.predicate, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::SigningKey;
+
+    #[test]
+    fn a_decision_opens_under_its_key_alone() {
+        let key = SigningKey::from_seed([7; 32]).unwrap();
+        let revoked = Revoked {
+            agent: "web-1".parse().unwrap(),
+            generation: 1,
+            reason: "lost".to_owned(),
+        };
+        let decision = Decision {
+            at: Timestamp::default(),
+            by: "operator".to_owned(),
+            decides: Decided::Revoke(revoked),
+        };
+        let file = Statement::new(DECISION_TYPE, Vec::new(), decision.clone())
+            .seal(&key)
+            .unwrap();
+        assert_eq!(open(&file, &key.public()).unwrap(), decision);
+        let other = SigningKey::from_seed([8; 32]).unwrap().public();
+        assert!(matches!(open(&file, &other), Err(DecisionError::Key(_))));
+        assert!(matches!(
+            open_enrolment(&file),
+            Err(DecisionError::Statement(_))
+        ));
+    }
+}

@@ -7,12 +7,12 @@
 //! looked at. Limits: 4096 journal files; 256 settings files of 256 KiB.
 
 use shared::fact::{Record, Subject, Value};
-use shared::limits;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
 use super::processes::Processes;
-use super::{Probe, Seen, settings};
+use super::settings::{self, Assignment};
+use super::{Probe, Seen};
 use crate::config::ProbeSettings;
 use crate::host::Host;
 
@@ -40,9 +40,8 @@ const DAEMONS: [&str; 13] = [
     "vector",
 ];
 
-/// Log files of syslog daemons on the distributions that are known.
-const FILES: [&str; 12] = [
-    "/var/log/audit/audit.log",
+/// Log files of syslog daemons on the distributions that are known. Everybody may see their folder.
+const FILES: [&str; 11] = [
     "/var/log/auth.log",
     "/var/log/cron",
     "/var/log/cron.log",
@@ -90,15 +89,12 @@ impl Probe for Logging {
             return seen.absent("no journal file, no log file and no log daemon");
         }
         let setting = settings::systemd(host, &mut seen, "journald.conf");
-        let setting = setting.map(|all| {
-            let value = settings::in_force(&all, "Journal", "Storage");
-            value.unwrap_or_default().to_owned()
-        });
+        let setting = setting.map(|all| written_storage(&all));
         if let Some(journal) = &found.journal {
-            state_journal(&mut seen, journal, setting.as_deref());
+            state_journal(&mut seen, journal, setting);
         }
         if let Some(setting) = setting {
-            seen.state("journald_setting", Value::Text(setting));
+            seen.state("journald_setting", Value::Text(setting.to_owned()));
         }
         if let Some(newest) = found.newest() {
             seen.state("newest_entry", Value::Instant(newest));
@@ -169,6 +165,17 @@ fn log_files(host: &dyn Host, seen: &mut Seen) -> Option<Vec<LogFile>> {
     whole.then_some(files)
 }
 
+/// `Storage=` as written, or nothing. journald passes over a value that it does not know.
+fn written_storage(assignments: &[Assignment]) -> &'static str {
+    let known = |value: &str| {
+        let mut words = ["", "auto", "none", "persistent", "volatile"].into_iter();
+        words.find(|word| *word == value)
+    };
+    let written = |one: &&Assignment| one.section == "Journal" && one.key == "Storage";
+    let mut values = assignments.iter().rev().filter(written);
+    values.find_map(|one| known(&one.value)).unwrap_or_default()
+}
+
 /// What is in force is told by the files: a setting may not have been taken over yet.
 fn storage(journal: &Journal, setting: Option<&str>) -> Option<&'static str> {
     match (journal.persistent.count, journal.volatile.count) {
@@ -218,7 +225,7 @@ fn state_files(seen: &mut Seen, files: &[LogFile]) {
         ];
         values.map(|(name, value)| (name.to_owned(), value)).into()
     });
-    seen.state("files", Value::List(records.collect()));
+    seen.state_list("files", records.collect());
 }
 
 fn state_forwarding(seen: &mut Seen, targets: &[Target], processes: Option<&Processes>) {
@@ -230,7 +237,7 @@ fn state_forwarding(seen: &mut Seen, targets: &[Target], processes: Option<&Proc
     let encrypted = sending.iter().filter(|target| target.encrypted()).count();
     seen.state_count("forwarding_count", sending.len());
     seen.state_count("forwarding_encrypted_count", encrypted);
-    let records = targets.iter().take(limits::LIST_RECORDS_MAX).map(|target| {
+    let records = targets.iter().map(|target| {
         let values = [
             ("daemon", Value::Text(target.daemon.to_owned())),
             ("encrypted", Value::Flag(target.encrypted())),
@@ -248,7 +255,7 @@ fn state_forwarding(seen: &mut Seen, targets: &[Target], processes: Option<&Proc
         }
         record
     });
-    seen.state("forwarding", Value::List(records.collect()));
+    seen.state_list("forwarding", records.collect());
 }
 
 fn state_audit(seen: &mut Seen, audit: &audit::Audit) {

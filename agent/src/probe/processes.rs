@@ -1,6 +1,7 @@
 //! The programs that run, by the names that `/proc` gives them.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use shared::fact::{Record, Value};
 use shared::observation::{Means, Status};
@@ -11,7 +12,7 @@ use crate::host::{Host, Unseen};
 /// The kernel keeps the first 15 bytes of a name: proc(5), `comm`.
 const COMM_BYTES_MAX: usize = 15;
 /// Most that is read of a command line: its first word is wanted.
-const COMMAND_LINE_BYTES_MAX: u64 = 64 * 1024;
+const COMMAND_LINE_BYTES_MAX: u64 = 4096;
 
 /// The programs that run.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,8 +74,12 @@ fn program(host: &dyn Host, pid: &str) -> Result<String, Unseen> {
     if comm.len() < COMM_BYTES_MAX {
         return Ok(comm);
     }
-    let line = host.read(&format!("/proc/{pid}/cmdline"), COMMAND_LINE_BYTES_MAX);
-    let line = line.unwrap_or_default();
+    let mut line = Vec::new();
+    let path = format!("/proc/{pid}/cmdline");
+    let _length = host
+        .open(&path, COMMAND_LINE_BYTES_MAX)?
+        .read_to_end(&mut line)
+        .map_err(|error| Unseen::from_io(&path, &error))?;
     let word = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let word = String::from_utf8_lossy(word);
     let name = word.rsplit('/').next().unwrap_or_default();

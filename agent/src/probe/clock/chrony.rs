@@ -23,6 +23,9 @@ const REPLY_BODY: usize = 28;
 /// Each question has its own socket, so one number serves them all.
 const NUMBER: u32 = 0x0102_0304;
 
+/// Reference identifier of a daemon that takes its own clock for a reference.
+const LOCAL_REFERENCE: [u8; 4] = [127, 127, 1, 1];
+
 /// Commands, with the kind of their reply.
 const TRACKING: (u16, u16) = (33, 5);
 const SOURCE_COUNT: (u16, u16) = (14, 2);
@@ -163,6 +166,8 @@ fn read_tracking(body: &mut Body<'_>) -> Option<Tracking> {
         reference: match address.family() {
             1 | 2 => Some(address.text()),
             _ if reference == [0; 4] => None,
+            // The directive `local` of chrony.conf(5): the clock of the host is its own reference.
+            _ if reference == LOCAL_REFERENCE => Some("local".to_owned()),
             _ => Some(identifier(reference)),
         },
         stratum,
@@ -316,7 +321,8 @@ impl Body<'_> {
             Ok(up) => ns.checked_shl(up)?,
             Err(_down) => ns / 1_i128.checked_shl((25 - exponent).unsigned_abs())?,
         };
-        Some(i64::try_from(scaled).unwrap_or(i64::MAX))
+        let end = if scaled < 0 { i64::MIN } else { i64::MAX };
+        Some(i64::try_from(scaled).unwrap_or(end))
     }
 
     fn floats<const N: usize>(&mut self) -> Option<[i64; N]> {
@@ -425,10 +431,11 @@ mod tests {
     fn floats_are_exact() {
         for (bits, ns) in [
             (0x0000_0000_u32, 0),
-            (0x0300_0000, -500_000_000),  // c = -2^24, e = 1
+            (0x0100_0000, -500_000_000),  // c = -2^24, e = 0
             (0x0480_0000, 1_000_000_000), // c = 2^23, e = 2
             (0x0480_0001, 1_000_000_119),
-            (0x7e80_0000, 2_147_483_648 * 1_000_000_000),
+            (0x7e80_0000, i64::MAX),
+            (0x7f00_0000, i64::MIN),
             (0x8080_0000, 0),
         ] {
             let bytes = bits.to_be_bytes();

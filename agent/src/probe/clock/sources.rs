@@ -21,6 +21,9 @@ pub(super) struct Configured {
     pub(super) nts: bool,
 }
 
+/// Longest name of a host, or path of a device.
+const ADDRESS_BYTES_MAX: usize = 255;
+
 /// What one line of a settings file means.
 enum Line {
     Nothing,
@@ -168,6 +171,9 @@ fn source<'a>(
     let Some(address) = words.find(|word| !matches!(*word, "-4" | "-6")) else {
         return Line::Bad;
     };
+    if ADDRESS_BYTES_MAX < address.len() {
+        return Line::Bad;
+    }
     let nts = words.any(|word| word.eq_ignore_ascii_case("nts"));
     Line::Source(Configured {
         daemon,
@@ -238,6 +244,8 @@ fn timesyncd(assignments: &[Assignment]) -> Vec<Configured> {
     if servers.is_empty() {
         servers = listed("FallbackNTP");
     }
+    // A longer one is no name of a host, and systemd-timesyncd cannot resolve it.
+    servers.retain(|server| server.len() <= ADDRESS_BYTES_MAX);
     let configured = servers.into_iter().map(|server| Configured {
         daemon: "systemd-timesyncd",
         address: server.to_owned(),
@@ -305,6 +313,7 @@ mod tests {
         for bad in ["server", "pool  ", "include"] {
             means(chrony(bad), "bad");
         }
+        means(chrony(&format!("server {}", "a".repeat(256))), "bad");
     }
 
     #[test]

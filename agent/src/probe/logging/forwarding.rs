@@ -27,6 +27,9 @@ const UNREAD: [&str; 8] = [
     "vector",
 ];
 
+/// Longest name of a host: RFC 1035 section 2.3.4.
+const HOST_BYTES_MAX: usize = 255;
+
 /// Another host that entries are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
@@ -201,7 +204,12 @@ fn host_port(text: &str) -> Option<(String, Option<i64>)> {
         None => None,
         Some(port) => Some(i64::from(port.parse::<u16>().ok()?)),
     };
-    (!host.is_empty()).then(|| (host.to_owned(), port))
+    is_host(host).then(|| (host.to_owned(), port))
+}
+
+/// Whether a text is short enough for the name of a host, and not empty.
+fn is_host(text: &str) -> bool {
+    (1..=HOST_BYTES_MAX).contains(&text.len())
 }
 
 #[cfg(test)]
@@ -229,6 +237,7 @@ mod tests {
         ] {
             assert_eq!(host_port(bad), None, "{bad}");
         }
+        assert_eq!(host_port(&"a".repeat(256)), None);
     }
 
     #[test]

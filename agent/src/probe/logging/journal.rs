@@ -107,12 +107,16 @@ fn place(host: &dyn Host, seen: &mut Seen, place: &str, machine: Option<&str>) -
             Err(unseen) => seen.unseen(Means::File, unseen),
         }
         files.count += 1;
-        match read(host, &path) {
-            Ok(header) => headers = headers.map(|all| all.and(&header)),
-            Err(unseen) => {
-                seen.unseen(Means::File, unseen);
-                headers = None;
-            }
+        // One that cannot be read is enough to say nothing of all of them.
+        if let Some(all) = headers {
+            let header = read(host, &path);
+            headers = match header {
+                Ok(header) => Some(all.and(&header)),
+                Err(unseen) => {
+                    seen.unseen(Means::File, unseen);
+                    None
+                }
+            };
         }
     }
     Some(Files { headers, ..files })

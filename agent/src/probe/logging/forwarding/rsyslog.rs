@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use shared::observation::Status;
 
-use super::{Files, Target, host_port};
+use super::{Files, Target, host_port, is_host};
 use crate::host::Unseen;
 
 /// Outputs that keep entries on this host. The others are `omfwd`, `omrelp` and what is not known.
@@ -53,8 +53,9 @@ pub(super) fn targets(files: &Files) -> (Vec<Target>, Vec<Unseen>) {
         .find_map(|(_, parsed)| default_driver(parsed));
     let driver = driver.unwrap_or_default();
     let (mut targets, mut unknown) = (Vec::new(), Vec::new());
-    let mut legacy_tls = false;
     for (path, (objects, legacy)) in &parsed {
+        // Which settings of another file come before a line is not certain.
+        let mut legacy_tls = false;
         for object in objects.iter().filter(|object| object.name == "action") {
             match action(object, &driver, path) {
                 Ok(target) => targets.extend(target),
@@ -128,12 +129,11 @@ fn action(object: &Object, driver: &str, path: &str) -> Result<Option<Target>, U
             return Err(Unseen::new(path, Status::Unsupported, Some(&why)));
         }
     };
+    let target = parameter("target").filter(|host| is_host(host));
     let malformed = || Unseen::new(path, Status::Malformed, Some("an action without a target"));
     Ok(Some(Target {
         daemon: "rsyslogd",
-        host: parameter("target")
-            .map(str::to_owned)
-            .ok_or_else(malformed)?,
+        host: target.map(str::to_owned).ok_or_else(malformed)?,
         port: parameter("port").and_then(|port| port.parse().ok()),
         protocol,
         file: path.to_owned(),
@@ -180,33 +180,39 @@ fn parse(text: &str) -> (Vec<Object>, String) {
     let mut objects = Vec::new();
     let mut legacy = String::new();
     let mut word = String::new();
+    // White space has ended the word, but may also stand before its parenthesis.
+    let mut ended = false;
     let mut rest = Text::new(text);
     while let Some(sign) = rest.next() {
-        match sign {
-            Sign::Plain('(') if matches!(word.as_str(), "action" | "include" | "global") => {
-                let name = std::mem::take(&mut word);
-                objects.push(Object {
-                    name,
-                    parameters: parameters(&mut rest),
-                });
-                continue;
-            }
-            Sign::Plain(character) => {
-                legacy.push(character);
-                if character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '$') {
-                    word.push(character.to_ascii_lowercase());
-                    continue;
-                }
-                // A space may stand between the name and its parenthesis.
-                if character.is_whitespace() && character != '\n' {
-                    continue;
-                }
-            }
-            Sign::Quoted(_) => legacy.push(' '),
+        let Sign::Plain(character) = sign else {
+            legacy.push(' ');
+            word.clear();
+            continue;
+        };
+        if character == '(' && matches!(word.as_str(), "action" | "include" | "global") {
+            let name = std::mem::take(&mut word);
+            let parameters = parameters(&mut rest);
+            objects.push(Object { name, parameters });
+            continue;
         }
-        word.clear();
+        legacy.push(character);
+        if character.is_whitespace() {
+            ended = true;
+            continue;
+        }
+        if ended || !is_word(character) {
+            word.clear();
+        }
+        ended = false;
+        if is_word(character) {
+            word.push(character.to_ascii_lowercase());
+        }
     }
     (objects, legacy)
+}
+
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '$')
 }
 
 /// Reads parameters up to the closing parenthesis.
@@ -414,6 +420,8 @@ mod tests {
             "action(type=\"omfwd\")",
             &["f: malformed (an action without a target)"],
         );
+        check("mail.info action(type=\"omfwd\" target=\"a\")", &["udp a"]);
+        check("if 1 then action(type=\"omfwd\" target=\"a\")", &["udp a"]);
         check("myaction(type=\"omfwd\" target=\"a\")", &[]);
     }
 

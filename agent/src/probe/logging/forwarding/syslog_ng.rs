@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use shared::observation::Status;
 
-use super::{Files, Target, url_target};
+use super::{Files, Target, is_host, url_target};
 use crate::host::Unseen;
 
 /// Folder that names without a leading slash lie in.
@@ -175,13 +175,15 @@ fn target(driver: &str, options: &[Token], path: &str) -> Result<Option<Target>,
         _ => return unseen(Status::Unsupported, " with another transport"),
     };
     match options.first() {
-        Some(Token::Word(host)) if options.get(1) != Some(&Token::Mark('(')) => Ok(Some(Target {
-            daemon: "syslog-ng",
-            host: host.clone(),
-            port: option(options, "port").and_then(|port| port.parse().ok()),
-            protocol,
-            file: path.to_owned(),
-        })),
+        Some(Token::Word(host)) if is_host(host) && options.get(1) != Some(&Token::Mark('(')) => {
+            Ok(Some(Target {
+                daemon: "syslog-ng",
+                host: host.clone(),
+                port: option(options, "port").and_then(|port| port.parse().ok()),
+                protocol,
+                file: path.to_owned(),
+            }))
+        }
         _ => unseen(Status::Malformed, " without a host"),
     }
 }
@@ -307,7 +309,8 @@ mod tests {
 
     #[test]
     fn included_files() {
-        let text = "@version: 3.38\n@include \"scl.conf\"\n@include \"/etc/syslog-ng/conf.d/*.conf\"\n\
+        let text = "@version: 3.38\n@include \"scl.conf\"\n\
+                    @include \"/etc/syslog-ng/conf.d/*.conf\"\n\
                     @include 'local.conf'\n#@include \"no\"\n";
         let expected = ["/etc/syslog-ng/conf.d/*.conf", "/etc/syslog-ng/local.conf"];
         assert_eq!(includes(text), expected);
