@@ -248,8 +248,12 @@ fn state_metadata(seen: &mut Seen, archives: &Archives) {
     if let Some(fetched) = security().map(|archive| archive.fetched).min() {
         seen.state("metadata_fetched", Value::Instant(fetched));
     }
-    let released: Option<Vec<Timestamp>> =
-        security().map(|archive| archive.release.released).collect();
+    // An archive with a date that cannot be read may be out of date in every other way.
+    let dated = |archive: &Archive| {
+        let release = &archive.release;
+        release.released.filter(|_| release.no_date.is_none())
+    };
+    let released: Option<Vec<Timestamp>> = security().map(dated).collect();
     if let Some(oldest) = released.and_then(|all| all.into_iter().min()) {
         seen.state("metadata_released", Value::Instant(oldest));
     }

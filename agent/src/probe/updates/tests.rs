@@ -255,6 +255,13 @@ fn a_date_of_another_form_costs_only_itself() {
     assert_eq!(facts(&seen, &["metadata_released"]), ["-"]);
     assert_ne!(facts(&seen, &["metadata_fetched"]), ["-"]);
     assert!(seen.reason.contains("is no date"), "{}", seen.reason);
+    let host = Copy::new();
+    host.edit(
+        &format!("{SECURITY}_InRelease"),
+        "Valid-Until: Fri, 27",
+        "Valid-Until: 27th",
+    );
+    assert_eq!(facts(&host.look(), &["metadata_released"]), ["-"]);
 }
 
 #[test]
@@ -267,7 +274,15 @@ fn pins_are_evaluated_or_nothing_is_told() {
         PREFERENCES,
         pin("unzip", "release l=Debian-Security", "-1").as_bytes(),
     );
-    assert_eq!(facts(&host.look(), &PENDING), ["7", "5", "1"]);
+    let kept_out = host.look();
+    assert_eq!(facts(&kept_out, &PENDING), ["8", "6", "1"]);
+    let held = r#""candidate":"6.0-28+deb12u1","held":true"#;
+    assert!(facts(&kept_out, &["pending"]).concat().contains(held));
+    host.write(
+        PREFERENCES,
+        pin("dpkg", "release l=Debian", "-1").as_bytes(),
+    );
+    assert_eq!(facts(&host.look(), &PENDING), ["7", "6", "1"]);
     host.write(
         PREFERENCES,
         pin("/^un/", "release l=Debian", "-1").as_bytes(),
@@ -342,6 +357,15 @@ fn lists_that_are_not_read() {
     );
     host.write(&format!("{SECURITY}_main_source_Sources"), b"");
     assert_eq!(facts(&host.look(), &PENDING), ["5", "0", "0"]);
+}
+
+#[test]
+fn a_default_release_does_not_hide_security_updates() {
+    let host = Copy::new();
+    host.write("etc/apt/apt.conf", b"APT::Default-Release \"oldstable\";");
+    let seen = host.look();
+    assert_eq!(facts(&seen, &PENDING[..2]), ["8", "6"]);
+    assert_ne!(facts(&seen, &["pinned_count"]), ["0"]);
 }
 
 #[test]
