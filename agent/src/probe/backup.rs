@@ -7,9 +7,10 @@
 //! `job`: it shows that something was written and when, not that it can be restored. The right to
 //! read the repository is needed; most belong to root.
 //!
-//! The outcome is never `absent`: a backup that nobody declared cannot be excluded. With no set
-//! declared, `declared_count` is 0 and the numbers about sets are left out. A number that one set
-//! could change which could not be looked at is left out too.
+//! The outcome is never `absent`: a backup that nobody declared cannot be excluded. Numbers about
+//! sets are over those that were found, and are left out when one of these does not show it: borg
+//! hides how many archives there are. The oldest success needs all declared sets. A set that is not
+//! found may well have backups: its disk may not be mounted.
 
 mod shown;
 mod borg;
@@ -79,7 +80,7 @@ impl Probe for Backup {
         if sets.len() < declared.len() {
             let why = format!("the first {LIST_RECORDS_MAX} of {} sets", declared.len());
             seen.unseen(Means::File, Unseen::new("sets", Status::Limit, Some(&why)));
-        } else if !sets.is_empty() {
+        } else {
             state_numbers(&mut seen, &sets);
         }
         seen.facts()
@@ -203,29 +204,33 @@ fn shortened(text: &str) -> String {
     text
 }
 
+/// States the numbers over the sets that were found. A number that one of them does not show is
+/// left out; `found_count` tells how many they are.
 fn state_numbers(seen: &mut Seen, sets: &[Set]) {
-    let shown = || sets.iter().filter_map(|set| set.found.as_ref().ok());
-    let all_found = shown().count() == sets.len();
-    seen.state_count("found_count", shown().count());
-    // A repository on a disk that is not mounted is not found, and may well hold backups.
-    if all_found {
-        let never = shown().filter(|shown| shown.last_success.is_none());
-        seen.state_count("never_count", never.count());
+    let found: Vec<&Shown> = sets
+        .iter()
+        .filter_map(|set| set.found.as_ref().ok())
+        .collect();
+    seen.state_count("found_count", found.len());
+    if found.is_empty() {
+        return;
     }
-    let encrypted: Option<Vec<bool>> = shown().map(|shown| shown.encrypted).collect();
-    if let Some(encrypted) = encrypted.filter(|_| all_found) {
+    let never = found.iter().filter(|shown| shown.last_success.is_none());
+    seen.state_count("never_count", never.count());
+    let encrypted: Option<Vec<bool>> = found.iter().map(|shown| shown.encrypted).collect();
+    if let Some(encrypted) = encrypted {
         let plain = encrypted.iter().filter(|encrypted| !**encrypted);
         seen.state_count("unencrypted_count", plain.count());
     }
-    let fewest = shown().filter_map(|shown| shown.snapshots).min();
-    if let Some(fewest) = fewest.filter(|_| all_found) {
+    let snapshots: Option<Vec<usize>> = found.iter().map(|shown| shown.snapshots).collect();
+    if let Some(fewest) = snapshots.and_then(|all| all.into_iter().min()) {
         seen.state_count("fewest_snapshots", fewest);
     }
-    let last: Option<Vec<_>> = shown().map(|shown| shown.last_success).collect();
-    let oldest = last
-        .filter(|_| all_found)
-        .and_then(|all| all.into_iter().min());
-    if let Some(oldest) = oldest {
+    let last: Option<Vec<_>> = sets
+        .iter()
+        .map(|set| set.found.as_ref().ok().and_then(|shown| shown.last_success))
+        .collect();
+    if let Some(oldest) = last.and_then(|all| all.into_iter().min()) {
         seen.state("oldest_success", Value::Instant(oldest));
     }
 }

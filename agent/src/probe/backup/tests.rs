@@ -124,7 +124,7 @@ fn as_found() {
 #[test]
 fn nothing_declared_is_not_absent() {
     let observation = look(&vault(), &[]);
-    assert_eq!(numbers(&observation), "0 - - - - -");
+    assert_eq!(numbers(&observation), "0 0 - - - -");
     let tools = serde_json::to_string(&observation.facts["tools"]).unwrap();
     assert_eq!(
         tools,
@@ -228,7 +228,7 @@ fn sets_that_are_not_there_or_not_readable() {
     assert!(seen.reason.contains("/srv/borg/data: not-permitted"));
     // One set that cannot be looked at takes away what it could change, and no more.
     let both = [("a", Restic, "/srv/restic"), ("b", Borg, "/srv/borg-none")];
-    assert_eq!(numbers(&look(folder.path(), &both)), "2 1 - - - -");
+    assert_eq!(numbers(&look(folder.path(), &both)), "2 1 0 1 - -");
 }
 
 #[test]
