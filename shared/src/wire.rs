@@ -316,7 +316,9 @@ mod tests {
             Frame::Attestation(b"x"),
         ];
         let mut bytes = Vec::new();
-        row.iter().for_each(|frame| frame.write(&mut bytes));
+        for frame in row {
+            frame.write(&mut bytes);
+        }
         assert_eq!(frames(&bytes).unwrap(), row);
         assert_eq!(frames(b"").unwrap(), []);
         for end in 1..bytes.len() {

@@ -1,0 +1,188 @@
+//! One-time tokens for enrolment, kept as hashes until they are spent or have ended.
+//!
+//! The file is small and replaced whole under a lock, so that the running collector and the
+//! command line can both change it.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use shared::durable;
+use shared::id::{AgentId, Digest};
+use shared::key::{self, KeyError};
+use shared::time::Timestamp;
+
+const FILE: &str = "tokens.json";
+const LOCK: &str = "tokens.lock";
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Most tokens at once.
+const TOKENS_MAX: usize = 4096;
+
+/// A token that can still be spent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Token {
+    sha256: Digest,
+    host: Option<AgentId>,
+    until: Timestamp,
+}
+
+/// A token cannot be made or is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file of the tokens cannot be used. The operator must repair it.
+    #[error("`{path}` cannot be used")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No random bytes.
+    #[error("no token can be made")]
+    Random(#[source] KeyError),
+    /// Too many tokens wait to be spent.
+    #[error("{TOKENS_MAX} tokens wait to be spent already")]
+    Full,
+    /// Nobody made this token, or it was spent, or it has ended.
+    #[error("the token is unknown, spent or has ended")]
+    Unknown,
+    /// The token was made for another host. It is not spent.
+    #[error("the token was made for host `{wanted}`, not for `{given}`")]
+    OtherHost {
+        /// The host that it was made for.
+        wanted: AgentId,
+        /// The host that showed it.
+        given: AgentId,
+    },
+}
+
+/// Makes a token for `host`, or for any host, until `until`; returns its text.
+///
+/// # Errors
+///
+/// [`TokenError`].
+pub fn make(
+    dir: &Path,
+    host: Option<AgentId>,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<String, TokenError> {
+    let secret: [u8; 32] = key::random().map_err(TokenError::Random)?;
+    let secret = URL_SAFE_NO_PAD.encode(secret);
+    let sha256 = hash(&secret);
+    change(dir, now, |tokens| {
+        if TOKENS_MAX <= tokens.len() {
+            return Err(TokenError::Full);
+        }
+        tokens.push(Token {
+            sha256,
+            host,
+            until,
+        });
+        Ok(())
+    })?;
+    Ok(secret)
+}
+
+/// Spends a token for `host`: afterwards nobody can use it again. Returns its hash.
+///
+/// # Errors
+///
+/// [`TokenError::Unknown`] or [`TokenError::OtherHost`]; then nothing is spent.
+pub fn spend(
+    dir: &Path,
+    secret: &str,
+    host: &AgentId,
+    now: Timestamp,
+) -> Result<Digest, TokenError> {
+    let sha256 = hash(secret);
+    change(dir, now, |tokens| {
+        let place = tokens.iter().position(|token| token.sha256 == sha256);
+        let token = place
+            .and_then(|at| tokens.get(at))
+            .ok_or(TokenError::Unknown)?;
+        match &token.host {
+            Some(wanted) if wanted != host => Err(TokenError::OtherHost {
+                wanted: wanted.clone(),
+                given: host.clone(),
+            }),
+            _ => {
+                tokens.retain(|token| token.sha256 != sha256);
+                Ok(())
+            }
+        }
+    })?;
+    Ok(sha256)
+}
+
+/// What is kept of a token, and what stands in the ledger.
+#[must_use]
+pub fn hash(secret: &str) -> Digest {
+    Digest::of(secret.as_bytes())
+}
+
+fn change(
+    dir: &Path,
+    now: Timestamp,
+    edit: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenError>,
+) -> Result<(), TokenError> {
+    let path = dir.join(FILE);
+    let failed = |source| TokenError::File {
+        path: path.clone(),
+        source,
+    };
+    let lock = File::create(dir.join(LOCK)).map_err(failed)?;
+    // Dropped with the file at the end of this function.
+    lock.lock().map_err(failed)?;
+    let mut tokens: Vec<Token> = match durable::read(&path, FILE_BYTES_MAX) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    tokens.retain(|token| now < token.until);
+    edit(&mut tokens)?;
+    let bytes = serde_json::to_vec(&tokens).map_err(|error| failed(error.into()))?;
+    durable::write(&path, &bytes, 0o600).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(ms).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_spent_once_by_its_host_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (web, db): (AgentId, AgentId) = ("web".parse().unwrap(), "db".parse().unwrap());
+        let token = make(dir.path(), Some(web.clone()), at(0), at(100)).unwrap();
+        let other = spend(dir.path(), &token, &db, at(1));
+        assert!(matches!(other, Err(TokenError::OtherHost { .. })));
+        let late = spend(dir.path(), &token, &web, at(100));
+        assert!(matches!(late, Err(TokenError::Unknown)));
+        let token = make(dir.path(), Some(web.clone()), at(0), at(100)).unwrap();
+        assert_eq!(
+            spend(dir.path(), &token, &web, at(1)).unwrap(),
+            hash(&token)
+        );
+        let again = spend(dir.path(), &token, &web, at(2));
+        assert!(matches!(again, Err(TokenError::Unknown)));
+    }
+
+    #[test]
+    fn the_file_holds_no_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = make(dir.path(), None, at(0), at(100)).unwrap();
+        let text = durable::read_text(&dir.path().join(FILE), FILE_BYTES_MAX).unwrap();
+        assert!(!text.contains(&token));
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        let unknown = spend(dir.path(), &token, &"db".parse().unwrap(), at(1));
+        assert!(matches!(unknown, Err(TokenError::Unknown)));
+    }
+}
