@@ -7,6 +7,7 @@ pub mod schedule;
 pub mod config;
 pub mod host;
 pub mod probe;
+pub mod connection;
 pub mod identity;
 pub mod attest;
 pub mod spool;
