@@ -4,6 +4,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+mod records;
+mod segments;
+
+pub use records::{Reader, Records};
+pub use segments::{Position, SegmentError, Segments};
+
 /// Reads a file of at most `bytes_max` bytes.
 ///
 /// # Errors
