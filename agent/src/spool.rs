@@ -1,1 +1,537 @@
-//! To come.
+//! Attestations and blobs that have no receipt yet: durable, in order, bounded.
+//!
+//! One folder of segment files for one generation of the agent, with three kinds of records:
+//!
+//! ```text
+//! 1 | state         head of the stream, what was seen of the ledger, what is held and sent; JSON
+//! 2 | attestation   a DSSE file
+//! 3 | blob          an observation or an artifact
+//! ```
+//!
+//! - A record is on disk before it can be sent, and [`Spool::append`] takes only the next number of
+//!   the stream, so no number is signed twice for anybody to see.
+//! - Nothing is forgotten before its receipt is verified.
+//! - The blobs of the newest observation of each probe stay, so that an unchanged observation is
+//!   neither written nor sent again, and can be sent once more when the collector asks.
+//! - What is live takes at most a third of the bytes that the settings allow: the rest is what is
+//!   dead, and room to write the live part anew. Beyond it blobs are dropped, oldest first, never
+//!   attestations, and [`Spool::lost`] stays until a record says so.
+//! - Writing the live part anew begins with the state, and only then whole older files are
+//!   removed; reading is such that a crash between the two changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use shared::attestation::{Attestation, AttestationError, Gap, Kind, Seen, TreeHead};
+use shared::durable::{Position, SegmentError, Segments};
+use shared::id::Digest;
+use shared::limits;
+use shared::wire::{Frame, StreamHead};
+
+use crate::attest::Moment;
+
+use state::State;
+
+mod state;
+
+/// Size of a segment file.
+const SEGMENT_BYTES: u64 = 1024 * 1024;
+/// So many dead bytes are worth no rewriting.
+const DEAD_BYTES_MIN: u64 = 1024 * 1024;
+/// A submission is closed when it has so many bytes; one record may make it longer.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+const STATE: u8 = 1;
+const ATTESTATION: u8 = 2;
+const BLOB: u8 = 3;
+
+/// The spool cannot be used. Nothing is deleted; what is there stays for a person to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The segment files cannot be read or written.
+    #[error("spool cannot be used")]
+    Segments(#[from] SegmentError),
+    /// A record is whole, but its content is not.
+    #[error("spool {folder} is damaged in file {file} at offset {offset}: {what}")]
+    Content {
+        /// Folder of the spool.
+        folder: PathBuf,
+        /// Number of the file.
+        file: u32,
+        /// Offset in the file.
+        offset: u32,
+        /// What is wrong.
+        what: String,
+    },
+    /// There is nothing in it, though this generation of the agent has begun.
+    #[error("spool {0} is empty, but the agent is enrolled")]
+    Gone(PathBuf),
+    /// Records without receipt are missing.
+    #[error("spool {folder} lacks record {seq}")]
+    Missing {
+        /// Folder of the spool.
+        folder: PathBuf,
+        /// Number of the record.
+        seq: u64,
+    },
+    /// The record is not the next one of the stream. It is a fault of the agent.
+    #[error("record {came} is not the next one of the stream: {due}")]
+    Order {
+        /// Number that came.
+        came: u64,
+        /// Number that is due.
+        due: u64,
+    },
+}
+
+impl SpoolError {
+    /// What the operator can do, where there is something.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Segments(SegmentError::Machine { .. } | SegmentError::Stopped(_)) => {
+                "look at the disk: space, rights, health; the agent tries again"
+            }
+            Self::Segments(SegmentError::Locked(_)) => "another evident-agent runs on this host",
+            Self::Segments(_) | Self::Content { .. } | Self::Gone(_) | Self::Missing { .. } => {
+                "the stream cannot go on safely; `evident-agent enrol --again` begins a new \
+                 generation and leaves this folder as it is"
+            }
+            Self::Order { .. } => "report this as a fault of evident-agent",
+        }
+    }
+}
+
+/// The spool of one generation, open for the one process that may write to it.
+#[derive(Debug)]
+pub struct Spool {
+    folder: PathBuf,
+    segments: Segments,
+    /// Most bytes that may be live.
+    live_max: u64,
+    state: State,
+    /// Attestations without receipt, by their number.
+    unsent: BTreeMap<u64, Unsent>,
+    /// Blobs that are here.
+    blobs: BTreeMap<Digest, Held>,
+    /// Bytes of all records, also of those that are dead.
+    written: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Unsent {
+    id: Digest,
+    at: Held,
+    blobs: Vec<Digest>,
+}
+
+/// Where a record is, and how long.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    position: Position,
+    bytes: u64,
+}
+
+/// A submission and the records in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Frames: blobs before the attestations that name them.
+    pub body: Vec<u8>,
+    /// Number and id of each attestation in it.
+    pub records: Vec<StreamHead>,
+}
+
+impl Spool {
+    /// Begins the spool of a new generation, which has seen `seen` of the ledger and whose first
+    /// record follows the enrolment record `record`.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Segments`].
+    pub fn create(
+        folder: &Path,
+        bytes_max: u64,
+        record: Digest,
+        seen: TreeHead,
+    ) -> Result<(), SpoolError> {
+        let mut spool = Self::empty(folder, bytes_max, State::new(record, seen))?;
+        spool.write_state().map(drop)
+    }
+
+    /// Opens the spool of a generation that has begun.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`]; nothing is changed then.
+    pub fn open(folder: &Path, bytes_max: u64) -> Result<Self, SpoolError> {
+        if !folder.is_dir() {
+            return Err(SpoolError::Gone(folder.to_owned()));
+        }
+        let nothing = TreeHead {
+            size: 0,
+            root: Digest::of(b""),
+        };
+        let mut spool = Self::empty(folder, bytes_max, State::new(Digest::of(b""), nothing))?;
+        let mut begun = false;
+        for record in spool.segments.reader().records()? {
+            let (position, payload) = record?;
+            spool.take(&mut begun, position, &payload)?;
+        }
+        if !begun {
+            return Err(SpoolError::Gone(spool.folder));
+        }
+        let first = spool.state.acked.map_or(0, |acked| acked.saturating_add(1));
+        let end = spool.next_seq();
+        if let Some(seq) = (first..end).find(|seq| !spool.unsent.contains_key(seq)) {
+            let folder = spool.folder;
+            return Err(SpoolError::Missing { folder, seq });
+        }
+        spool.let_go();
+        Ok(spool)
+    }
+
+    fn empty(folder: &Path, bytes_max: u64, state: State) -> Result<Self, SpoolError> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            segments: Segments::open(folder, SEGMENT_BYTES)?,
+            live_max: bytes_max / 3,
+            state,
+            unsent: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            written: 0,
+        })
+    }
+
+    /// Takes in one record while the spool is opened. What stands before the first state was
+    /// written anew behind it, or is dead.
+    fn take(
+        &mut self,
+        begun: &mut bool,
+        position: Position,
+        payload: &[u8],
+    ) -> Result<(), SpoolError> {
+        let damaged = |what: &dyn std::fmt::Display| SpoolError::Content {
+            folder: self.folder.clone(),
+            file: position.segment(),
+            offset: position.offset(),
+            what: what.to_string(),
+        };
+        let held = Held::new(position, payload);
+        self.written = self.written.saturating_add(held.bytes);
+        match payload.split_first() {
+            Some((&STATE, json)) => {
+                self.state = serde_json::from_slice(json).map_err(|error| damaged(&error))?;
+                *begun = true;
+                let acked = self.state.acked;
+                self.unsent
+                    .retain(|seq, _| acked.is_none_or(|acked| acked < *seq));
+            }
+            Some((&BLOB, bytes)) => drop(self.blobs.insert(Digest::of(bytes), held)),
+            Some((&ATTESTATION, file)) if *begun => {
+                let attestation = Attestation::from_file(file.to_vec())
+                    .map_err(|error: AttestationError| damaged(&error))?;
+                let seq = attestation.evidence().stream.seq;
+                if self.state.acked.is_some_and(|acked| seq <= acked) {
+                    return Ok(());
+                }
+                let due = self.next_seq();
+                let prev = attestation.evidence().stream.prev;
+                if due < seq || (seq == due && prev != self.state.link()) {
+                    return Err(damaged(&"the record does not follow the one before"));
+                }
+                self.entered(&attestation, held);
+            }
+            Some((&ATTESTATION, _)) => {}
+            Some(_) | None => return Err(damaged(&"a record of unknown kind")),
+        }
+        Ok(())
+    }
+
+    /// The number of the next record.
+    pub fn next_seq(&self) -> u64 {
+        self.state.next_seq()
+    }
+
+    /// What the next record must name as the one before it.
+    pub const fn link(&self) -> Digest {
+        self.state.link()
+    }
+
+    /// The last record.
+    pub const fn head(&self) -> Option<StreamHead> {
+        self.state.head
+    }
+
+    /// When the last record was made.
+    pub const fn last(&self) -> Option<&Moment> {
+        self.state.last.as_ref()
+    }
+
+    /// What was seen of the ledger, and up to which own record.
+    pub const fn seen(&self) -> Seen {
+        Seen {
+            size: self.state.seen.size,
+            root: self.state.seen.root,
+            acked: self.state.acked,
+        }
+    }
+
+    /// How many records have no receipt.
+    pub fn depth(&self) -> usize {
+        self.unsent.len()
+    }
+
+    /// Bytes of what is live.
+    pub fn live_bytes(&self) -> u64 {
+        let unsent = self.unsent.values().map(|unsent| unsent.at.bytes);
+        unsent
+            .chain(self.blobs.values().map(|held| held.bytes))
+            .sum()
+    }
+
+    /// What was dropped and stands in no record yet.
+    pub const fn lost(&self) -> Option<&Gap> {
+        self.state.lost.as_ref()
+    }
+
+    /// Keeps a record and those of its blobs that are not here yet. It is on disk afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Order`], or [`SpoolError::Segments`]: then open the spool anew to know
+    /// whether the record is in it.
+    pub fn append(
+        &mut self,
+        attestation: &Attestation,
+        blobs: &[Vec<u8>],
+    ) -> Result<(), SpoolError> {
+        let place = &attestation.evidence().stream;
+        let (came, due) = (place.seq, self.next_seq());
+        if came != due || place.prev != self.link() {
+            return Err(SpoolError::Order { came, due });
+        }
+        let mut new = BTreeMap::new();
+        for blob in blobs {
+            let digest = Digest::of(blob);
+            if !self.blobs.contains_key(&digest) {
+                new.insert(digest, record(BLOB, blob));
+            }
+        }
+        let file = record(ATTESTATION, attestation.file());
+        let bytes: usize = new.values().map(Vec::len).sum::<usize>() + file.len();
+        self.make_room(u64::try_from(bytes).unwrap_or(u64::MAX))?;
+        let mut payloads: Vec<&[u8]> = new.values().map(Vec::as_slice).collect();
+        payloads.push(&file);
+        let positions = self.write(&payloads)?;
+        self.segments.sync()?;
+        for ((digest, payload), position) in new.iter().zip(&positions) {
+            self.blobs.insert(*digest, Held::new(*position, payload));
+        }
+        if let Some(position) = positions.last() {
+            self.entered(attestation, Held::new(*position, &file));
+        }
+        self.let_go();
+        self.tidy()
+    }
+
+    /// Notes that a receipt proved the growth of the ledger to `seen`, and the records up to
+    /// `acked`; what is proven is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Segments`].
+    pub fn acknowledge(&mut self, seen: TreeHead, acked: Option<u64>) -> Result<(), SpoolError> {
+        self.state.seen = seen;
+        self.state.acked = self.state.acked.max(acked);
+        let proven = self.state.acked;
+        let state = &mut self.state;
+        self.unsent.retain(|seq, unsent| {
+            let keep = proven.is_none_or(|acked| acked < *seq);
+            if !keep {
+                state.sent.extend(&unsent.blobs);
+            }
+            keep
+        });
+        self.let_go();
+        self.write_state()?;
+        self.tidy()
+    }
+
+    /// The oldest records without receipt and the blobs that the collector has not, or that it
+    /// says it misses; `None` when all have a receipt.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Segments`].
+    pub fn batch(&self, missing: &BTreeSet<Digest>) -> Result<Option<Batch>, SpoolError> {
+        let mut batch = Batch {
+            body: Vec::new(),
+            records: Vec::new(),
+        };
+        let mut included = BTreeSet::new();
+        for (seq, unsent) in self.unsent.iter().take(limits::BATCH_ATTESTATIONS_MAX) {
+            let mut frames = Vec::new();
+            for digest in &unsent.blobs {
+                let wanted = missing.contains(digest) || !self.state.sent.contains(digest);
+                if let Some(held) = self.blobs.get(digest)
+                    && wanted
+                    && included.insert(*digest)
+                {
+                    Frame::Blob(&self.read(*held)?).write(&mut frames);
+                }
+            }
+            Frame::Attestation(&self.read(unsent.at)?).write(&mut frames);
+            let longer = BATCH_BYTES < batch.body.len().saturating_add(frames.len());
+            if longer && !batch.records.is_empty() {
+                break;
+            }
+            batch.body.append(&mut frames);
+            batch.records.push(StreamHead {
+                seq: *seq,
+                id: unsent.id,
+            });
+        }
+        Ok((!batch.records.is_empty()).then_some(batch))
+    }
+
+    /// Whether a blob is here, so that it can be sent again.
+    pub fn holds(&self, blob: &Digest) -> bool {
+        self.blobs.contains_key(blob)
+    }
+
+    fn read(&self, held: Held) -> Result<Vec<u8>, SpoolError> {
+        let mut payload = self.segments.reader().read(held.position)?;
+        payload.drain(..payload.len().min(1));
+        Ok(payload)
+    }
+
+    fn entered(&mut self, attestation: &Attestation, at: Held) {
+        let evidence = attestation.evidence();
+        let (seq, id) = (evidence.stream.seq, attestation.id());
+        let blobs: Vec<Digest> = attestation.blobs().collect();
+        if seq == self.next_seq() {
+            self.state.head = Some(StreamHead { seq, id });
+            self.state.last = Some(Moment {
+                boot: evidence.boot.clone(),
+                wall: evidence.time.wall,
+            });
+            for probe in &evidence.run.probes {
+                self.state.latest.insert(probe.probe.clone(), blobs.clone());
+            }
+            if evidence.kind == Kind::Gap {
+                self.state.lost = None;
+            }
+        }
+        self.unsent.insert(seq, Unsent { id, at, blobs });
+    }
+
+    /// Lets go of blobs that nothing names any more.
+    fn let_go(&mut self) {
+        let named: BTreeSet<Digest> = (self.state.latest.values().flatten())
+            .chain(self.unsent.values().flat_map(|unsent| &unsent.blobs))
+            .copied()
+            .collect();
+        self.blobs.retain(|digest, _| named.contains(digest));
+        self.state.sent.retain(|digest| named.contains(digest));
+    }
+
+    /// Drops blobs, oldest first, until `bytes` more fit; then a quarter more, so that the next
+    /// records find room without dropping. Those of the newest observations are dropped last.
+    fn make_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
+        let mut live = self.live_bytes().saturating_add(bytes);
+        if live <= self.live_max {
+            return Ok(());
+        }
+        let goal = self.live_max / 4 * 3;
+        let latest: BTreeSet<Digest> = self.state.latest.values().flatten().copied().collect();
+        let mut dropped = Vec::new();
+        for newest_too in [false, true] {
+            for (seq, unsent) in &self.unsent {
+                for digest in &unsent.blobs {
+                    if goal < live
+                        && (newest_too || !latest.contains(digest))
+                        && let Some(held) = self.blobs.remove(digest)
+                    {
+                        live = live.saturating_sub(held.bytes);
+                        dropped.push(*seq);
+                    }
+                }
+            }
+        }
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        self.state.note_loss(&dropped);
+        self.rewrite()
+    }
+
+    /// Writes the live part anew when the dead part has become the larger one.
+    fn tidy(&mut self) -> Result<(), SpoolError> {
+        let live = self.live_bytes();
+        if self.written.saturating_sub(live) < live.max(DEAD_BYTES_MIN) {
+            return Ok(());
+        }
+        self.rewrite()
+    }
+
+    fn rewrite(&mut self) -> Result<(), SpoolError> {
+        self.written = 0;
+        let begin = self.write_state()?;
+        let blobs: Vec<(Digest, Held)> = self.blobs.iter().map(|(id, at)| (*id, *at)).collect();
+        for (digest, held) in blobs {
+            let held = self.copy(held)?;
+            self.blobs.insert(digest, held);
+        }
+        let unsent: Vec<(u64, Held)> = self
+            .unsent
+            .iter()
+            .map(|(seq, one)| (*seq, one.at))
+            .collect();
+        for (seq, held) in unsent {
+            let held = self.copy(held)?;
+            if let Some(unsent) = self.unsent.get_mut(&seq) {
+                unsent.at = held;
+            }
+        }
+        self.segments.sync()?;
+        Ok(self.segments.forget_before(begin)?)
+    }
+
+    fn copy(&mut self, held: Held) -> Result<Held, SpoolError> {
+        let payload = self.segments.reader().read(held.position)?;
+        let positions = self.write(&[&payload])?;
+        Ok(positions.first().map_or(held, |position| Held {
+            position: *position,
+            ..held
+        }))
+    }
+
+    fn write_state(&mut self) -> Result<Position, SpoolError> {
+        let payload = self.state.payload(STATE);
+        let positions = self.write(&[&payload])?;
+        self.segments.sync()?;
+        Ok(positions.first().copied().unwrap_or_default())
+    }
+
+    fn write(&mut self, payloads: &[&[u8]]) -> Result<Vec<Position>, SpoolError> {
+        let bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
+        let positions = self.segments.append(payloads)?;
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.written = self.written.saturating_add(bytes);
+        Ok(positions)
+    }
+}
+
+impl Held {
+    fn new(position: Position, payload: &[u8]) -> Self {
+        let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        Self { position, bytes }
+    }
+}
+
+fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind], content].concat()
+}
+
+#[cfg(test)]
+mod tests;
