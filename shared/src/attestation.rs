@@ -342,10 +342,16 @@ impl Attestation {
 
     /// Verifies it with the evidence key of its agent and generation.
     ///
+    /// The key id must be that of the key. It chooses nothing, but were it free, one signed body
+    /// would have many files and so many ids.
+    ///
     /// # Errors
     ///
     /// [`KeyError::Signature`]; the sender is not who it says.
     pub fn verify(self, key: &PublicKey) -> Result<Verified, KeyError> {
+        if self.envelope.key_id != Some(key.id()) {
+            return Err(KeyError::Signature);
+        }
         self.envelope.verify(key)?;
         Ok(Verified(self))
     }
@@ -358,6 +364,12 @@ impl Attestation {
     /// The file.
     pub fn file(&self) -> &[u8] {
         &self.file
+    }
+
+    /// The file, owned.
+    #[must_use]
+    pub fn into_file(self) -> Vec<u8> {
+        self.file
     }
 
     /// What it says.

@@ -14,7 +14,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "configured_source_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many time sources the settings name; a pool counts as two",
+        meaning: "How many time sources the settings name; a pool counts as two; the settings of a daemon that does not run do not count",
         source: "chrony.conf(5), timesyncd.conf(5), ntp.conf(5) with their folders",
         right: "",
     },
@@ -28,7 +28,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "daemons",
         kind: Kind::List(DAEMONS),
-        meaning: "Time daemons that run: chronyd, systemd-timesyncd, ntpd, openntpd, ptp4l, phc2sys",
+        meaning: "Time daemons that run: chronyd, systemd-timesyncd, ntpd (also that of NTPsec and OpenNTPD), ptp4l, phc2sys",
         source: "/proc/[pid]/comm",
         right: "",
     },
@@ -133,7 +133,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "tracking_reference",
         kind: Kind::Text,
-        meaning: "Address or identifier of the source in use",
+        meaning: "Address or identifier of the source in use; `local` when the daemon takes its own clock for a reference",
         source: "chronyd command socket /run/chrony/chronyd.sock, or UDP 127.0.0.1:323",
         right: "root or user _chrony for the socket; none for the monitoring subset over UDP",
     },
@@ -225,7 +225,7 @@ const SOURCES: &[Field] = &[
     Field {
         name: "poll_s",
         kind: Kind::Number(Unit::Seconds),
-        meaning: "Interval of polling",
+        meaning: "Interval of polling; 0 when it is shorter than a second",
     },
     Field {
         name: "since_sample_s",
@@ -245,6 +245,6 @@ const SOURCES: &[Field] = &[
     Field {
         name: "authentication",
         kind: Kind::Text,
-        meaning: "none, symmetric or nts",
+        meaning: "none, symmetric or nts; none too while keys of nts were not agreed on",
     },
 ];

@@ -49,7 +49,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "daemons",
         kind: Kind::List(DAEMONS),
-        meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, systemd-journal-upload, fluent-bit, vector, otelcol",
+        meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, systemd-journal-upload, fluent-bit, vector, otelcol and the like",
         source: "/proc/[pid]/comm",
         right: "",
     },
@@ -63,14 +63,14 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "forwarding",
         kind: Kind::List(FORWARDING),
-        meaning: "Other hosts that log entries are sent to",
+        meaning: "Hosts that the settings send log entries to",
         source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5) with their folders",
         right: "",
     },
     Fact {
         name: "forwarding_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many other hosts log entries are sent to",
+        meaning: "How many other hosts log entries are sent to; the settings of a daemon that does not run do not count, nor does this host itself",
         source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5)",
         right: "",
     },
@@ -133,7 +133,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "newest_entry",
         kind: Kind::Instant,
-        meaning: "Last sign of life of any log: newest journal entry or last write to a log file",
+        meaning: "Last sign of life of any log: newest journal entry or last write to a log file that is not empty",
         source: "journal headers, /var/log",
         right: "group adm",
     },
@@ -193,5 +193,10 @@ const FORWARDING: &[Field] = &[
         name: "file",
         kind: Kind::Text,
         meaning: "File that says so",
+    },
+    Field {
+        name: "running",
+        kind: Kind::Flag,
+        meaning: "The daemon runs; left out when that could not be seen",
     },
 ];
