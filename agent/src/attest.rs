@@ -19,9 +19,9 @@ use shared::time::Timestamp;
 
 use crate::host::{KernelClock, Unseen};
 
-/// Bit STA_UNSYNC of adjtimex(2).
+/// Bit `STA_UNSYNC` of adjtimex(2).
 const STA_UNSYNC: i64 = 0x40;
-/// Return value TIME_ERROR of adjtimex(2).
+/// Return value `TIME_ERROR` of adjtimex(2).
 const TIME_ERROR: i64 = 5;
 /// The bound that the kernel itself shows once nobody corrects the clock: 16 seconds.
 const ERROR_MS_UNKNOWN: u64 = 16_000;

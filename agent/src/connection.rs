@@ -24,7 +24,7 @@ mod pinned;
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest time for one request and its answer.
-const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// A way to one collector.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub enum ConnectionError {
     #[error("the answer to {path} cannot be understood: {what}")]
     Answer {
         /// Path of the request.
-        path: &'static str,
+        path: String,
         /// What is wrong with the answer.
         what: String,
     },
@@ -178,11 +178,11 @@ impl Connection {
     /// [`ConnectionError`].
     pub async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
-        path: &'static str,
+        path: &str,
         question: &Q,
     ) -> Result<A, ConnectionError> {
         let body = serde_json::to_vec(question).map_err(|error| ConnectionError::Answer {
-            path,
+            path: path.to_owned(),
             what: error.to_string(),
         })?;
         self.send(path, "application/json", body).await
@@ -195,7 +195,7 @@ impl Connection {
     /// [`ConnectionError`].
     pub async fn send<A: DeserializeOwned>(
         &self,
-        path: &'static str,
+        path: &str,
         media_type: &'static str,
         body: Vec<u8>,
     ) -> Result<A, ConnectionError> {
@@ -211,29 +211,28 @@ impl Connection {
         let retry_after_ms = retry_after
             .and_then(|value| value.to_str().ok())
             .and_then(retry_after_ms);
+        let not_understood = |what: String| ConnectionError::Answer {
+            path: path.to_owned(),
+            what,
+        };
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             if limits::ANSWER_BYTES_MAX < bytes.len().saturating_add(chunk.len()) {
                 let what = format!("longer than {} bytes", limits::ANSWER_BYTES_MAX);
-                return Err(ConnectionError::Answer { path, what });
+                return Err(not_understood(what));
             }
             bytes.extend_from_slice(&chunk);
         }
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| ConnectionError::Answer {
-                path,
-                what: error.to_string(),
-            });
+            return serde_json::from_slice(&bytes)
+                .map_err(|error| not_understood(error.to_string()));
         }
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => Err(ConnectionError::Refused {
                 problem: Box::new(problem),
                 retry_after_ms,
             }),
-            Err(_no_problem) => Err(ConnectionError::Answer {
-                path,
-                what: format!("status {status}"),
-            }),
+            Err(_no_problem) => Err(not_understood(format!("status {status}"))),
         }
     }
 }

@@ -58,7 +58,7 @@ struct Enrolled {
     record: Digest,
     /// The longest time between two records, in seconds.
     heartbeat_s: u64,
-    enrolled: Timestamp,
+    since: Timestamp,
 }
 
 /// The identity of an enrolled host.
@@ -296,7 +296,8 @@ fn create_closed(dir: &Path) -> Result<(), IdentityError> {
 fn check_closed(dir: &Path) -> Result<(), IdentityError> {
     let stat = std::fs::metadata(dir).map_err(IdentityError::machine("look at", dir))?;
     let mode = stat.mode() & 0o7777;
-    if mode & 0o077 == 0 {
+    // Nothing for the group, nothing for others.
+    if mode.trailing_zeros() >= 6 {
         return Ok(());
     }
     let path = dir.to_owned();

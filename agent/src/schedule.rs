@@ -273,9 +273,15 @@ impl Line {
 
 fn jitter_ms(host: &str, name: &str, shortest_ms: i64) -> i64 {
     let window = (shortest_ms / 4).min(JITTER_MS_MAX);
-    let Digest([a, b, c, d, e, f, g, ..]) = Digest::of(format!("{host}\n{name}").as_bytes());
-    let number = i64::from_be_bytes([0, a, b, c, d, e, f, g]);
-    number.checked_rem(window).unwrap_or(0)
+    let digest = Digest::of(format!("{host}\n{name}").as_bytes());
+    let number = digest
+        .as_bytes()
+        .first_chunk()
+        .copied()
+        .map(u32::from_be_bytes);
+    number.map_or(0, |number| {
+        i64::from(number).checked_rem(window).unwrap_or(0)
+    })
 }
 
 #[cfg(test)]

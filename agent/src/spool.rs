@@ -22,16 +22,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use shared::attestation::{Attestation, AttestationError, Gap, Kind, Seen, TreeHead};
-use shared::durable::{Position, SegmentError, Segments};
+use shared::attestation::{Attestation, Gap, Seen, TreeHead};
+use shared::durable::{Position, Reader, SegmentError, Segments};
 use shared::id::Digest;
 use shared::limits;
 use shared::wire::{Frame, StreamHead};
 
 use crate::attest::Moment;
 
+use contents::{ATTESTATION, BLOB, Contents, Held, STATE};
 use state::State;
 
+mod contents;
 mod state;
 
 /// Size of a segment file.
@@ -40,10 +42,6 @@ const SEGMENT_BYTES: u64 = 1024 * 1024;
 const DEAD_BYTES_MIN: u64 = 1024 * 1024;
 /// A submission is closed when it has so many bytes; one record may make it longer.
 const BATCH_BYTES: usize = 1024 * 1024;
-
-const STATE: u8 = 1;
-const ATTESTATION: u8 = 2;
-const BLOB: u8 = 3;
 
 /// The spool cannot be used. Nothing is deleted; what is there stays for a person to look at.
 #[derive(Debug, thiserror::Error)]
@@ -105,31 +103,27 @@ impl SpoolError {
 /// The spool of one generation, open for the one process that may write to it.
 #[derive(Debug)]
 pub struct Spool {
-    folder: PathBuf,
     segments: Segments,
     /// Most bytes that may be live.
     live_max: u64,
-    state: State,
-    /// Attestations without receipt, by their number.
-    unsent: BTreeMap<u64, Unsent>,
-    /// Blobs that are here.
-    blobs: BTreeMap<Digest, Held>,
-    /// Bytes of all records, also of those that are dead.
-    written: u64,
+    contents: Contents,
 }
 
-#[derive(Clone, Debug)]
-struct Unsent {
-    id: Digest,
-    at: Held,
-    blobs: Vec<Digest>,
-}
-
-/// Where a record is, and how long.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    position: Position,
-    bytes: u64,
+/// What can be told of a spool while another process writes to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// The last record.
+    pub head: Option<StreamHead>,
+    /// When the last record was made.
+    pub last: Option<Moment>,
+    /// What was seen of the ledger, and up to which own record.
+    pub seen: Seen,
+    /// How many records have no receipt.
+    pub depth: usize,
+    /// Bytes of what is live.
+    pub bytes: u64,
+    /// What was dropped and stands in no record yet.
+    pub lost: Option<Gap>,
 }
 
 /// A submission and the records in it.
@@ -142,23 +136,28 @@ pub struct Batch {
 }
 
 impl Spool {
-    /// Begins the spool of a new generation, which has seen `seen` of the ledger and whose first
-    /// record follows the enrolment record `record`.
+    /// Begins the spool of a new generation, whose first record follows the enrolment record
+    /// `record`, and which has seen `seen` of the ledger, proven by `checkpoint`.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Segments`].
     pub fn create(
         folder: &Path,
-        bytes_max: u64,
         record: Digest,
         seen: TreeHead,
+        checkpoint: &str,
     ) -> Result<(), SpoolError> {
-        let mut spool = Self::empty(folder, bytes_max, State::new(record, seen))?;
+        let state = State::new(record, seen, checkpoint);
+        let mut spool = Self {
+            segments: Segments::open(folder, SEGMENT_BYTES)?,
+            live_max: 0,
+            contents: Contents::new(folder, state),
+        };
         spool.write_state().map(drop)
     }
 
-    /// Opens the spool of a generation that has begun.
+    /// Opens the spool of a generation that has begun; it may take `bytes_max` bytes on disk.
     ///
     /// # Errors
     ///
@@ -167,131 +166,80 @@ impl Spool {
         if !folder.is_dir() {
             return Err(SpoolError::Gone(folder.to_owned()));
         }
-        let nothing = TreeHead {
-            size: 0,
-            root: Digest::of(b""),
-        };
-        let mut spool = Self::empty(folder, bytes_max, State::new(Digest::of(b""), nothing))?;
-        let mut begun = false;
-        for record in spool.segments.reader().records()? {
-            let (position, payload) = record?;
-            spool.take(&mut begun, position, &payload)?;
-        }
-        if !begun {
-            return Err(SpoolError::Gone(spool.folder));
-        }
-        let first = spool.state.acked.map_or(0, |acked| acked.saturating_add(1));
-        let end = spool.next_seq();
-        if let Some(seq) = (first..end).find(|seq| !spool.unsent.contains_key(seq)) {
-            let folder = spool.folder;
-            return Err(SpoolError::Missing { folder, seq });
-        }
-        spool.let_go();
-        Ok(spool)
-    }
-
-    fn empty(folder: &Path, bytes_max: u64, state: State) -> Result<Self, SpoolError> {
+        let segments = Segments::open(folder, SEGMENT_BYTES)?;
         Ok(Self {
-            folder: folder.to_owned(),
-            segments: Segments::open(folder, SEGMENT_BYTES)?,
+            contents: Contents::read(folder, segments.reader())?,
             live_max: bytes_max / 3,
-            state,
-            unsent: BTreeMap::new(),
-            blobs: BTreeMap::new(),
-            written: 0,
+            segments,
         })
     }
 
-    /// Takes in one record while the spool is opened. What stands before the first state was
-    /// written anew behind it, or is dead.
-    fn take(
-        &mut self,
-        begun: &mut bool,
-        position: Position,
-        payload: &[u8],
-    ) -> Result<(), SpoolError> {
-        let damaged = |what: &dyn std::fmt::Display| SpoolError::Content {
-            folder: self.folder.clone(),
-            file: position.segment(),
-            offset: position.offset(),
-            what: what.to_string(),
-        };
-        let held = Held::new(position, payload);
-        self.written = self.written.saturating_add(held.bytes);
-        match payload.split_first() {
-            Some((&STATE, json)) => {
-                self.state = serde_json::from_slice(json).map_err(|error| damaged(&error))?;
-                *begun = true;
-                let acked = self.state.acked;
-                self.unsent
-                    .retain(|seq, _| acked.is_none_or(|acked| acked < *seq));
-            }
-            Some((&BLOB, bytes)) => drop(self.blobs.insert(Digest::of(bytes), held)),
-            Some((&ATTESTATION, file)) if *begun => {
-                let attestation = Attestation::from_file(file.to_vec())
-                    .map_err(|error: AttestationError| damaged(&error))?;
-                let seq = attestation.evidence().stream.seq;
-                if self.state.acked.is_some_and(|acked| seq <= acked) {
-                    return Ok(());
-                }
-                let due = self.next_seq();
-                let prev = attestation.evidence().stream.prev;
-                if due < seq || (seq == due && prev != self.state.link()) {
-                    return Err(damaged(&"the record does not follow the one before"));
-                }
-                self.entered(&attestation, held);
-            }
-            Some((&ATTESTATION, _)) => {}
-            Some(_) | None => return Err(damaged(&"a record of unknown kind")),
-        }
-        Ok(())
+    /// Looks into a spool without opening it for writing.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`].
+    pub fn glance(folder: &Path) -> Result<Glance, SpoolError> {
+        let contents = Contents::read(folder, &Reader::open(folder))?;
+        Ok(Glance {
+            head: contents.state.head,
+            seen: contents.state.seen(),
+            depth: contents.unsent.len(),
+            bytes: contents.live_bytes(),
+            last: contents.state.last,
+            lost: contents.state.lost,
+        })
     }
 
     /// The number of the next record.
     pub fn next_seq(&self) -> u64 {
-        self.state.next_seq()
+        self.contents.state.next_seq()
     }
 
     /// What the next record must name as the one before it.
     pub const fn link(&self) -> Digest {
-        self.state.link()
+        self.contents.state.link()
     }
 
     /// The last record.
     pub const fn head(&self) -> Option<StreamHead> {
-        self.state.head
+        self.contents.state.head
     }
 
     /// When the last record was made.
     pub const fn last(&self) -> Option<&Moment> {
-        self.state.last.as_ref()
+        self.contents.state.last.as_ref()
     }
 
     /// What was seen of the ledger, and up to which own record.
     pub const fn seen(&self) -> Seen {
-        Seen {
-            size: self.state.seen.size,
-            root: self.state.seen.root,
-            acked: self.state.acked,
-        }
+        self.contents.state.seen()
+    }
+
+    /// The newest head of the ledger that was proven to grow from all before.
+    pub const fn tree(&self) -> TreeHead {
+        self.contents.state.seen
+    }
+
+    /// The signed checkpoint of that head.
+    pub fn checkpoint(&self) -> &str {
+        &self.contents.state.checkpoint
     }
 
     /// How many records have no receipt.
     pub fn depth(&self) -> usize {
-        self.unsent.len()
+        self.contents.unsent.len()
     }
 
-    /// Bytes of what is live.
-    pub fn live_bytes(&self) -> u64 {
-        let unsent = self.unsent.values().map(|unsent| unsent.at.bytes);
-        unsent
-            .chain(self.blobs.values().map(|held| held.bytes))
-            .sum()
+    /// The id of a record that has no receipt yet.
+    #[must_use]
+    pub fn unsent(&self, seq: u64) -> Option<Digest> {
+        self.contents.unsent.get(&seq).map(|unsent| unsent.id)
     }
 
     /// What was dropped and stands in no record yet.
     pub const fn lost(&self) -> Option<&Gap> {
-        self.state.lost.as_ref()
+        self.contents.state.lost.as_ref()
     }
 
     /// Keeps a record and those of its blobs that are not here yet. It is on disk afterwards.
@@ -313,7 +261,7 @@ impl Spool {
         let mut new = BTreeMap::new();
         for blob in blobs {
             let digest = Digest::of(blob);
-            if !self.blobs.contains_key(&digest) {
+            if !self.contents.blobs.contains_key(&digest) {
                 new.insert(digest, record(BLOB, blob));
             }
         }
@@ -325,34 +273,31 @@ impl Spool {
         let positions = self.write(&payloads)?;
         self.segments.sync()?;
         for ((digest, payload), position) in new.iter().zip(&positions) {
-            self.blobs.insert(*digest, Held::new(*position, payload));
+            self.contents
+                .blobs
+                .insert(*digest, Held::new(*position, payload));
         }
         if let Some(position) = positions.last() {
-            self.entered(attestation, Held::new(*position, &file));
+            self.contents
+                .entered(attestation, Held::new(*position, &file));
         }
-        self.let_go();
+        self.contents.let_go();
         self.tidy()
     }
 
-    /// Notes that a receipt proved the growth of the ledger to `seen`, and the records up to
-    /// `acked`; what is proven is forgotten.
+    /// Notes that a receipt proved the growth of the ledger to `seen`, whose signed form is
+    /// `checkpoint`, and the records up to `acked`; what is proven is forgotten.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Segments`].
-    pub fn acknowledge(&mut self, seen: TreeHead, acked: Option<u64>) -> Result<(), SpoolError> {
-        self.state.seen = seen;
-        self.state.acked = self.state.acked.max(acked);
-        let proven = self.state.acked;
-        let state = &mut self.state;
-        self.unsent.retain(|seq, unsent| {
-            let keep = proven.is_none_or(|acked| acked < *seq);
-            if !keep {
-                state.sent.extend(&unsent.blobs);
-            }
-            keep
-        });
-        self.let_go();
+    pub fn acknowledge(
+        &mut self,
+        seen: TreeHead,
+        checkpoint: &str,
+        acked: Option<u64>,
+    ) -> Result<(), SpoolError> {
+        self.contents.proven(seen, checkpoint, acked);
         self.write_state()?;
         self.tidy()
     }
@@ -369,11 +314,16 @@ impl Spool {
             records: Vec::new(),
         };
         let mut included = BTreeSet::new();
-        for (seq, unsent) in self.unsent.iter().take(limits::BATCH_ATTESTATIONS_MAX) {
+        for (seq, unsent) in self
+            .contents
+            .unsent
+            .iter()
+            .take(limits::BATCH_ATTESTATIONS_MAX)
+        {
             let mut frames = Vec::new();
             for digest in &unsent.blobs {
-                let wanted = missing.contains(digest) || !self.state.sent.contains(digest);
-                if let Some(held) = self.blobs.get(digest)
+                let wanted = missing.contains(digest) || !self.contents.state.sent.contains(digest);
+                if let Some(held) = self.contents.blobs.get(digest)
                     && wanted
                     && included.insert(*digest)
                 {
@@ -396,7 +346,7 @@ impl Spool {
 
     /// Whether a blob is here, so that it can be sent again.
     pub fn holds(&self, blob: &Digest) -> bool {
-        self.blobs.contains_key(blob)
+        self.contents.blobs.contains_key(blob)
     }
 
     fn read(&self, held: Held) -> Result<Vec<u8>, SpoolError> {
@@ -405,91 +355,51 @@ impl Spool {
         Ok(payload)
     }
 
-    fn entered(&mut self, attestation: &Attestation, at: Held) {
-        let evidence = attestation.evidence();
-        let (seq, id) = (evidence.stream.seq, attestation.id());
-        let blobs: Vec<Digest> = attestation.blobs().collect();
-        if seq == self.next_seq() {
-            self.state.head = Some(StreamHead { seq, id });
-            self.state.last = Some(Moment {
-                boot: evidence.boot.clone(),
-                wall: evidence.time.wall,
-            });
-            for probe in &evidence.run.probes {
-                self.state.latest.insert(probe.probe.clone(), blobs.clone());
-            }
-            if evidence.kind == Kind::Gap {
-                self.state.lost = None;
-            }
-        }
-        self.unsent.insert(seq, Unsent { id, at, blobs });
-    }
-
-    /// Lets go of blobs that nothing names any more.
-    fn let_go(&mut self) {
-        let named: BTreeSet<Digest> = (self.state.latest.values().flatten())
-            .chain(self.unsent.values().flat_map(|unsent| &unsent.blobs))
-            .copied()
-            .collect();
-        self.blobs.retain(|digest, _| named.contains(digest));
-        self.state.sent.retain(|digest| named.contains(digest));
-    }
-
     /// Drops blobs, oldest first, until `bytes` more fit; then a quarter more, so that the next
     /// records find room without dropping. Those of the newest observations are dropped last.
     fn make_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
-        let mut live = self.live_bytes().saturating_add(bytes);
+        let live = self.contents.live_bytes().saturating_add(bytes);
         if live <= self.live_max {
             return Ok(());
         }
-        let goal = self.live_max / 4 * 3;
-        let latest: BTreeSet<Digest> = self.state.latest.values().flatten().copied().collect();
-        let mut dropped = Vec::new();
-        for newest_too in [false, true] {
-            for (seq, unsent) in &self.unsent {
-                for digest in &unsent.blobs {
-                    if goal < live
-                        && (newest_too || !latest.contains(digest))
-                        && let Some(held) = self.blobs.remove(digest)
-                    {
-                        live = live.saturating_sub(held.bytes);
-                        dropped.push(*seq);
-                    }
-                }
-            }
-        }
-        if dropped.is_empty() {
+        let too_many = live.saturating_sub(self.live_max / 4 * 3);
+        if !self.contents.drop_blobs(too_many) {
             return Ok(());
         }
-        self.state.note_loss(&dropped);
         self.rewrite()
     }
 
     /// Writes the live part anew when the dead part has become the larger one.
     fn tidy(&mut self) -> Result<(), SpoolError> {
-        let live = self.live_bytes();
-        if self.written.saturating_sub(live) < live.max(DEAD_BYTES_MIN) {
+        let live = self.contents.live_bytes();
+        if self.contents.written.saturating_sub(live) < live.max(DEAD_BYTES_MIN) {
             return Ok(());
         }
         self.rewrite()
     }
 
     fn rewrite(&mut self) -> Result<(), SpoolError> {
-        self.written = 0;
+        self.contents.written = 0;
         let begin = self.write_state()?;
-        let blobs: Vec<(Digest, Held)> = self.blobs.iter().map(|(id, at)| (*id, *at)).collect();
+        let blobs: Vec<(Digest, Held)> = self
+            .contents
+            .blobs
+            .iter()
+            .map(|(id, at)| (*id, *at))
+            .collect();
         for (digest, held) in blobs {
             let held = self.copy(held)?;
-            self.blobs.insert(digest, held);
+            self.contents.blobs.insert(digest, held);
         }
         let unsent: Vec<(u64, Held)> = self
+            .contents
             .unsent
             .iter()
             .map(|(seq, one)| (*seq, one.at))
             .collect();
         for (seq, held) in unsent {
             let held = self.copy(held)?;
-            if let Some(unsent) = self.unsent.get_mut(&seq) {
+            if let Some(unsent) = self.contents.unsent.get_mut(&seq) {
                 unsent.at = held;
             }
         }
@@ -507,7 +417,7 @@ impl Spool {
     }
 
     fn write_state(&mut self) -> Result<Position, SpoolError> {
-        let payload = self.state.payload(STATE);
+        let payload = self.contents.state.payload(STATE);
         let positions = self.write(&[&payload])?;
         self.segments.sync()?;
         Ok(positions.first().copied().unwrap_or_default())
@@ -517,15 +427,8 @@ impl Spool {
         let bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
         let positions = self.segments.append(payloads)?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.written = self.written.saturating_add(bytes);
+        self.contents.written = self.contents.written.saturating_add(bytes);
         Ok(positions)
-    }
-}
-
-impl Held {
-    fn new(position: Position, payload: &[u8]) -> Self {
-        let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
-        Self { position, bytes }
     }
 }
 

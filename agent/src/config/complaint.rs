@@ -31,13 +31,12 @@ impl Complaint {
         let column = before.get(line_start..).unwrap_or_default().chars().count();
         let marked = file.get(span).unwrap_or_default();
         let marked = marked.lines().next().unwrap_or_default().chars().count();
-        let (what, hint) = match error.message().split_once("\nhint: ") {
-            Some((what, hint)) => (what.to_owned(), hint.to_owned()),
-            None => {
-                let what = error.message().replace('\n', ", ");
-                let hint = did_you_mean(&what).unwrap_or_default();
-                (what, hint)
-            }
+        let (what, hint) = if let Some((what, hint)) = error.message().split_once("\nhint: ") {
+            (what.to_owned(), hint.to_owned())
+        } else {
+            let what = error.message().replace('\n', ", ");
+            let hint = did_you_mean(&what).unwrap_or_default();
+            (what, hint)
         };
         Self {
             line: before.matches('\n').count() + 1,

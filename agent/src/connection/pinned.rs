@@ -103,7 +103,7 @@ mod tests {
         let good = leaf(&ours, "collector.example");
         let foreign = leaf(&theirs, "collector.example");
         let pin = Digest::of(ours.der());
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        let now = UnixTime::since_unix_epoch(Duration::from_hours(500_000));
         let accepts = |pin, leaf: &CertificateDer<'static>, chain: &[&CertificateDer<'static>]| {
             let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
             let chain: Vec<_> = chain.iter().map(|der| (*der).clone()).collect();

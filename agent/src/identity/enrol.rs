@@ -93,14 +93,14 @@ struct Keys {
 /// Enrols this host: makes keys, asks the collector, verifies all that it answers, and keeps it.
 ///
 /// `begin_spool` makes the spool of the new generation in the folder that it is given, which must
-/// remember the enrolment record and the head of the ledger that was proven.
+/// remember the enrolment record, the head of the ledger that was proven, and its checkpoint.
 ///
 /// # Errors
 ///
 /// [`EnrolError`]; then the identity in force, if any, has not changed.
 pub async fn enrol<E>(
     enrolling: &Enrolling<'_>,
-    begin_spool: impl FnOnce(&Path, Digest, TreeHead) -> Result<(), E>,
+    begin_spool: impl FnOnce(&Path, Digest, TreeHead, &str) -> Result<(), E>,
 ) -> Result<Result<Identity, E>, EnrolError> {
     create_closed(enrolling.dir)?;
     if let Ok(Some(identity)) = Identity::load(enrolling.dir)
@@ -128,7 +128,12 @@ pub async fn enrol<E>(
     check(&answer, enrolling, &keys, &statement).map_err(EnrolError::Answer)?;
     let (record, seen) = proven(&answer)?;
     let folder = keep(enrolling, &keys, &answer, record)?;
-    if let Err(error) = begin_spool(&folder.join(SPOOL), record, seen) {
+    if let Err(error) = begin_spool(
+        &folder.join(SPOOL),
+        record,
+        seen,
+        &answer.receipt.checkpoint,
+    ) {
         return Ok(Err(error));
     }
     put_in_force(enrolling, &answer, record)?;
@@ -252,7 +257,7 @@ fn put_in_force(
         ledger_key: answer.ledger_key.clone(),
         record,
         heartbeat_s: answer.heartbeat_s,
-        enrolled: enrolling.now,
+        since: enrolling.now,
     };
     let path = enrolling.dir.join(IDENTITY);
     let json = serde_json::to_vec(&enrolled).map_err(|error| IdentityError::Content {

@@ -57,7 +57,7 @@ fn broken_files_are_named() {
     }
     let table = Table::new();
     table.keep(&table.good());
-    durable::write(&&table.dir.join(IDENTITY), b"{}", 0o600).unwrap();
+    durable::write(&table.dir.join(IDENTITY), b"{}", 0o600).unwrap();
     let error = Identity::load(&table.dir).unwrap_err();
     assert!(matches!(error, IdentityError::Content { .. }), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::attestation::{Gap, TreeHead};
+use shared::attestation::{Gap, Seen, TreeHead};
 use shared::id::Digest;
 use shared::wire::StreamHead;
 
@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) last: Option<Moment>,
     /// The newest head of the ledger that was proven to grow from all before.
     pub(super) seen: TreeHead,
+    /// The signed checkpoint of that head.
+    pub(super) checkpoint: String,
     /// The highest number of an own record that was proven to be in the ledger.
     pub(super) acked: Option<u64>,
     /// By probe, the blobs of the last record with an observation of it.
@@ -32,12 +34,13 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) const fn new(record: Digest, seen: TreeHead) -> Self {
+    pub(super) fn new(record: Digest, seen: TreeHead, checkpoint: &str) -> Self {
         Self {
             record,
             head: None,
             last: None,
             seen,
+            checkpoint: checkpoint.to_owned(),
             acked: None,
             latest: BTreeMap::new(),
             sent: BTreeSet::new(),
@@ -53,6 +56,14 @@ impl State {
         match self.head {
             Some(head) => head.id,
             None => self.record,
+        }
+    }
+
+    pub(super) const fn seen(&self) -> Seen {
+        Seen {
+            size: self.seen.size,
+            root: self.seen.root,
+            acked: self.acked,
         }
     }
 

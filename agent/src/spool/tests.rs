@@ -18,7 +18,7 @@ fn head(size: u64) -> TreeHead {
 }
 
 fn created(folder: &Path) -> Spool {
-    Spool::create(folder, BYTES_MAX, record_id(), head(3)).unwrap();
+    Spool::create(folder, record_id(), head(3), "note 3").unwrap();
     Spool::open(folder, BYTES_MAX).unwrap()
 }
 
@@ -74,6 +74,12 @@ fn the_stream_goes_on_after_reopening() {
     // What was signed before a kill is sent after it, byte by byte.
     assert_eq!(batch(&spool), sent);
     assert_eq!((spool.next_seq(), spool.link()), (2, second.id));
+    assert_eq!((spool.checkpoint(), spool.tree()), ("note 3", head(3)));
+    let glance = Spool::glance(folder.path()).unwrap();
+    assert_eq!(
+        (glance.head, glance.depth, glance.seen),
+        (Some(second), 2, spool.seen())
+    );
     assert_eq!(
         spool.seen(),
         Seen {
@@ -107,7 +113,7 @@ fn what_is_proven_is_forgotten_and_what_did_not_change_is_not_sent_again() {
     let mut spool = created(folder.path());
     let run = [observed("clock", "same", &[b"copy"])];
     let first = add(&mut spool, Matter::Run(&run));
-    spool.acknowledge(head(9), Some(first.seq)).unwrap();
+    spool.acknowledge(head(9), "note", Some(first.seq)).unwrap();
     assert_eq!((spool.depth(), spool.seen().acked), (0, Some(0)));
     let second = add(&mut spool, Matter::Run(&run));
     drop(spool);
@@ -130,11 +136,13 @@ fn what_is_proven_is_forgotten_and_what_did_not_change_is_not_sent_again() {
     let run = [observed("clock", "changed", &[])];
     let third = add(&mut spool, Matter::Run(&run));
     assert_eq!(counts(&batch(&spool)), (1, 2));
-    spool.acknowledge(head(10), Some(second.seq)).unwrap();
+    spool
+        .acknowledge(head(10), "note", Some(second.seq))
+        .unwrap();
     assert!(!spool.holds(&copy));
     assert_eq!(batch(&spool).records, [third]);
     // A receipt that proves growth alone forgets nothing.
-    spool.acknowledge(head(11), None).unwrap();
+    spool.acknowledge(head(11), "note", None).unwrap();
     assert_eq!((spool.depth(), spool.seen().acked), (1, Some(1)));
 }
 
@@ -151,9 +159,9 @@ fn a_last_record_that_is_cut_anywhere_was_never_there() {
     let whole = shared::durable::read(&path, 1 << 21).unwrap();
     // Every byte of the frame, of the end, and one in seven between.
     let near = |cut: u32| cut < before + 20 || after < cut + 20;
-    for cut in (before..=after).filter(|cut| near(*cut) || cut % 7 == 0) {
+    for cut in (before..=after).filter(|cut| near(*cut) || cut.is_multiple_of(7)) {
         let mut bytes = whole.clone();
-        bytes[cut as usize..].fill(0);
+        bytes[usize::try_from(cut).unwrap()..].fill(0);
         shared::durable::write(&path, &bytes, 0o600).unwrap();
         let spool = Spool::open(folder.path(), BYTES_MAX).unwrap();
         // The last bytes of a record may be the zeros that a cut leaves.
@@ -173,7 +181,7 @@ fn damage_is_named_with_its_place_and_nothing_is_deleted() {
     drop(spool);
     let path = newest(folder.path());
     let mut bytes = shared::durable::read(&path, 1 << 21).unwrap();
-    bytes[begin as usize + 40] ^= 1;
+    bytes[usize::try_from(begin).unwrap() + 40] ^= 1;
     shared::durable::write(&path, &bytes, 0o600).unwrap();
     let error = Spool::open(folder.path(), BYTES_MAX).unwrap_err();
     assert!(error.hint().contains("enrol --again"), "{error:?}");
@@ -226,7 +234,7 @@ fn a_full_spool_drops_the_oldest_blobs_and_says_so() {
         let copy = vec![run; 300_000];
         let run = [observed("clock", &run.to_string(), &[&copy])];
         heads.push(add(&mut spool, Matter::Run(&run)));
-        assert!(spool.live_bytes() <= BYTES_MAX / 3);
+        assert!(spool.contents.live_bytes() <= BYTES_MAX / 3);
     }
     let lost = spool.lost().unwrap().clone();
     assert_eq!(
@@ -257,10 +265,10 @@ fn the_disk_holds_what_is_live_and_little_more() {
         let head = add(&mut spool, Matter::Run(&run));
         if head.seq % 3 == 2 {
             spool
-                .acknowledge(self::head(head.seq), Some(head.seq))
+                .acknowledge(self::head(head.seq), "note", Some(head.seq))
                 .unwrap();
         }
-        if head.seq % 7 == 0 {
+        if head.seq.is_multiple_of(7) {
             let (depth, link) = (spool.depth(), spool.link());
             drop(spool);
             spool = Spool::open(folder.path(), BYTES_MAX).unwrap();
@@ -285,7 +293,7 @@ fn submissions_stay_within_their_limits() {
         add(&mut spool, Matter::Run(&run));
     }
     assert_eq!(batch(&spool).records.len(), 2);
-    spool.acknowledge(head(9), Some(4)).unwrap();
+    spool.acknowledge(head(9), "note", Some(4)).unwrap();
     for _ in 0..limits::BATCH_ATTESTATIONS_MAX + 5 {
         add(&mut spool, Matter::Heartbeat);
     }

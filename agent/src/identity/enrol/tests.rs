@@ -236,7 +236,7 @@ fn nothing_is_asked_for_when_the_host_is_enrolled() {
     table.keep(&table.good());
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
-    let result = runtime.block_on(enrol(&table.enrolling(), |_, _, _| Ok::<(), ()>(())));
+    let result = runtime.block_on(enrol(&table.enrolling(), |_, _, _, _| Ok::<(), ()>(())));
     assert!(matches!(
         result,
         Err(EnrolError::Already { generation: 1, .. })
