@@ -41,11 +41,11 @@ pub enum ShipError {
         /// The one that was shown now.
         shown: String,
         /// How they contradict each other.
-        source: ReceiptError,
+        source: Box<ReceiptError>,
     },
     /// A receipt proves nothing. Tried again later.
     #[error("the collector's receipt proves nothing")]
-    Receipt(#[source] ReceiptError),
+    Receipt(#[source] Box<ReceiptError>),
     /// The collector has records of this stream that this host does not know: its disk was set
     /// back. This generation ends.
     #[error("the collector has record {theirs} of this stream, but here the last one is {ours}")]
@@ -98,9 +98,10 @@ impl ShipError {
     /// The soonest time for another visit that the collector named, in milliseconds from now.
     #[must_use]
     pub const fn retry_after_ms(&self) -> Option<i64> {
-        match self {
-            Self::Connection(ConnectionError::Refused { retry_after_ms, .. }) => *retry_after_ms,
-            _ => None,
+        if let Self::Connection(ConnectionError::Refused { retry_after_ms, .. }) = self {
+            *retry_after_ms
+        } else {
+            None
         }
     }
 }
@@ -186,6 +187,7 @@ fn proven(
     let seen = receipt
         .open(identity.ledger_key(), &spool.tree(), &own)
         .map_err(|source| {
+            let source = Box::new(source);
             if source.contradicts() {
                 ShipError::Contradiction {
                     seen: spool.checkpoint().to_owned(),

@@ -83,6 +83,15 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// Whether the disk may take it at another time.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Segments(SegmentError::Machine { .. } | SegmentError::Stopped(_))
+        )
+    }
+
     /// What the operator can do, where there is something.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
