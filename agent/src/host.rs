@@ -81,7 +81,7 @@ pub enum Socket {
 
 /// Why something was not seen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {}{}", .status.as_str(), .detail.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+#[error("{what}: {}{}", .status.as_str(), in_brackets(.detail.as_deref()))]
 pub struct Unseen {
     /// Path, socket or call.
     pub what: String,
@@ -89,6 +89,10 @@ pub struct Unseen {
     pub status: Status,
     /// More, where there is more to say.
     pub detail: Option<String>,
+}
+
+fn in_brackets(detail: Option<&str>) -> String {
+    detail.map(|text| format!(" ({text})")).unwrap_or_default()
 }
 
 impl Unseen {

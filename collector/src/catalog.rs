@@ -44,6 +44,8 @@ mod checks;
 mod controls;
 mod expression;
 mod fault;
+mod guard;
+mod operand;
 mod typing;
 
 pub use expression::{Expression, Need, Reading, SOURCE_BYTES_MAX, Undecided};
@@ -101,6 +103,17 @@ impl Verdict {
             Self::Fail => "fail",
             Self::Unknown => "unknown",
             Self::NotApplicable => "not applicable",
+        }
+    }
+
+    /// The order in which people want to see verdicts: the worst is 0.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Fail => 0,
+            Self::Unknown => 1,
+            Self::Pass => 2,
+            Self::NotApplicable => 3,
         }
     }
 }

@@ -56,7 +56,10 @@ pub fn unobserved(catalog: &Catalog, probe: &str, why: &str) -> Vec<Finding> {
 
 /// An example inside a check that does not give its verdict.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("example {case} of `{check}` gives {found:?} and not {wanted:?}: {reason}", found = .found.as_str(), wanted = .wanted.as_str())]
+#[error(
+    "example {case} of `{check}` gives `{}` and not `{}`: {reason}",
+    .found.as_str(), .wanted.as_str()
+)]
 pub struct Surprise {
     /// Id of the check.
     pub check: String,
@@ -245,12 +248,12 @@ fn shown(value: &Value, now: Timestamp) -> String {
 /// A duration in the largest unit that leaves two digits or more, e.g. `31 h ago`.
 #[must_use]
 pub fn ago(ms: i64) -> String {
-    let size = ms.unsigned_abs();
-    let (count, unit) = match size {
-        0..120_000 => (size / 1_000, "s"),
-        120_000..7_200_000 => (size / 60_000, "min"),
-        7_200_000..172_800_000 => (size / 3_600_000, "h"),
-        _ => (size / 86_400_000, "d"),
+    let magnitude = ms.unsigned_abs();
+    let (count, unit) = match magnitude {
+        0..120_000 => (magnitude / 1_000, "s"),
+        120_000..7_200_000 => (magnitude / 60_000, "min"),
+        7_200_000..172_800_000 => (magnitude / 3_600_000, "h"),
+        _ => (magnitude / 86_400_000, "d"),
     };
     let side = if ms < 0 { "ahead" } else { "ago" };
     format!("{count} {unit} {side}")

@@ -246,7 +246,7 @@ impl Status {
                         .map(|o| (o.probe.clone(), o.outcome))
                         .collect(),
                 };
-                self.run(position, host, run, outcomes, &mut writes)?;
+                writes = self.run(position, host, run, outcomes)?;
             }
             Change::Nothing => {}
         }
@@ -259,41 +259,45 @@ impl Status {
         host: &AgentId,
         run: LastRun,
         outcomes: &[ProbeOutcome],
-        writes: &mut Writes,
-    ) -> Result<(), StatusError> {
-        for outcome in outcomes {
-            for finding in judged(&self.catalog, outcome, run.collected) {
-                let key = finding_key(host, &finding.check);
-                let before: Option<Latest> = self.store.get(&key)?;
-                let from = before.as_ref().map(|latest| latest.finding.verdict);
-                if from != Some(finding.verdict) {
-                    let transition = Transition {
-                        collected: run.collected,
-                        from,
-                        to: finding.verdict,
-                        reason: finding.reason.clone(),
-                        attestation: run.attestation,
-                    };
-                    let key = format!("{}{position:020}", history_key(host, &finding.check));
-                    writes.put(key, &transition);
-                }
-                let since = before.filter(|latest| latest.finding.verdict == finding.verdict);
-                let latest = Latest {
-                    finding,
+    ) -> Result<Writes, StatusError> {
+        let mut writes = Writes::default();
+        let findings = outcomes.iter().flat_map(|outcome| {
+            let found = judged(&self.catalog, outcome, run.collected);
+            found
+                .into_iter()
+                .map(|finding| (outcome.observation_id, finding))
+        });
+        for (observation, finding) in findings {
+            let key = finding_key(host, &finding.check);
+            let before: Option<Latest> = self.store.get(&key)?;
+            let from = before.as_ref().map(|latest| latest.finding.verdict);
+            if from != Some(finding.verdict) {
+                let transition = Transition {
                     collected: run.collected,
-                    received: run.received,
-                    since: since.map_or(run.collected, |latest| latest.since),
-                    attestation: Some(run.attestation),
-                    observation: outcome.observation_id,
+                    from,
+                    to: finding.verdict,
+                    reason: finding.reason.clone(),
+                    attestation: run.attestation,
                 };
-                writes.put(key, &latest);
+                let key = format!("{}{position:020}", history_key(host, &finding.check));
+                writes.put(key, &transition);
             }
+            let since = before.filter(|latest| latest.finding.verdict == finding.verdict);
+            let latest = Latest {
+                finding,
+                collected: run.collected,
+                received: run.received,
+                since: since.map_or(run.collected, |latest| latest.since),
+                attestation: Some(run.attestation),
+                observation,
+            };
+            writes.put(key, &latest);
         }
         if let Some(mut known) = self.host(host)? {
             known.last = Some(run);
             writes.put(host_key(host), &known);
         }
-        Ok(())
+        Ok(writes)
     }
 
     fn host(&self, host: &AgentId) -> Result<Option<Host>, StatusError> {

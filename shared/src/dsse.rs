@@ -91,7 +91,17 @@ impl Envelope {
     ///
     /// [`EnvelopeError::Size`] or [`EnvelopeError::Form`].
     pub fn from_file(file: &[u8]) -> Result<Self, EnvelopeError> {
-        if file.len() > limits::ENVELOPE_BYTES_MAX {
+        Self::from_file_within(file, limits::ENVELOPE_BYTES_MAX)
+    }
+
+    /// Reads the exact form of a file of at most `bytes_max` bytes: manifests are longer than
+    /// attestations.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError::Size`] or [`EnvelopeError::Form`].
+    pub fn from_file_within(file: &[u8], bytes_max: usize) -> Result<Self, EnvelopeError> {
+        if file.len() > bytes_max {
             return Err(EnvelopeError::Size(file.len()));
         }
         Self::exact(file).ok_or(EnvelopeError::Form)

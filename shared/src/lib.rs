@@ -19,6 +19,7 @@ pub mod checkpoint;
 pub mod tile;
 pub mod leaf;
 pub mod receipt;
+pub mod stream;
 pub mod wire;
 pub mod durable;
 pub mod pack;

@@ -86,6 +86,9 @@ fn state_kernel(seen: &mut Seen, clock: &KernelClock) {
     }
 }
 
+/// Daemons whose sources are not asked for: that takes another protocol, or D-Bus.
+const UNASKED: [&str; 2] = ["ntpd", "systemd-timesyncd"];
+
 /// The clock is that of the whole host, so a container that runs no time daemon says nothing.
 fn state_daemons(seen: &mut Seen, processes: &Processes) {
     let running = processes.records(&DAEMONS);
@@ -96,6 +99,10 @@ fn state_daemons(seen: &mut Seen, processes: &Processes) {
         let why = "the processes of a container are seen";
         let unseen = Unseen::new(what, Status::Unsupported, Some(why));
         seen.unseen(Means::File, unseen);
+    }
+    for daemon in UNASKED.iter().filter(|daemon| processes.has(daemon)) {
+        let what = format!("sources of {daemon}");
+        seen.unseen(Means::Socket, Unseen::new(&what, Status::Unsupported, None));
     }
 }
 
@@ -112,8 +119,7 @@ fn observe_chronyd(host: &dyn Host, seen: &mut Seen) {
     let sources = read_sources(host, seen);
     let sources = seen.note(Means::Socket, "chronyd sources", sources);
     let Some(sources) = sources else { return };
-    let usable = sources.iter().filter(|source| source.usable).count();
-    seen.state_count("usable_source_count", usable);
+    seen.state_count("usable_source_count", usable(&sources));
     if let Some(nts) = sources
         .iter()
         .map(|source| source.nts)
@@ -151,7 +157,8 @@ fn state_tracking(seen: &mut Seen, tracking: chrony::Tracking) {
 /// One source of chronyd.
 struct Polled {
     record: Record,
-    usable: bool,
+    state: &'static str,
+    answers: bool,
     /// 1 or 0; `None` when chronyd did not say.
     nts: Option<usize>,
 }
@@ -178,11 +185,26 @@ fn read_sources(host: &dyn Host, seen: &mut Seen) -> Result<Vec<Polled>, Unseen>
         authentication_told &= authentication.is_some();
         sources.push(Polled {
             record: record(&source, authentication),
-            usable: matches!(source.state, "selected" | "candidate") && source.reach != 0,
+            state: source.state,
+            answers: source.reach != 0,
             nts: authentication.map(|mode| usize::from(mode == "nts")),
         });
     }
     Ok(sources)
+}
+
+/// How many sources could keep the clock right.
+///
+/// An outlier is one that chronyd accepts and leaves out of the average: chronyc(1), `sources`. But
+/// while none is selected it calls those outliers too that it does not trust.
+fn usable(sources: &[Polled]) -> usize {
+    let selected = sources.iter().any(|source| source.state == "selected");
+    let usable = |source: &&Polled| match source.state {
+        "selected" | "candidate" => source.answers,
+        "outlier" => source.answers && selected,
+        _ => false,
+    };
+    sources.iter().filter(usable).count()
 }
 
 fn record(source: &chrony::SourceData, authentication: Option<&str>) -> Record {

@@ -40,9 +40,8 @@ const DAEMONS: [&str; 13] = [
     "vector",
 ];
 
-/// Log files of syslog daemons on the distributions that are known.
-const FILES: [&str; 12] = [
-    "/var/log/audit/audit.log",
+/// Log files of syslog daemons on the distributions that are known. Everybody may see their folder.
+const FILES: [&str; 11] = [
     "/var/log/auth.log",
     "/var/log/cron",
     "/var/log/cron.log",

@@ -42,6 +42,8 @@ use preference::Pins;
 const UNATTENDED: &str = "unattended-upgrades";
 /// Touched only when unattended-upgrade ended without an error.
 const UPGRADE_STAMP: &str = "/var/lib/apt/periodic/upgrade-stamp";
+/// Most files of one folder of settings or preferences.
+const PARTS_MAX: usize = 256;
 /// Folders of the package managers that this agent does not know, and their names.
 const OTHERS: [(&str, &str); 6] = [
     ("/var/lib/dpkg/status.d", "dpkg without a status file"),
@@ -159,10 +161,17 @@ fn pins(host: &dyn Host, seen: &mut Seen, settings: &Settings) -> Option<Pins> {
 
 /// The files of a folder that apt reads; none when there is no folder.
 fn parts(host: &dyn Host, seen: &mut Seen, folder: &str, ending: &str) -> Option<Vec<String>> {
-    let names = absent_is(Vec::new(), host.list(folder));
+    let names = absent_is(Vec::new(), host.list(folder)).and_then(|mut names| {
+        names.retain(|name| apt::is_part(name, ending));
+        if PARTS_MAX < names.len() {
+            let why = format!("more than {PARTS_MAX} parts");
+            return Err(Unseen::new(folder, Status::Limit, Some(&why)));
+        }
+        Ok(names)
+    });
     let names = seen.note(Means::File, folder, names)?;
-    let parts = names.iter().filter(|name| apt::is_part(name, ending));
-    Some(parts.map(|name| format!("{folder}/{name}")).collect())
+    let paths = names.iter().map(|name| format!("{folder}/{name}"));
+    Some(paths.collect())
 }
 
 /// Hands the text of each file on that is there; `None` when one was not read or not understood.
@@ -239,8 +248,12 @@ fn state_metadata(seen: &mut Seen, archives: &Archives) {
     if let Some(fetched) = security().map(|archive| archive.fetched).min() {
         seen.state("metadata_fetched", Value::Instant(fetched));
     }
-    let released: Option<Vec<Timestamp>> =
-        security().map(|archive| archive.release.released).collect();
+    // An archive with a date that cannot be read may be out of date in every other way.
+    let dated = |archive: &Archive| {
+        let release = &archive.release;
+        release.released.filter(|_| release.no_date.is_none())
+    };
+    let released: Option<Vec<Timestamp>> = security().map(dated).collect();
     if let Some(oldest) = released.and_then(|all| all.into_iter().min()) {
         seen.state("metadata_released", Value::Instant(oldest));
     }

@@ -106,18 +106,8 @@ fn form(error: &toml::de::Error, text: &str) -> Complaint {
 fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Complaint> {
     let place = raw.id.span();
     let id = raw.id.into_inner();
-    let Some(subject) = fact::subject(raw.probe.as_ref()) else {
-        let known = fact::SUBJECTS.iter().map(|subject| subject.probe);
-        let message = format!("there is no probe `{}`", raw.probe.as_ref());
-        return Err(
-            Complaint::new(raw.probe.span(), message).hint(nearest(raw.probe.as_ref(), known))
-        );
-    };
-    let own = id
-        .strip_prefix(subject.probe)
-        .and_then(|rest| rest.strip_prefix('.'));
-    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !own.is_some_and(|own| !own.is_empty() && own.chars().all(word)) {
+    let subject = subject_of(&raw.probe)?;
+    if !is_id(&id, subject) {
         let message = format!(
             "`{id}` is no id of a check of the probe `{}`",
             subject.probe
@@ -127,9 +117,16 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
             subject.probe
         )));
     }
-    let freshness_ms = duration_ms(raw.freshness.as_ref())
-        .filter(|ms| 0 < *ms)
-        .ok_or_else(|| no_duration(raw.freshness.as_ref(), raw.freshness.span()))?;
+    let freshness = raw.freshness.as_ref();
+    let Some(freshness_ms) = duration_ms(freshness) else {
+        return Err(no_duration(freshness, raw.freshness.span()));
+    };
+    if freshness_ms == 0 {
+        return Err(Complaint::new(
+            raw.freshness.span(),
+            "no evidence is that fresh",
+        ));
+    }
     let parameters = parameters(raw.parameters, None)?;
     let compile = |source: &Spanned<String>| {
         Expression::compile(source.as_ref(), subject, &parameters)
@@ -137,24 +134,24 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
     };
     let expect = compile(&raw.expect)?;
     let when = match (&raw.when, raw.when_reason) {
-        (Some(source), Some(reason)) => Some(When {
-            condition: compile(source)?,
-            reason,
-        }),
+        (Some(source), Some(reason)) => {
+            let condition = compile(source)?;
+            Some(When { condition, reason })
+        }
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
-            return Err(Complaint::new(
-                place,
-                "`when` and `when_reason` go together",
-            ));
+            let message = "`when` and `when_reason` go together";
+            return Err(Complaint::new(place, message));
         }
     };
     if raw.control.is_empty() {
         return Err(Complaint::new(place, format!("`{id}` bears on no control"))
             .hint("add [[check.control]] with control, strength and rationale"));
     }
-    let mappings = raw.control.into_iter().map(|raw| mapping(raw, controls));
-    let mappings = mappings.collect::<Result<_, _>>()?;
+    let mappings = raw.control.into_iter();
+    let mappings = mappings
+        .map(|raw| mapping(raw, controls))
+        .collect::<Result<_, _>>()?;
     let cases = raw
         .test
         .into_iter()
@@ -176,6 +173,23 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
         cases,
         parameters,
     })
+}
+
+fn subject_of(probe: &Spanned<String>) -> Result<&'static Subject, Complaint> {
+    fact::subject(probe.as_ref()).ok_or_else(|| {
+        let known = fact::SUBJECTS.iter().map(|subject| subject.probe);
+        let message = format!("there is no probe `{}`", probe.as_ref());
+        Complaint::new(probe.span(), message).hint(nearest(probe.as_ref(), known))
+    })
+}
+
+/// Whether this is the probe, a dot and a word.
+fn is_id(id: &str, subject: &Subject) -> bool {
+    let own = id
+        .strip_prefix(subject.probe)
+        .and_then(|rest| rest.strip_prefix('.'));
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    own.is_some_and(|own| !own.is_empty() && own.chars().all(word))
 }
 
 fn mapping(raw: RawMapping, controls: &[Control]) -> Result<Mapping, Complaint> {

@@ -1,6 +1,6 @@
 //! A CEL expression that was typed against the facts of a probe, and its evaluation.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
@@ -10,15 +10,18 @@ use shared::fact::{Facts, Subject, Value};
 use shared::time::Timestamp;
 
 use super::fault::Complaint;
-use super::typing::{self, Type};
+use super::operand::Type;
+use super::typing;
 use super::{Parameter, duration_ms};
 
 /// Longest source of an expression in bytes.
 pub const SOURCE_BYTES_MAX: usize = 2048;
-/// Deepest nesting of brackets.
-const BRACKETS_MAX: usize = 16;
+/// Most opening brackets.
+const BRACKETS_MAX: usize = 48;
 /// Most operators: the parser and the evaluator recurse once for each of a chain.
 const OPERATORS_MAX: usize = 96;
+/// Deepest nesting of brackets.
+const NESTING_MAX: u16 = 24;
 /// How far an instant may lie after the time of collection and still count as age 0: the time of
 /// collection is taken before the probes look.
 const AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
@@ -90,7 +93,7 @@ impl Expression {
         bounded(source)?;
         // The grammar is a third party's: a panic in it must not end the collector.
         let parsed = catch_unwind(|| {
-            let parser = cel::parser::Parser::new().max_recursion_depth(32);
+            let parser = cel::parser::Parser::new().max_recursion_depth(NESTING_MAX);
             parser.parse_with_source_info(source)
         });
         let parsed = parsed
@@ -164,16 +167,16 @@ impl Expression {
             let Some(Value::List(records)) = facts.get(*list) else {
                 continue;
             };
-            for (index, record) in records.iter().enumerate() {
+            let first = records.iter().enumerate().find_map(|(index, record)| {
                 let missing = |field: &&&str| !record.contains_key(**field);
-                if let Some(field) = fields.iter().find(missing) {
-                    let record = index + 1;
-                    return Err(Undecided::MissingField {
-                        list,
-                        field,
-                        record,
-                    });
-                }
+                Some((fields.iter().find(missing)?, index + 1))
+            });
+            if let Some((field, record)) = first {
+                return Err(Undecided::MissingField {
+                    list,
+                    field,
+                    record,
+                });
             }
         }
         Ok(())
@@ -189,35 +192,33 @@ fn bounded(source: &str) -> Result<(), Complaint> {
         );
         return Err(Complaint::new(0..source.len(), message).hint("make two checks of it"));
     }
+    if source.trim().is_empty() {
+        return Err(Complaint::new(0..source.len(), "the expression is empty"));
+    }
     if let Some(at) = source.find(|c: char| !c.is_ascii()) {
         return Err(Complaint::new(
             at..at + 1,
             "only ASCII may stand in an expression",
         ));
     }
-    let (mut open, mut operators, mut quote) = (0_usize, 0, None);
+    // Texts and comments are counted as well: then nothing can hide from the count.
+    let (mut brackets, mut operators) = (0, 0);
     for (at, byte) in source.bytes().enumerate() {
-        match (quote, byte) {
-            (Some(q), _) if q == byte => quote = None,
-            (Some(_), b'\\') => {
-                return Err(Complaint::new(at..at + 1, "no escapes may stand in a text"));
-            }
-            (Some(_), _) => {}
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (None, b'(' | b'[' | b'{') => open += 1,
-            (None, b')' | b']' | b'}') => open = open.saturating_sub(1),
-            (None, b'+' | b'-' | b'*' | b'/' | b'%' | b'!' | b'?' | b'.' | b'<' | b'>' | b'=') => {
+        match byte {
+            b'(' | b'[' | b'{' => brackets += 1,
+            b'+' | b'-' | b'*' | b'/' | b'%' | b'!' | b'?' | b'.' | b'<' | b'>' | b'=' => {
                 operators += 1;
             }
-            (None, _) => {}
+            _ => {}
         }
-        if open > BRACKETS_MAX {
-            let message = format!("brackets are nested more than {BRACKETS_MAX} deep");
-            return Err(Complaint::new(at..at + 1, message));
-        }
-        if operators > OPERATORS_MAX {
-            let message = format!("the expression has more than {OPERATORS_MAX} operators");
-            return Err(Complaint::new(at..at + 1, message).hint("make two checks of it"));
+        for (count, most, name) in [
+            (brackets, BRACKETS_MAX, "opening brackets"),
+            (operators, OPERATORS_MAX, "operators"),
+        ] {
+            if most < count {
+                let message = format!("the expression has more than {most} {name}");
+                return Err(Complaint::new(at..at + 1, message).hint("make two checks of it"));
+            }
         }
     }
     Ok(())
@@ -232,7 +233,14 @@ fn syntax(source: &str, errors: &cel::ParseErrors) -> Complaint {
     let column = usize::try_from(first.pos.1).unwrap_or(0);
     let before: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
     let at = (before + column).min(source.len().saturating_sub(1));
-    let message = format!("this is no CEL expression: {}", first.msg);
+    let why = first.msg.trim_start_matches("Syntax error: ");
+    let message = if why.contains("Recursion limit") {
+        format!("brackets are nested more than {NESTING_MAX} deep")
+    } else {
+        // The parser lists every token that it knows.
+        let why = why.split(" expecting {").next().unwrap_or(why);
+        format!("this is no CEL expression: {why}")
+    };
     Complaint::new(at..at + 1, message)
 }
 
@@ -304,7 +312,7 @@ fn shown(value: &Value) -> CelValue {
     reason = "the interpreter takes no other map, and nothing iterates over it"
 )]
 fn map<'a>(members: impl Iterator<Item = (&'a str, CelValue)>) -> CelValue {
-    let members: HashMap<String, CelValue> = members
+    let members: std::collections::HashMap<String, CelValue> = members
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     members.into()

@@ -45,8 +45,9 @@ impl Complaint {
 
     /// The fault in the file of this name and text.
     pub(super) fn in_file(self, file: &str, text: &str) -> Fault {
-        let end = self.at.end.min(text.len());
-        let start = self.at.start.min(end);
+        // The renderer panics inside a character.
+        let end = text.ceil_char_boundary(self.at.end);
+        let start = text.floor_char_boundary(self.at.start.min(end));
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;

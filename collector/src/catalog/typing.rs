@@ -1,16 +1,17 @@
 //! Types of expressions: CEL has none before it runs, so this walks the tree against the facts.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
-use shared::fact::{Field, Kind, Subject};
+use shared::fact::Subject;
 
 use super::expression::Need;
 use super::fault::{Complaint, nearest};
+use super::guard::{Known, implied};
+use super::operand::Type;
 use super::{Parameter, Reading, duration_ms};
 
 /// Deepest nesting of `all`, `exists`, `filter` and `map`.
@@ -31,63 +32,6 @@ const FUNCTIONS: [&str; 13] = [
     "startsWith",
     "unknown",
 ];
-
-/// The type of a part of an expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Type {
-    Flag,
-    Number,
-    Text,
-    Instant,
-    Duration,
-    /// A record of the list fact of this name.
-    Record(&'static str, &'static [Field]),
-    List(Box<Self>),
-    /// A list without elements, whose type is that of the list it is joined with.
-    Empty,
-}
-
-impl fmt::Display for Type {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "a flag",
-            Self::Number => "a number",
-            Self::Text => "a text",
-            Self::Instant => "an instant",
-            Self::Duration => "a duration",
-            Self::Record(..) => "a record",
-            Self::List(_) | Self::Empty => "a list",
-        })
-    }
-}
-
-impl Type {
-    fn of(kind: Kind, fact: &'static str) -> Self {
-        match kind {
-            Kind::Flag => Self::Flag,
-            Kind::Number(_) => Self::Number,
-            Kind::Text => Self::Text,
-            Kind::Instant => Self::Instant,
-            Kind::List(fields) => Self::List(Box::new(Self::Record(fact, fields))),
-        }
-    }
-
-    const fn is_scalar(&self) -> bool {
-        !matches!(self, Self::Record(..) | Self::List(_) | Self::Empty)
-    }
-
-    fn joined(self, other: Self) -> Option<Self> {
-        match (self, other) {
-            (a, b) if a == b => Some(a),
-            (Self::Empty, list @ Self::List(_)) | (list @ Self::List(_), Self::Empty) => Some(list),
-            _ => None,
-        }
-    }
-}
-
-/// What a `has` decided on the way to a place: `fact` or a variable, the member, and whether it
-/// was seen.
-type Known = BTreeMap<(String, String), bool>;
 
 /// The type of the whole expression, and what it reads.
 pub(super) fn infer(
@@ -133,21 +77,24 @@ impl Typing<'_> {
             Expr::Ident(name) => self.variable(expr, name),
             Expr::Select(select) => self.select(expr, select, known),
             Expr::Call(call) => self.call(expr, call, known),
-            Expr::List(list) => {
-                let mut found = Type::Empty;
-                for element in &list.elements {
-                    let one = Type::List(Box::new(self.infer(element, known)?));
-                    found = found.joined(one).ok_or_else(|| {
-                        self.wrong(element, "the elements of a list have different types")
-                    })?;
-                }
-                Ok(found)
-            }
+            Expr::List(list) => self.list(&list.elements, known),
             Expr::Comprehension(comprehension) => self.comprehension(expr, comprehension, known),
             Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
                 Err(self.wrong(expr, "maps and structures cannot stand in a check"))
             }
         }
+    }
+
+    fn list(&mut self, elements: &[IdedExpr], known: &Known) -> Result<Type, Complaint> {
+        let mut found = Type::Empty;
+        for element in elements {
+            let one = Type::List(Box::new(self.infer(element, known)?));
+            let Some(both) = found.joined(one) else {
+                return Err(self.wrong(element, "the elements of a list have different types"));
+            };
+            found = both;
+        }
+        Ok(found)
     }
 
     fn variable(&self, expr: &IdedExpr, name: &str) -> Result<Type, Complaint> {
@@ -182,9 +129,10 @@ impl Typing<'_> {
         known: &Known,
     ) -> Result<Type, Complaint> {
         let name = select.field.as_str();
-        let root = match &select.operand.expr {
-            Expr::Ident(root) => root.as_str(),
-            _ => "",
+        let root = if let Expr::Ident(root) = &select.operand.expr {
+            root.as_str()
+        } else {
+            ""
         };
         let guarded = || known.get(&(root.to_owned(), name.to_owned())) == Some(&true);
         if root == "param" {
@@ -210,30 +158,32 @@ impl Typing<'_> {
             }
             return Ok(Type::of(fact.kind, fact.name));
         }
-        match self.infer(&select.operand, known)? {
-            Type::Record(list, fields) => {
-                let Some(field) = fields.iter().find(|field| field.name == name) else {
-                    let names = fields.iter().map(|field| field.name);
-                    let message = format!("the records of `{list}` have no field `{name}`");
-                    return Err(self.member(expr, name, message).hint(nearest(name, names)));
-                };
-                if select.test {
-                    return Ok(Type::Flag);
-                }
-                if !guarded() {
-                    self.reading
-                        .fields
-                        .entry(list)
-                        .or_default()
-                        .insert(field.name);
-                }
-                Ok(Type::of(field.kind, list))
-            }
-            other => {
+        let (list, fields) = match self.infer(&select.operand, known)? {
+            Type::Record(list, fields) => (list, fields),
+            other @ (Type::Flag
+            | Type::Number
+            | Type::Text
+            | Type::Instant
+            | Type::Duration
+            | Type::List(_)
+            | Type::Empty) => {
                 let message = format!("{other} has no field `{name}`");
-                Err(self.member(expr, name, message))
+                return Err(self.member(expr, name, message));
             }
+        };
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let names = fields.iter().map(|field| field.name);
+            let message = format!("the records of `{list}` have no field `{name}`");
+            return Err(self.member(expr, name, message).hint(nearest(name, names)));
+        };
+        if select.test {
+            return Ok(Type::Flag);
         }
+        if !guarded() {
+            let read = self.reading.fields.entry(list).or_default();
+            read.insert(field.name);
+        }
+        Ok(Type::of(field.kind, list))
     }
 
     fn parameter(&self, expr: &IdedExpr, select: &SelectExpr) -> Result<Type, Complaint> {
@@ -277,23 +227,22 @@ impl Typing<'_> {
                 let message = format!("one branch gives {yes} and the other {no}");
                 yes.joined(no).ok_or_else(|| self.wrong(expr, message))
             }
-            (operators::NEGATE, [number]) => match self.infer(number, known)? {
-                found @ (Type::Number | Type::Duration) => Ok(found),
-                other => Err(self.wrong(expr, format!("`-` does not go before {other}"))),
-            },
+            (operators::NEGATE, [number]) => {
+                let found = self.infer(number, known)?;
+                if matches!(found, Type::Number | Type::Duration) {
+                    return Ok(found);
+                }
+                Err(self.wrong(expr, format!("`-` does not go before {found}")))
+            }
             (operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT, _) => Err(self
                 .wrong(expr, "no record can be taken by its number")
                 .hint("use `all`, `exists` or `filter`")),
             (_, [left, right]) if call.target.is_none() && is_operator(name) => {
                 let left = self.infer(left, known)?;
                 let right = self.infer(right, known)?;
-                self.binary(expr, name, left, right)
+                self.binary(expr, name, &left, &right)
             }
-            (_, arguments) => {
-                let target = call.target.as_deref();
-                let arguments: Vec<_> = target.into_iter().chain(arguments).collect();
-                self.function(expr, name, target.is_some(), &arguments, known)
-            }
+            _ => self.function(expr, call, known),
         }
     }
 
@@ -301,92 +250,56 @@ impl Typing<'_> {
         &self,
         expr: &IdedExpr,
         operator: &str,
-        left: Type,
-        right: Type,
+        left: &Type,
+        right: &Type,
     ) -> Result<Type, Complaint> {
-        use Type::{Duration, Empty, Flag, Instant, List, Number};
-        let found = match (operator, &left, &right) {
-            (operators::EQUALS | operators::NOT_EQUALS, a, b) if a == b && a.is_scalar() => {
-                Some(Flag)
-            }
-            (
-                operators::LESS
-                | operators::LESS_EQUALS
-                | operators::GREATER
-                | operators::GREATER_EQUALS,
-                Number | Instant | Duration,
-                b,
-            ) if left == *b => Some(Flag),
-            (operators::IN, one, List(of)) if *one == **of && one.is_scalar() => Some(Flag),
-            (operators::ADD, List(_) | Empty, List(_) | Empty) => {
-                left.clone().joined(right.clone())
-            }
-            (operators::ADD, Instant, Duration) => Some(Instant),
-            (operators::ADD | operators::SUBSTRACT, Duration, Duration)
-            | (operators::MULTIPLY, Number, Duration)
-            | (operators::MULTIPLY | operators::DIVIDE, Duration, Number)
-            | (operators::SUBSTRACT, Instant, Instant) => Some(Duration),
-            (operators::SUBSTRACT, Instant, Duration) => Some(Instant),
-            (
-                operators::ADD
-                | operators::SUBSTRACT
-                | operators::MULTIPLY
-                | operators::DIVIDE
-                | operators::MODULO,
-                Number,
-                Number,
-            ) => Some(Number),
-            _ => None,
-        };
-        found.ok_or_else(|| {
+        left.with(operator, right).ok_or_else(|| {
             let sign = operator.trim_matches(['_', '@']);
             let message = format!("`{sign}` does not go between {left} and {right}");
-            let hint = match (&left, &right) {
-                (Instant, Duration) | (Duration, Instant) => "`age(INSTANT)` gives a duration",
-                (Duration, Number) | (Number, Duration) | (Instant, Number) | (Number, Instant) => {
-                    "write a duration as `duration(\"26h\")`"
-                }
-                (List(_), _) | (_, List(_)) => "`size(LIST)` gives a number",
-                _ => "",
-            };
-            self.wrong(expr, message).hint(hint)
+            self.wrong(expr, message).hint(left.advice(right))
         })
     }
 
     fn function(
         &mut self,
         expr: &IdedExpr,
-        name: &str,
-        method: bool,
-        arguments: &[&IdedExpr],
+        call: &CallExpr,
         known: &Known,
     ) -> Result<Type, Complaint> {
+        let name = call.func_name.as_str();
+        let target = call.target.as_deref();
+        let arguments: Vec<_> = target.into_iter().chain(&call.args).collect();
         if !FUNCTIONS.contains(&name) {
             let message = format!("there is no function `{name}`");
             let hint = nearest(name, FUNCTIONS.into_iter());
             return Err(self.named(expr, name, message).hint(hint));
         }
-        match (name, method, arguments) {
-            ("size", _, [of]) => match self.infer(of, known)? {
-                Type::List(_) | Type::Empty | Type::Text => Ok(Type::Number),
-                other => Err(self.wrong(of, format!("`size` does not take {other}"))),
-            },
+        match (name, target.is_some(), arguments.as_slice()) {
+            ("size", _, [of]) => {
+                let found = self.infer(of, known)?;
+                if matches!(found, Type::List(_) | Type::Empty | Type::Text) {
+                    return Ok(Type::Number);
+                }
+                Err(self.wrong(of, format!("`size` does not take {found}")))
+            }
             ("age", false, [instant]) => {
                 self.wanted(instant, &Type::Instant, known)?;
                 Ok(Type::Duration)
             }
-            ("duration" | "unknown", false, [text]) => match &text.expr {
-                Expr::Literal(LiteralValue::String(_)) if name == "unknown" => Ok(Type::Flag),
-                Expr::Literal(LiteralValue::String(literal)) => {
-                    let literal = literal.inner();
-                    let good = duration_ms(literal).map(|_ms| Type::Duration);
-                    good.ok_or_else(|| {
-                        self.wrong(text, format!("`{literal}` is no duration"))
-                            .hint("write a whole number and one of ms, s, m, h, d: `26h`")
-                    })
+            ("duration" | "unknown", false, [text]) => {
+                let Expr::Literal(LiteralValue::String(literal)) = &text.expr else {
+                    return Err(self.wrong(text, format!("`{name}` takes a text in quotes")));
+                };
+                let literal = literal.inner();
+                if name == "unknown" {
+                    return Ok(Type::Flag);
                 }
-                _ => Err(self.wrong(text, format!("`{name}` takes a text in quotes"))),
-            },
+                let good = duration_ms(literal).map(|_ms| Type::Duration);
+                good.ok_or_else(|| {
+                    self.wrong(text, format!("`{literal}` is no duration"))
+                        .hint("write a whole number and one of ms, s, m, h, d: `26h`")
+                })
+            }
             ("contains" | "startsWith" | "endsWith", true, [text, part]) => {
                 self.wanted(text, &Type::Text, known)?;
                 self.wanted(part, &Type::Text, known)?;
@@ -403,12 +316,10 @@ impl Typing<'_> {
         known: &Known,
     ) -> Result<Type, Complaint> {
         let variable = &comprehension.iter_var;
-        let element = match self.infer(&comprehension.iter_range, known)? {
-            Type::List(element) => *element,
-            other => {
-                let message = format!("only a list has elements, and this is {other}");
-                return Err(self.wrong(&comprehension.iter_range, message));
-            }
+        let range = self.infer(&comprehension.iter_range, known)?;
+        let Type::List(element) = range else {
+            let message = format!("only a list has elements, and this is {range}");
+            return Err(self.wrong(&comprehension.iter_range, message));
         };
         let taken = self.scope.iter().any(|(name, _)| name == variable);
         if taken || matches!(variable.as_str(), "fact" | "param" | "now") {
@@ -422,7 +333,7 @@ impl Typing<'_> {
         let before = self.infer(&comprehension.accu_init, known)?;
         let depth = self.scope.len();
         self.nesting += 1;
-        self.scope.push((variable.clone(), element));
+        self.scope.push((variable.clone(), *element));
         self.scope
             .push((comprehension.accu_var.clone(), before.clone()));
         self.wanted(&comprehension.loop_cond, &Type::Flag, known)?;
@@ -460,6 +371,10 @@ impl Typing<'_> {
     }
 
     fn wrong(&self, expr: &IdedExpr, message: impl Into<String>) -> Complaint {
+        if let Expr::Select(select) = &expr.expr {
+            // The parser places a selection at its dot.
+            return self.member(expr, &select.field, message);
+        }
         Complaint::new(self.place(expr), message)
     }
 
@@ -482,28 +397,4 @@ impl Typing<'_> {
 
 fn is_operator(name: &str) -> bool {
     name.starts_with('_') || name == operators::IN
-}
-
-/// Adds what certainly was or was not seen when `expr` gave `outcome`.
-fn implied(expr: &IdedExpr, outcome: bool, known: &mut Known) {
-    match &expr.expr {
-        Expr::Select(select) if select.test => {
-            if let Expr::Ident(root) = &select.operand.expr {
-                known.insert((root.clone(), select.field.clone()), outcome);
-            }
-        }
-        Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
-            (operators::LOGICAL_NOT, [flag]) => implied(flag, !outcome, known),
-            (operators::LOGICAL_AND, [left, right]) if outcome => {
-                implied(left, true, known);
-                implied(right, true, known);
-            }
-            (operators::LOGICAL_OR, [left, right]) if !outcome => {
-                implied(left, false, known);
-                implied(right, false, known);
-            }
-            _ => {}
-        },
-        _ => {}
-    }
 }

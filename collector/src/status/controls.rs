@@ -184,7 +184,7 @@ fn check_status(
     let stale = found.iter().filter(|one| one.stale).count();
     let missing = found.iter().filter(|one| one.collected.is_none()).count();
     let expected = found.len();
-    found.sort_by_key(|one| rank(one.verdict));
+    found.sort_by_key(|one| one.verdict.rank());
     found.truncate(DECIDING_MAX);
     CheckStatus {
         check: check.id.clone(),
@@ -202,16 +202,6 @@ fn check_status(
         not_applicable,
         stale,
         deciding: found,
-    }
-}
-
-/// The worst first.
-const fn rank(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Fail => 0,
-        Verdict::Unknown => 1,
-        Verdict::Pass => 2,
-        Verdict::NotApplicable => 3,
     }
 }
 

@@ -161,23 +161,18 @@ fn damage_is_never_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let all = changes();
     let want = filled(&folder.path().join("good"), &all).export().unwrap();
-    let truncate: fn(&mut Vec<u8>) = |bytes| bytes.truncate(bytes.len() / 2);
-    let damages: [(&str, &str, fn(&mut Vec<u8>)); 9] = [
-        ("db", "half", truncate),
+    let damages: [Damage; 9] = [
+        ("db", "half", half),
         ("db", "tail", |bytes| bytes.truncate(bytes.len() - 1)),
-        ("db", "page", |bytes| {
-            bytes.truncate(bytes.len().saturating_sub(4096))
-        }),
+        ("db", "page", |bytes| bytes.truncate(bytes.len() - 4096)),
         ("db", "empty", Vec::clear),
-        ("db", "zeros", |bytes| {
-            bytes.iter_mut().skip(512).for_each(|byte| *byte = 0)
-        }),
+        ("db", "zeros", |bytes| bytes[512..].fill(0)),
         ("db", "flip", |bytes| {
             let middle = bytes.iter().position(|byte| *byte == b'{').unwrap();
             bytes[middle + 20] ^= 1;
         }),
-        ("conf", "conf", truncate),
-        ("../closed", "mark", truncate),
+        ("conf", "conf", half),
+        ("../closed", "mark", half),
         ("../closed", "digest", |bytes| {
             let last = bytes.len() - 2;
             bytes[last] ^= 1;
@@ -194,17 +189,20 @@ fn damage_is_never_trusted() {
         shared::durable::write(&path, &bytes, 0o600).unwrap();
 
         let (status, rebuild) = Status::open(&place, catalog()).unwrap();
-        if rebuild.is_none() {
-            // The damage did not reach a record: then everything must still be there.
-            assert_eq!(status.export().unwrap(), want, "{name}");
-            continue;
-        }
+        assert!(rebuild.is_some(), "{name}");
         assert_eq!(status.position().unwrap(), 0, "{name}");
         for (position, change) in (0..).zip(&all) {
             status.apply(position, change).unwrap();
         }
         assert_eq!(status.export().unwrap(), want, "{name}");
     }
+}
+
+/// The file inside `sled`, a name, and what is done to its bytes.
+type Damage = (&'static str, &'static str, fn(&mut Vec<u8>));
+
+fn half(bytes: &mut Vec<u8>) {
+    bytes.truncate(bytes.len() / 2);
 }
 
 fn durable_read(path: &Path) -> Vec<u8> {

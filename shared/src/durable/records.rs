@@ -97,7 +97,9 @@ impl Reader {
         Records::new(self.clone(), position)
     }
 
-    pub(super) fn path(&self, number: u32) -> PathBuf {
+    /// The file with this number.
+    #[must_use]
+    pub fn path(&self, number: u32) -> PathBuf {
         self.folder.join(format!("{number:010}.seg"))
     }
 

@@ -126,7 +126,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "pending_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many packages have a newer version that apt would choose, those that are held back included; dependencies are not resolved",
+        meaning: "How many packages have a newer version that apt would choose, those that are held back and security updates that the preferences keep out included; dependencies are not resolved",
         source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
         right: "",
     },
@@ -140,7 +140,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "pinned_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Packages with a newer version that the preferences of apt keep out; they are not pending",
+        meaning: "Packages with a newer version that the preferences of apt keep out; they are pending only when it is a security update",
         source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
         right: "",
     },
@@ -237,6 +237,6 @@ const PENDING: &[Field] = &[
     Field {
         name: "held",
         kind: Kind::Flag,
-        meaning: "The package is held back",
+        meaning: "The package is held back, by a hold or by the preferences of apt",
     },
 ];

@@ -1,8 +1,9 @@
 //! The clock probe on recorded hosts and on this one.
 
-use super::Clock;
+use super::{Clock, Polled, usable};
 use crate::host::machine::Machine;
 use crate::probe::golden;
+use shared::fact::Record;
 use shared::observation::Outcome;
 
 #[test]
@@ -62,4 +63,50 @@ fn this_host() {
             .iter()
             .any(|source| source.name == "adjtimex")
     );
+}
+
+#[test]
+fn usable_sources() {
+    for (states, expected) in [
+        (&[][..], 0),
+        (&[("selected", true)], 1),
+        (
+            &[("selected", true), ("candidate", true), ("outlier", true)],
+            3,
+        ),
+        (&[("outlier", true), ("outlier", true)], 0),
+        (
+            &[("selected", true), ("candidate", false), ("outlier", false)],
+            1,
+        ),
+        (
+            &[("selected", true), ("falseticker", true), ("jittery", true)],
+            1,
+        ),
+        (&[("unreachable", false), ("unreachable", true)], 0),
+    ] {
+        let polled = |&(state, answers): &(&'static str, bool)| Polled {
+            record: Record::new(),
+            state,
+            answers,
+            nts: None,
+        };
+        let sources: Vec<_> = states.iter().map(polled).collect();
+        assert_eq!(usable(&sources), expected, "{states:?}");
+    }
+}
+
+/// A daemon whose sources are not asked for is no daemon without sources.
+#[test]
+fn ntpd_is_seen_and_its_sources_are_not() {
+    let root = tempfile::tempdir().unwrap();
+    for (pid, comm) in [("1", "systemd"), ("2", "kthreadd"), ("9", "ntpd")] {
+        let process = root.path().join("proc").join(pid);
+        std::fs::create_dir_all(&process).unwrap();
+        shared::durable::write(&process.join("comm"), comm.as_bytes(), 0o644).unwrap();
+    }
+    let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
+    assert!(observation.facts.contains_key("daemons"));
+    assert!(!observation.facts.contains_key("sources"));
+    assert!(observation.reason.contains("sources of ntpd: unsupported"));
 }

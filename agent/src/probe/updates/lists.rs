@@ -8,7 +8,8 @@
 //! update; until then they count.
 //!
 //! Unpacking and scanning 50 MB is the dear part, so what a list offers is remembered as long as
-//! the file and the set of installed packages are the same.
+//! the file and the set of installed packages are the same. A recorded file without times is not
+//! remembered, because nothing tells that it changed.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +31,8 @@ pub(super) const FOLDER: &str = "/var/lib/apt/lists";
 const RELEASE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Longest list, packed or not; that of Debian main has 50 MB.
 const LIST_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Most lists and most release files that are read.
-const LISTS_MAX: usize = 256;
+/// Most release files and lists of one host; one with ten archives has about a hundred.
+const FILES_MAX: usize = 512;
 /// Most lists whose offers are remembered.
 const REMEMBERED_MAX: usize = 64;
 /// Endings of packed lists; only the first two are understood.
@@ -70,7 +71,7 @@ pub(super) struct List {
 
 /// The archives of this host; `None` when their folder could not be read.
 pub(super) fn archives(host: &dyn Host, seen: &mut Seen) -> Option<Archives> {
-    let names = seen.note(Means::File, FOLDER, host.list(FOLDER))?;
+    let names = seen.note(Means::File, FOLDER, names(host))?;
     let mut found = Archives {
         known: Vec::new(),
         whole: true,
@@ -82,13 +83,17 @@ pub(super) fn archives(host: &dyn Host, seen: &mut Seen) -> Option<Archives> {
     });
     for name in releases {
         let path = format!("{FOLDER}/{name}");
-        let archive = if found.known.len() < LISTS_MAX {
-            archive(host, name)
-        } else {
-            Err(Unseen::new(&path, Status::Limit, None))
-        };
-        match seen.note(Means::File, &path, archive) {
-            Some(archive) => found.known.push(archive),
+        match seen.note(Means::File, &path, archive(host, name)) {
+            Some(archive) => {
+                if let Some(text) = &archive.release.no_date {
+                    let why = format!("`{text}` is no date");
+                    seen.unseen(
+                        Means::File,
+                        Unseen::new(&path, Status::Malformed, Some(&why)),
+                    );
+                }
+                found.known.push(archive);
+            }
             None => found.whole = false,
         }
     }
@@ -136,11 +141,7 @@ impl Archives {
         let mut lists = Vec::new();
         for name in self.names.iter().filter(|name| self.is_list(name)) {
             let path = format!("{FOLDER}/{name}");
-            let offers = if lists.len() < LISTS_MAX {
-                offers(host, &path, names, inventory)
-            } else {
-                Err(Unseen::new(&path, Status::Limit, None))
-            };
+            let offers = offers(host, &path, names, inventory);
             match seen.note(Means::File, &path, offers) {
                 Some(offers) => lists.push(List {
                     place: self.place(name),
@@ -181,6 +182,21 @@ impl Archives {
             installed: false,
         }
     }
+}
+
+/// The names of release files, and of lists of packages and of sources.
+fn names(host: &dyn Host) -> Result<Vec<String>, Unseen> {
+    let mut names = host.list(FOLDER)?;
+    names.retain(|name| {
+        let plain = unpacked_name(name);
+        let endings = ["_InRelease", "_Release", "_Packages", "_Sources"];
+        endings.iter().any(|ending| plain.ends_with(ending))
+    });
+    if FILES_MAX < names.len() {
+        let why = format!("more than {FILES_MAX} lists");
+        return Err(Unseen::new(FOLDER, Status::Limit, Some(&why)));
+    }
+    Ok(names)
 }
 
 fn stem(name: &str) -> &str {
@@ -235,6 +251,9 @@ fn offers(
         return Ok(offers);
     }
     let offers = Arc::new(scan(host, path, inventory)?);
+    if stat.changed == Timestamp::default() {
+        return Ok(offers);
+    }
     let mut remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     remembered.retain(|old| old.path != path);
     if REMEMBERED_MAX <= remembered.len() {

@@ -1,5 +1,9 @@
 //! Which installed packages have a newer version, by apt's own choice between versions.
 //!
+//! An update that the preferences keep out is not pending, with one exception: a fix from a source
+//! of security updates is, as one that is held back. A default release without its security suite
+//! keeps out every fix, and nobody who set it meant that.
+//!
 //! Counted is each package by itself: dependencies that keep it back are not resolved, and an
 //! update that Ubuntu gives to a part of its hosts first counts from its first day.
 
@@ -25,6 +29,8 @@ pub(super) struct Update {
     package: Package,
     candidate: String,
     origin: String,
+    /// It is held back, by a hold or by the preferences.
+    held: bool,
     /// A source of security updates has a newer version than the installed one.
     pub(super) security: bool,
 }
@@ -40,7 +46,7 @@ impl Update {
             ("candidate", text(&self.candidate)),
             ("origin", text(&self.origin)),
             ("security", Value::Flag(self.security)),
-            ("held", Value::Flag(self.package.held)),
+            ("held", Value::Flag(self.held)),
         ];
         let fields = fields.into_iter();
         fields
@@ -66,20 +72,22 @@ pub(super) fn pending(inventory: &Inventory, lists: &[List], pins: &Pins) -> Pen
             let chosen = pins.candidate(&package.name, &package.version, &offers);
             chosen.filter(|version| newer(version)).map(str::to_owned)
         };
-        let Some(candidate) = choose(pins) else {
-            pending.pinned += usize::from(choose(&none).is_some());
-            continue;
-        };
-        let of_candidate = |place: &&(&str, &Place)| place.0 == candidate;
-        let origin = offers
-            .iter()
-            .filter(of_candidate)
-            .max_by_key(|(_, place)| place.release.security())
-            .map_or_else(String::new, |(_, place)| place.release.title());
         let security = offers
             .iter()
             .any(|(version, place)| newer(version) && place.release.security());
+        let (chosen, unpinned) = (choose(pins), choose(&none));
+        let kept_out = chosen.is_none() && unpinned.is_some();
+        pending.pinned += usize::from(kept_out);
+        let Some(candidate) = chosen.or_else(|| unpinned.filter(|_| security)) else {
+            continue;
+        };
+        let origin = offers
+            .iter()
+            .filter(|(version, _)| *version == candidate)
+            .max_by_key(|(_, place)| place.release.security())
+            .map_or_else(String::new, |(_, place)| place.release.title());
         pending.updates.push(Update {
+            held: package.held || kept_out,
             package: package.clone(),
             candidate,
             origin,

@@ -28,28 +28,26 @@ pub(super) struct Release {
     pub(super) not_automatic: bool,
     /// Field `ButAutomaticUpgrades`: except newer versions of what was once taken from here.
     pub(super) but_automatic_upgrades: bool,
+    /// A date that has another form: it is not known, and all else is.
+    pub(super) no_date: Option<String>,
 }
 
-/// A file is no release file.
+/// A file is no release file, no clear-signed text, or cut short: it is damaged, or something else
+/// was saved under its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ReleaseError {
-    /// Not UTF-8, no clear-signed text, or cut short.
-    #[error("no complete release file")]
-    Form,
-    /// A date has another form.
-    #[error("`{0}` is no date")]
-    Date(String),
-}
+#[error("no complete release file")]
+pub(super) struct ReleaseError;
 
 impl Release {
     /// Reads a release file, clear-signed (`InRelease`) or not (`Release`).
     ///
     /// # Errors
     ///
-    /// [`ReleaseError`]: the file is damaged, or something else was saved under its name.
+    /// [`ReleaseError`].
     pub(super) fn read(bytes: &[u8], signed: bool) -> Result<Self, ReleaseError> {
-        let text = std::str::from_utf8(bytes).map_err(|_not_utf8| ReleaseError::Form)?;
-        let text = if signed { signed_part(text)? } else { text };
+        // What is no UTF-8 stands in descriptions of old archives.
+        let text = String::from_utf8_lossy(bytes);
+        let text = if signed { signed_part(&text)? } else { &text };
         let mut release = Self::default();
         let mut fields = 0_usize;
         for line in text.lines() {
@@ -60,33 +58,35 @@ impl Release {
                 continue;
             };
             fields += 1;
-            release.set(name, value.trim())?;
+            release.set(name, value.trim());
         }
         if fields == 0 {
-            return Err(ReleaseError::Form);
+            return Err(ReleaseError);
         }
         Ok(release)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), ReleaseError> {
-        let date = || {
-            Timestamp::from_rfc2822(value)
-                .map(Some)
-                .map_err(|_not_a_date| ReleaseError::Date(value.to_owned()))
-        };
+    fn set(&mut self, name: &str, value: &str) {
         match name {
             "Origin" => self.origin = Some(value.to_owned()),
             "Label" => self.label = Some(value.to_owned()),
             "Suite" => self.suite = Some(value.to_owned()),
             "Codename" => self.codename = Some(value.to_owned()),
             "Version" => self.version = Some(value.to_owned()),
-            "Date" => self.released = date()?,
-            "Valid-Until" => self.valid_until = date()?,
+            "Date" => self.released = self.date(value),
+            "Valid-Until" => self.valid_until = self.date(value),
             "NotAutomatic" => self.not_automatic = value == "yes",
             "ButAutomaticUpgrades" => self.but_automatic_upgrades = value == "yes",
             _ => {}
         }
-        Ok(())
+    }
+
+    fn date(&mut self, value: &str) -> Option<Timestamp> {
+        let date = Timestamp::from_rfc2822(value).ok();
+        if date.is_none() {
+            self.no_date = Some(value.to_owned());
+        }
+        date
     }
 
     /// Whether it is a source of security updates: label `Debian-Security`, a suite or codename
@@ -123,14 +123,14 @@ fn signed_part(text: &str) -> Result<&str, ReleaseError> {
     let (head, rest) = text
         .strip_prefix("-----BEGIN PGP SIGNED MESSAGE-----")
         .and_then(|rest| rest.split_once("\n\n"))
-        .ok_or(ReleaseError::Form)?;
+        .ok_or(ReleaseError)?;
     // Between the first line and the empty line only `Hash:` may stand.
     if head.lines().skip(1).any(|line| !line.starts_with("Hash: ")) {
-        return Err(ReleaseError::Form);
+        return Err(ReleaseError);
     }
     rest.split_once("\n-----BEGIN PGP SIGNATURE-----")
         .map(|(signed, _signature)| signed)
-        .ok_or(ReleaseError::Form)
+        .ok_or(ReleaseError)
 }
 
 #[cfg(test)]
@@ -192,7 +192,7 @@ mod tests {
         let cut = signed("Label: x").replacen("-----BEGIN PGP SIGNATURE-----", "", 1);
         for bad in [plain, &before, &inside, &cut, ""] {
             let refused = Release::read(bad.as_bytes(), true);
-            assert_eq!(refused, Err(ReleaseError::Form), "{bad}");
+            assert_eq!(refused, Err(ReleaseError), "{bad}");
         }
         assert!(!Release::read(after.as_bytes(), true).unwrap().security());
         let dashed = Release::read(signed("- -x: y\n- Label: L").as_bytes(), true).unwrap();
@@ -203,13 +203,21 @@ mod tests {
     fn what_is_no_release_file_is_refused() {
         for bad in ["", "hello", " x: y"] {
             let refused = Release::read(bad.as_bytes(), false);
-            assert_eq!(refused, Err(ReleaseError::Form), "{bad}");
+            assert_eq!(refused, Err(ReleaseError), "{bad}");
         }
-        for bad in ["Date: today", "Valid-Until: Fri, 31 Feb 2026 00:00:00 UTC"] {
-            let refused = Release::read(bad.as_bytes(), false);
-            assert!(matches!(refused, Err(ReleaseError::Date(_))), "{bad}");
+        for (bad, date) in [
+            ("Date: today", "today"),
+            (
+                "Valid-Until: Fri, 31 Feb 2026 00:00:00 UTC",
+                "Fri, 31 Feb 2026 00:00:00 UTC",
+            ),
+        ] {
+            let read = Release::read(bad.as_bytes(), false).unwrap();
+            assert_eq!(read.no_date.as_deref(), Some(date));
+            assert_eq!((read.released, read.valid_until), (None, None));
         }
-        assert!(Release::read(b"Label: \xff", false).is_err());
+        let latin = Release::read(b"Label: L\nDescription: caf\xe9", false).unwrap();
+        assert_eq!(latin.label.as_deref(), Some("L"));
     }
 
     proptest! {

@@ -116,7 +116,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_has_one_place(a in "[0a~+.:-]{0,8}|\\PC*", b in "[0a~+.:-]{0,8}", c in "[0a~+.:-]{0,8}") {
+        fn any_text_has_one_place(
+            a in "[0a~+.:-]{0,8}|\\PC*",
+            b in "[0a~+.:-]{0,8}",
+            c in "[0a~+.:-]{0,8}",
+        ) {
             prop_assert_eq!(compare(&a, &a), Ordering::Equal);
             prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
             if compare(&a, &b).is_le() && compare(&b, &c).is_le() {

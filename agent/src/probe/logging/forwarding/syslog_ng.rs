@@ -309,7 +309,8 @@ mod tests {
 
     #[test]
     fn included_files() {
-        let text = "@version: 3.38\n@include \"scl.conf\"\n@include \"/etc/syslog-ng/conf.d/*.conf\"\n\
+        let text = "@version: 3.38\n@include \"scl.conf\"\n\
+                    @include \"/etc/syslog-ng/conf.d/*.conf\"\n\
                     @include 'local.conf'\n#@include \"no\"\n";
         let expected = ["/etc/syslog-ng/conf.d/*.conf", "/etc/syslog-ng/local.conf"];
         assert_eq!(includes(text), expected);
