@@ -13,3 +13,4 @@ pub mod attest;
 pub mod spool;
 pub mod ship;
 pub mod run;
+pub mod command;

@@ -1,11 +1,12 @@
 //! evident-agent: gathers signed evidence on a host. Alone reads the clocks, prints and exits.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::attest::Program;
+use agent::command::{Cli, Command, Format};
 use agent::config::{Config, ConfigError, LogFormat, LogLevel, LogSettings, check_url};
 use agent::host::Host;
 use agent::host::machine::Machine;
@@ -14,7 +15,7 @@ use agent::run::standing::Standing;
 use agent::run::{Agent, RunError, Surroundings, look, probes, show};
 use agent::schedule::Clock;
 use agent::spool::{Spool, SpoolError};
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser as _};
 use sha2::Digest as _;
 use shared::decision::HostClaims;
 use shared::durable::SegmentError;
@@ -24,98 +25,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the agent may take to bring its last record when it is told to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// Gathers facts about technological controls on this host, signs them, and brings them to a
-/// collector. It only reads, and changes nothing on the host.
-#[derive(Parser)]
-#[command(name = "evident-agent", version, after_help = EXAMPLES)]
-struct Cli {
-    /// Settings; without it /etc/evident/agent.toml, and defaults when that is not there
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-const EXAMPLES: &str = "Examples:
-  evident-agent once                         look now and print what is seen; no collector needed
-  evident-agent once --format json           the same for `evident-collector judge`
-  evident-agent enrol --collector https://c.example:8443 --token evd1_..
-  evident-agent run                          look when it is due, and bring it to the collector
-
-Exit status: 0 done, 1 checked and found wanting, 2 could not do it.";
-
-#[derive(Subcommand)]
-enum Command {
-    /// Enrol this host: make its keys and have the collector vouch for them
-    #[command(
-        after_help = "The token comes from `evident-collector enrol-token`. It is good \
-        once, and holds the fingerprint by which the collector is known.\n\nExample:\n  \
-        evident-agent enrol --collector https://c.example:8443 --token evd1_.. --name web-1"
-    )]
-    Enrol {
-        /// Address of the collector's intake; without it the one in the settings
-        #[arg(long, value_name = "URL")]
-        collector: Option<String>,
-        /// One-time token: evd1_..
-        #[arg(long, value_name = "TOKEN")]
-        token: String,
-        /// Name of this host; without it the host name
-        #[arg(long, value_name = "NAME")]
-        name: Option<String>,
-        /// Begin a new generation although this host is enrolled
-        #[arg(long)]
-        again: bool,
-    },
-    /// Work until told to stop: look when it is due, sign, keep, bring
-    Run,
-    /// Look once and print what is seen; sign and bring it when this host is enrolled
-    #[command(
-        after_help = "JSON: {\"host\":\"..\",\"observations\":[{\"collected\":\"..\",\
-        \"observation\":{..},\"took_ms\":3}]}; each observation is byte by byte what is signed.\n\n\
-        Examples:\n  evident-agent once --probe clock --probe updates\n  \
-        evident-agent once --root /mnt/image --format json | evident-collector judge -"
-    )]
-    Once {
-        /// How to print
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-        /// Look below another folder (a mounted image, a chroot); nothing is signed then
-        #[arg(long, value_name = "DIR")]
-        root: Option<PathBuf>,
-        /// Only this probe; may be given several times
-        #[arg(long, value_name = "NAME")]
-        probe: Vec<String>,
-    },
-    /// Show what each probe reads, which rights it needs, and which facts it states
-    Probes {
-        /// How to print; json is the schema of the facts
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
-    /// Show identity, certificate, spool, receipts and the last error; exit 1 if anything is wrong
-    Status {
-        /// How to print
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
-    /// Check the settings and say where they are wrong
-    CheckConfig,
-    /// Print completions for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page
-    Man,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Table,
-    Json,
-}
 
 /// Why a command could not be done.
 struct Failed {
@@ -514,42 +423,4 @@ async fn work(mut agent: Agent<'_>) -> Result<ExitCode, Failed> {
     }
     tracing::info!("evident-agent stops");
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn command_lines() {
-        let parses = |line: &str| {
-            let words = format!("evident-agent {line}");
-            Cli::try_parse_from(words.split(' ')).is_ok()
-        };
-        for good in [
-            "run",
-            "run --config /x",
-            "--config /x once --probe clock --probe updates --root /y --format json",
-            "enrol --token t",
-            "completions bash",
-            "man",
-        ] {
-            assert!(parses(good), "{good}");
-        }
-        for bad in [
-            "",
-            "start",
-            "enrol",
-            "once --format xml",
-            "run now",
-            "completions",
-        ] {
-            assert!(!parses(bad), "{bad}");
-        }
-    }
 }
