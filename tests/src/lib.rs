@@ -1,6 +1,7 @@
 //! What the tests share: a whole deployment of real processes on this machine.
 //!
 //! The programs are built by the same cargo that runs the tests, once a run; nothing is mocked.
+#![expect(clippy::missing_panics_doc, reason = "every part of a test may end it")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,7 +23,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long a program may take to become ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The folder with the programs, built once.
 pub fn programs() -> &'static Path {
@@ -142,6 +143,13 @@ impl Deployment {
         self.collector = Some(child);
     }
 
+    /// Starts the collector again when it does not run.
+    pub fn serve_again(&mut self) {
+        if self.collector.is_none() {
+            self.serve();
+        }
+    }
+
     /// What the collector has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("collector.log")).unwrap_or_default()
@@ -151,7 +159,7 @@ impl Deployment {
     pub fn kill(&mut self) {
         if let Some(mut child) = self.collector.take() {
             child.kill().unwrap();
-            drop(child.wait().unwrap());
+            let _killed = child.wait().unwrap();
         }
     }
 
@@ -240,8 +248,9 @@ impl Host {
         let state = deployment.dir.path().join(name);
         let settings = deployment.dir.path().join(format!("{name}.toml"));
         let text = format!(
-            "[collector]\nurl = \"{}\"\n\n[state]\ndir = {state:?}\n",
+            "[collector]\nurl = \"{}\"\n\n[state]\ndir = \"{}\"\n",
             deployment.url(),
+            state.display(),
         );
         std::fs::write(&settings, text).unwrap();
         Self {

@@ -136,7 +136,8 @@ pub struct Segments {
 impl Segments {
     /// Opens a folder for appending, and creates it when it is not there. A last group that was not
     /// synced is passed over, and cut away by the first [`Segments::append`], so that whoever finds
-    /// more missing than that can still refuse and leave the bytes as they are. New files get `segment_bytes` bytes (at most 1 GiB).
+    /// more missing than that can still refuse and leave the bytes as they are. New files get
+    /// `segment_bytes` bytes (at most 1 GiB).
     ///
     /// # Errors
     ///
