@@ -8,23 +8,10 @@ use collector::config::Config;
 use collector::fleet::Fleet;
 use collector::ledger::Ledger;
 use shared::checkpoint::Signer;
-use shared::time::Timestamp;
 
 pub(crate) mod init;
 pub(crate) mod look;
 pub(crate) mod serve;
-
-/// Reads a point in time, or a day in UTC.
-pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
-    let day = format!("{text}T00:00:00Z");
-    text.parse()
-        .or_else(|_no_time| day.parse())
-        .map_err(|_no_day: shared::time::TimeError| {
-            format!(
-                "`{text}` is neither a day like 2026-01-31 nor a time like 2026-01-31T12:00:00Z"
-            )
-        })
-}
 
 /// The settings and keys in a collector's folder.
 pub(crate) fn load(dir: &Path) -> anyhow::Result<(Config, Authority)> {

@@ -235,6 +235,9 @@ fn shown(value: &Value, now: Timestamp) -> String {
         Value::Text(text) => cut(text),
         Value::Instant(at) => ago(now.ms_since(*at)),
         Value::List(records) if records.is_empty() => "none".to_owned(),
+        Value::List(records) if records.iter().any(|record| 1 < record.len()) => {
+            format!("of {}", records.len())
+        }
         Value::List(records) => {
             let first = records.iter().map(|record| {
                 let fields = record.values().map(|value| shown(value, now));

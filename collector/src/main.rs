@@ -131,6 +131,20 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
+    /// Cut an evidence pack that `evident-verify` checks without this collector
+    Pack {
+        #[command(flatten)]
+        folder: Folder,
+        /// From when: 2026-01-31 or 2026-01-31T12:00:00Z; without it from the beginning
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Until when, a day included; without it until now
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+        /// New folder for the pack
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Read the settings and the catalogue, and say what is wrong with them
     CheckConfig {
         #[command(flatten)]
@@ -193,13 +207,22 @@ fn run(command: Command) -> anyhow::Result<bool> {
             file,
             catalog,
             format,
-        } => command::look::judge(&file, catalog.as_deref(), screen(format), now).map(show),
+        } => command::look::judge(&file, catalog.as_deref(), screen(format)).map(show),
         Command::Replay { folder } => command::look::replay(&folder.dir).map(show),
         Command::Fsck {
             folder,
             repair,
             format,
         } => command::look::fsck(&folder.dir, repair, format == Format::Json).map(show),
+        Command::Pack {
+            folder,
+            from,
+            to,
+            out,
+        } => {
+            let period = (from.as_deref(), to.as_deref());
+            command::look::pack(&folder.dir, period, &out, now).map(print)
+        }
         Command::CheckConfig { folder, catalog } => {
             command::init::check_config(&folder.dir, catalog.as_deref()).map(print)
         }

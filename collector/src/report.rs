@@ -4,6 +4,8 @@
 //! says of it, and what a person decides (which is not here). Counts are `n of N`, never a
 //! percentage alone, and controls that nothing is known of are counted and said.
 
+use std::iter::repeat;
+
 use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::observation::Observation;
@@ -129,11 +131,18 @@ impl Screen {
 
     /// Text in words, each line begun by `indent` spaces.
     fn wrapped(&mut self, indent: usize, text: &str) {
+        self.hanging(indent, "", text);
+    }
+
+    /// Text in words beside a mark that stands before its first line only.
+    fn hanging(&mut self, indent: usize, mark: &str, text: &str) {
+        let mut before = format!("{:indent$}{mark}", "");
+        let indent = before.len();
         let mut line = String::new();
         for word in text.split_whitespace() {
             if !line.is_empty() && self.width < indent + line.len() + 1 + word.len() {
-                let full = format!("{:indent$}{line}", "");
-                self.line(&full);
+                self.line(&format!("{before}{line}"));
+                before = " ".repeat(indent);
                 line.clear();
             }
             if !line.is_empty() {
@@ -141,8 +150,7 @@ impl Screen {
             }
             line.push_str(word);
         }
-        let last = format!("{:indent$}{line}", "");
-        self.line(&last);
+        self.line(&format!("{before}{line}"));
     }
 
     /// A word in its colour, filled up to `columns`.
@@ -162,7 +170,7 @@ impl Screen {
                 self.line(&format!("Controls with checks, judged as of {at}"));
                 self.wrapped(
                     0,
-                    "These observations are not signed and in no ledger: no evidence.",
+                    "These observations are not signed and in no ledger: they are no evidence.",
                 );
             }
         }
@@ -230,7 +238,13 @@ impl Screen {
             }
         }
         if worst.verdict == Verdict::Fail {
-            self.wrapped(INDENT, &format!("do: {}", check.remediation));
+            let lines = check
+                .remediation
+                .lines()
+                .zip(["do: "].into_iter().chain(repeat("    ")));
+            for (line, mark) in lines {
+                self.hanging(INDENT, mark, line);
+            }
         }
     }
 

@@ -182,6 +182,15 @@ impl Status {
         Ok((Self { store, catalog }, rebuild))
     }
 
+    /// Makes the next [`Status::open`] of `folder` begin empty, as a replay wants it.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError::InUse`] while a collector has it open: the operator must stop it.
+    pub fn forget(folder: &Path) -> Result<(), StatusError> {
+        Store::forget(folder)
+    }
+
     /// The number of changes that were applied, which is the number of the next one.
     ///
     /// # Errors

@@ -135,7 +135,8 @@ impl Expression {
     ) -> Result<bool, Undecided> {
         self.all_seen(facts)?;
         let run = || {
-            let context = context(facts, parameters, now)?;
+            let read = |(name, _): &(&String, &Value)| self.reading.facts.contains(name.as_str());
+            let context = context(facts.iter().filter(read), parameters, now)?;
             CelValue::resolve(&self.tree, &context)
         };
         // The interpreter is a third party's, and the facts come from a host: a panic is unknown.
@@ -247,15 +248,13 @@ fn syntax(source: &str, errors: &cel::ParseErrors) -> Complaint {
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// What the expression sees.
-fn context(
-    facts: &Facts,
+fn context<'a>(
+    facts: impl Iterator<Item = (&'a String, &'a Value)>,
     parameters: &BTreeMap<String, Parameter>,
     now: Timestamp,
 ) -> Result<Context<'static, 'static>, ExecutionError> {
     let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-    let facts = facts
-        .iter()
-        .map(|(name, value)| (name.as_str(), shown(value)));
+    let facts = facts.map(|(name, value)| (name.as_str(), shown(value)));
     context.add_variable_from_value("fact", map(facts));
     let parameters = parameters.iter().map(|(name, value)| {
         let value = match *value {

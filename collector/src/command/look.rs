@@ -9,9 +9,15 @@ use collector::catalog::Catalog;
 use collector::follow;
 use collector::ledger;
 use collector::ledger::Ledger;
+use collector::pack::{self, Scope, Summary};
+use collector::report::Report;
 use collector::serve::operator::{self, Ask, Screen, Told};
 use collector::status::Status;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use shared::durable;
 use shared::id::{AgentId, Digest};
+use shared::observation::Observation;
 use shared::time::Timestamp;
 
 /// Longest list of observations.
@@ -151,13 +157,93 @@ fn examined(report: &ledger::fsck::Report) -> String {
     lines.join("\n")
 }
 
+/// Cuts an evidence pack.
+pub(crate) fn pack(
+    dir: &Path,
+    (from, to): (Option<&str>, Option<&str>),
+    out: &Path,
+    now: Timestamp,
+) -> anyhow::Result<String> {
+    let (config, authority) = super::load(dir)?;
+    let signer = super::signer(&config, &authority)?;
+    let ledger = Ledger::read_only(&super::ledger_dir(dir), &signer)?;
+    let (begin, now) = (Timestamp::default().to_string(), now.to_string());
+    let period = pack::period(from.unwrap_or(&begin), to.unwrap_or(&now))?;
+    let scope = Scope {
+        collector: &config.name,
+        period,
+        ledger: &signer,
+        decisions: &authority.decisions,
+    };
+    let Summary {
+        start,
+        end,
+        older,
+        files,
+    } = pack::write(&ledger, &scope, out)?;
+    Ok(format!(
+        "evidence pack `{}`: entries {start} to {end} and {older} older records in {files} files\n\
+         verify it anywhere, with the keys that you gave out of band:\n  \
+         evident-verify {} --trust {}",
+        out.display(),
+        out.display(),
+        dir.join("trust.txt").display(),
+    ))
+}
+
+/// What `evident-agent once --format json` prints.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Once {
+    host: String,
+    observations: Vec<Observed>,
+}
+
+/// One observation, in the bytes that the agent would sign.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Observed {
+    collected: Timestamp,
+    observation: Box<RawValue>,
+    #[serde(rename = "took_ms")]
+    _took_ms: u64,
+}
+
 /// Judges observations without a collector.
 pub(crate) fn judge(
     file: &Path,
     catalog: Option<&Path>,
     screen: Screen,
-    now: Timestamp,
 ) -> anyhow::Result<(String, bool)> {
-    let _ = (file, catalog, screen, now);
-    bail!("wired when the report stands")
+    let catalog = match catalog {
+        Some(folder) => Catalog::load(folder)?,
+        None => Catalog::embedded()?,
+    };
+    let name = if file == Path::new("-") {
+        Path::new("/dev/stdin")
+    } else {
+        file
+    };
+    let hint = "give it what `evident-agent once --format json` prints";
+    let bytes = durable::read(name, OBSERVATIONS_BYTES_MAX)
+        .with_context(|| format!("cannot read `{}`", file.display()))?;
+    let once: Once = serde_json::from_slice(&bytes)
+        .with_context(|| format!("`{}` holds no observations: {hint}", file.display()))?;
+    let mut observations = Vec::new();
+    for observed in &once.observations {
+        let bytes = observed.observation.get().as_bytes();
+        let observation = Observation::from_bytes(bytes)
+            .with_context(|| format!("`{}` holds a wrong observation", file.display()))?;
+        observations.push((Digest::of(bytes), observation));
+    }
+    let host: AgentId = once.host.parse()?;
+    // The time of collection is an input: the same file gives the same verdicts for ever.
+    let newest = once
+        .observations
+        .iter()
+        .map(|observed| observed.collected)
+        .max();
+    let collected = newest.with_context(|| format!("`{}` is empty: {hint}", file.display()))?;
+    let report = Report::judged(&catalog, host, &observations, collected);
+    Ok(operator::render(&report, screen))
 }

@@ -66,13 +66,14 @@ pub(crate) fn serve(
         operators.await??;
         anyhow::Ok(())
     });
-    runtime.block_on(async { follower.await })?;
+    runtime.block_on(follower)?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(10));
     served?;
     drop(intake);
-    match Arc::into_inner(status) {
-        Some(status) => status.close()?,
-        None => tracing::warn!("derived state is still in use; it will be made again at start"),
+    if let Some(status) = Arc::into_inner(status) {
+        status.close()?;
+    } else {
+        tracing::warn!("derived state is still in use; it will be made again at start");
     }
     tracing::info!("stopped");
     Ok(true)

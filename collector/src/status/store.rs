@@ -96,16 +96,7 @@ impl Store {
         };
         std::fs::create_dir_all(folder).map_err(at(folder))?;
         let lock = locked(folder)?;
-        let mark = folder.join("closed");
-        let closed = match durable::read_text(&mark, MARK_BYTES_MAX) {
-            Ok(text) => {
-                std::fs::remove_file(&mark).map_err(at(&mark))?;
-                durable::sync_folder(&mark).map_err(at(&mark))?;
-                Some(text)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(at(&mark)(source)),
-        };
+        let closed = take_mark(folder)?;
         let data = folder.join("sled");
         if !data.exists() {
             let db = opened(&data)?;
@@ -135,6 +126,14 @@ impl Store {
         let moved_to = aside;
         let rebuild = Rebuild { reason, moved_to };
         Ok((Self { db, folder, lock }, Some(rebuild)))
+    }
+
+    /// Takes the mark of the clean close away, so that the next open begins empty.
+    pub(super) fn forget(folder: &Path) -> Result<(), StatusError> {
+        let lock = locked(folder)?;
+        let _closed = take_mark(folder)?;
+        drop(lock);
+        Ok(())
     }
 
     pub(super) fn position(&self) -> Result<u64, StatusError> {
@@ -223,6 +222,31 @@ fn locked(folder: &Path) -> Result<File, StatusError> {
         Err(TryLockError::WouldBlock) => Err(StatusError::InUse(folder.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Reads and removes the mark of a clean close: until the next one there is none.
+fn take_mark(folder: &Path) -> Result<Option<String>, StatusError> {
+    let path = folder.join("closed");
+    let failed = |source| StatusError::Folder {
+        path: path.clone(),
+        source,
+    };
+    let text = match durable::read_text(&path, MARK_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge
+            ) =>
+        {
+            String::new()
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    std::fs::remove_file(&path).map_err(failed)?;
+    durable::sync_folder(&path).map_err(failed)?;
+    Ok(Some(text))
 }
 
 /// What the file `closed` holds: another program or catalogue would give other findings.

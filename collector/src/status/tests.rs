@@ -108,6 +108,24 @@ fn the_same_changes_give_the_same_bytes() {
 }
 
 #[test]
+fn a_forgotten_state_comes_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = changes();
+    let status = filled(folder.path(), &all);
+    let want = status.export().unwrap();
+    let refused = Status::forget(folder.path()).unwrap_err();
+    assert!(matches!(refused, StatusError::InUse(_)), "{refused}");
+    status.close().unwrap();
+    Status::forget(folder.path()).unwrap();
+    let (status, rebuild) = Status::open(folder.path(), catalog()).unwrap();
+    assert!(rebuild.is_some());
+    for (position, change) in (0..).zip(&all) {
+        status.apply(position, change).unwrap();
+    }
+    assert_eq!(status.export().unwrap(), want);
+}
+
+#[test]
 fn only_the_next_change_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let status = filled(folder.path(), &changes()[..2]);
@@ -161,7 +179,7 @@ fn damage_is_never_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let all = changes();
     let want = filled(&folder.path().join("good"), &all).export().unwrap();
-    let damages: [Damage; 9] = [
+    let damages: [Damage; 11] = [
         ("db", "half", half),
         ("db", "tail", |bytes| bytes.truncate(bytes.len() - 1)),
         ("db", "page", |bytes| bytes.truncate(bytes.len() - 4096)),
@@ -173,6 +191,8 @@ fn damage_is_never_trusted() {
         }),
         ("conf", "conf", half),
         ("../closed", "mark", half),
+        ("../closed", "text", |bytes| bytes[3] = 0xff),
+        ("../closed", "long", |bytes| bytes.resize(1000, b'x')),
         ("../closed", "digest", |bytes| {
             let last = bytes.len() - 2;
             bytes[last] ^= 1;

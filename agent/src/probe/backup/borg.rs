@@ -32,6 +32,8 @@ const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 const SEGMENT_HEAD_BYTES: u64 = 64 * 1024;
 /// The number of the transaction that `borg init` makes.
 const INIT_TRANSACTION: u64 = 1;
+/// Where the users' homes are.
+const HOMES: &str = "/home";
 /// Most home folders and most repositories of one client that are looked through.
 const CLIENTS_MAX: usize = 256;
 
@@ -90,9 +92,9 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, path: &str) -> Result<Shown
 ///
 /// [`Status::Absent`] when none that may be read used it.
 pub(super) fn look_remote(host: &dyn Host, location: &str) -> Result<Shown, Unseen> {
-    let users = host.list("/home").unwrap_or_default();
+    let users = host.list(HOMES).unwrap_or_default();
     let homes = users.into_iter().take(CLIENTS_MAX);
-    let homes = homes.map(|user| format!("/home/{user}"));
+    let homes = homes.map(|user| format!("{HOMES}/{user}"));
     let note = |path: &str| {
         let bytes = host.read(path, CONFIG_BYTES_MAX)?;
         let text = String::from_utf8(bytes);

@@ -122,7 +122,7 @@ impl Ledger {
         drop(self.leaves.pop());
         let hashes: Vec<Digest> = self.leaves.iter().map(Leaf::hash).collect();
         self.edge = hashes.into_iter().collect();
-        drop(self.roots.pop());
+        let _last = self.roots.pop();
     }
 
     /// Enters a decision, which the key of decisions signs.
@@ -250,6 +250,10 @@ impl Ledger {
         self.leaves[range].iter().map(Leaf::hash)
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "proofs are built from what may be missing"
+    )]
     fn read(&self, level: u8, index: u64) -> Result<Digest, std::convert::Infallible> {
         let edge: Edge = self.hashes(index << level, (index + 1) << level).collect();
         Ok(edge.root())
@@ -316,7 +320,7 @@ impl Ledger {
                 LeafOrigin::Agent { agent, .. } if index < start => {
                     last.insert(agent.clone(), index);
                 }
-                _ => wanted.push(index),
+                LeafOrigin::Agent { .. } | LeafOrigin::Collector { .. } => wanted.push(index),
             }
         }
         for index in wanted.into_iter().chain(last.into_values()) {
@@ -324,18 +328,7 @@ impl Ledger {
             files.insert(pack::record_name(&id), self.files[&id].clone());
             files.insert(pack::proof_name(&id), self.proof(index, end).into());
         }
-        // Statements of new agents are always wanted, observations only for the period.
-        let range = usize::try_from(start).unwrap()..usize::try_from(end).unwrap();
-        let named: Vec<Digest> = self.leaves[range]
-            .iter()
-            .filter_map(|leaf| Attestation::from_file(self.files[&leaf.id].clone()).ok())
-            .flat_map(|attestation| attestation.blobs().collect::<Vec<_>>())
-            .collect();
-        for (digest, bytes) in &self.blobs {
-            if bytes != OBSERVATION.as_bytes() || named.contains(digest) {
-                files.insert(pack::blob_name(digest), bytes.clone());
-            }
-        }
+        self.cut_blobs(start, end, &mut files);
         let made = if start < end { at(end - 1) } else { at(start) };
         let manifest = Manifest {
             format: pack::FORMAT,
@@ -352,6 +345,21 @@ impl Ledger {
             tool: "test".to_owned(),
         };
         Cut { files, manifest }
+    }
+
+    fn cut_blobs(&self, start: u64, end: u64, files: &mut BTreeMap<String, Vec<u8>>) {
+        // Statements of new agents are always wanted, observations only for the period.
+        let range = usize::try_from(start).unwrap()..usize::try_from(end).unwrap();
+        let named: Vec<Digest> = self.leaves[range]
+            .iter()
+            .filter_map(|leaf| Attestation::from_file(self.files[&leaf.id].clone()).ok())
+            .flat_map(|attestation| attestation.blobs().collect::<Vec<_>>())
+            .collect();
+        for (digest, bytes) in &self.blobs {
+            if bytes != OBSERVATION.as_bytes() || named.contains(digest) {
+                files.insert(pack::blob_name(digest), bytes.clone());
+            }
+        }
     }
 
     /// Signs and writes what was cut.

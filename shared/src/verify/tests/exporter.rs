@@ -1,0 +1,245 @@
+//! An exporter who signs what it should not is found.
+
+use super::sample::{Cut, Ledger, OBSERVATION, at, stream};
+use super::{END, START};
+use crate::id::Digest;
+use crate::key::SigningKey;
+use crate::pack;
+use crate::verify::{Verdict, verify};
+
+/// What an exporter signs that should not: the claim that fails, and what it says.
+#[track_caller]
+pub(super) fn check(
+    ledger: &Ledger,
+    change: impl FnOnce(&Ledger, &mut Cut),
+    wanted: (&str, Verdict, &str),
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cut = ledger.cut(START, ledger.size());
+    change(ledger, &mut cut);
+    ledger.write(dir.path(), cut);
+    let report = verify(dir.path(), &ledger.trust()).unwrap();
+    let (name, verdict, part) = wanted;
+    let claim = report.claims.iter().find(|claim| claim.claim == name);
+    let claim = claim.unwrap_or_else(|| panic!("no claim {name}: {report}"));
+    assert_eq!(claim.verdict, verdict, "{report}");
+    assert!(claim.to_string().contains(part), "{part}\n{report}");
+    // The lie is in what was signed: no file was changed behind the exporter's back.
+    let mut files = report.claims.iter().filter(|claim| claim.claim == "files");
+    assert!(files.all(|claim| claim.verdict == Verdict::Ok), "{report}");
+}
+
+fn id_at(ledger: &Ledger, index: u64) -> Digest {
+    ledger.leaves[usize::try_from(index).unwrap()].id
+}
+
+#[test]
+fn an_exporter_cannot_leave_a_file_out() {
+    let ledger = Ledger::sample();
+    let id = id_at(&ledger, 270);
+    let tile = |name: &str| format!("ledger/tile/{name}");
+    for (name, claim, part) in [
+        (pack::record_name(&id), "records", "is missing"),
+        (pack::proof_name(&id), "proofs", "shows no entry 270"),
+        (
+            pack::blob_name(&Digest::of(OBSERVATION.as_bytes())),
+            "blobs",
+            "is missing",
+        ),
+        (
+            pack::agent_name(&stream("web-1", 1)),
+            "enrolments",
+            "is missing",
+        ),
+        (
+            pack::CHECKPOINT_START.to_owned(),
+            "checkpoints",
+            "is missing",
+        ),
+        (pack::CHECKPOINT_END.to_owned(), "checkpoints", "is missing"),
+        (tile("1/000.p/1"), "tree", "is missing"),
+        (tile("0/001.p/18"), "tree", "is missing"),
+        (tile("entries/001.p/18"), "tree", "is missing"),
+        (pack::POLICY.to_owned(), "keys", "is missing"),
+        (pack::DECISIONS.to_owned(), "keys", "is missing"),
+    ] {
+        let leave_out = |_: &Ledger, cut: &mut Cut| drop(cut.files.remove(&name).unwrap());
+        check(&ledger, leave_out, (claim, Verdict::Fail, part));
+    }
+}
+
+/// Puts another text in the place of a file.
+#[track_caller]
+fn exchanged(ledger: &Ledger, name: String, text: Vec<u8>, (claim, part): (&str, &str)) {
+    let exchange = |_: &Ledger, cut: &mut Cut| drop(cut.files.insert(name, text).unwrap());
+    check(ledger, exchange, (claim, Verdict::Fail, part));
+}
+
+#[test]
+fn an_exporter_cannot_exchange_a_record_or_its_proof() {
+    let ledger = Ledger::sample();
+    let (id, other) = (id_at(&ledger, 270), id_at(&ledger, 271));
+    for (text, part) in [
+        (ledger.files[&other].clone(), "is not the record"),
+        (Vec::new(), "is not the record"),
+    ] {
+        exchanged(&ledger, pack::record_name(&id), text, ("records", part));
+    }
+    let shown = ledger.proof(270, END);
+    for (text, part) in [
+        (ledger.proof(271, END), "another record than its name"),
+        (ledger.proof(270, END - 1), "another checkpoint"),
+        (shown.replace("index 270", "index 269"), "leads to root"),
+        (shown.replace("extra ", "extra AA"), "is no"),
+        ("x".to_owned(), "is no proof file"),
+    ] {
+        exchanged(
+            &ledger,
+            pack::proof_name(&id),
+            text.into(),
+            ("proofs", part),
+        );
+    }
+    let observation = pack::blob_name(&Digest::of(OBSERVATION.as_bytes()));
+    let wanted = ("blobs", "is not the blob of its name");
+    exchanged(&ledger, observation, b"{}".to_vec(), wanted);
+}
+
+#[test]
+fn an_exporter_cannot_exchange_keys_or_hashes() {
+    let ledger = Ledger::sample();
+    let key = SigningKey::from_seed([9; 32]).unwrap().public().to_pem();
+    let bundle = "ledger/tile/entries/001.p/18";
+    let mut leaves = ledger.cut(START, END).files[bundle].clone();
+    *leaves.last_mut().unwrap() = b' ';
+    let agent = pack::agent_name(&stream("db-1", 1));
+    let (low, high) = ("ledger/tile/0/001.p/18", "ledger/tile/1/000.p/1");
+    let checkpoint = ledger.checkpoint(1).into_bytes();
+    for (name, text, claim, part) in [
+        (
+            agent.as_str(),
+            key.clone().into(),
+            "enrolments",
+            "not the key",
+        ),
+        (pack::DECISIONS, key.into(), "keys", "not the trusted key"),
+        (
+            pack::POLICY,
+            b"quorum none\n".to_vec(),
+            "keys",
+            "trusted ledger alone",
+        ),
+        (
+            pack::CHECKPOINT_END,
+            checkpoint,
+            "checkpoints",
+            "is over 1 ",
+        ),
+        (bundle, leaves, "tree", "do not fit"),
+        (low, vec![0; 31], "tree", "is no tile"),
+        (low, vec![0; 32], "tree", "another number of hashes"),
+        (high, vec![0; 32], "tree", "another root than the hashes"),
+    ] {
+        exchanged(&ledger, name.to_owned(), text, (claim, part));
+    }
+}
+
+#[test]
+fn an_exporter_cannot_add_a_file_where_records_lie() {
+    let ledger = Ledger::sample();
+    for (name, claim, part) in [
+        ("blobs/00/00", "records", "belongs to nothing"),
+        ("proofs/x", "records", "belongs to nothing"),
+        ("trust/agents/x-g1.pub.pem", "records", "belongs to nothing"),
+        ("attestations/x", "records", "belongs to nothing"),
+        ("ledger/tile/0/009", "tree", "belongs to no entry"),
+    ] {
+        let add = |_: &Ledger, cut: &mut Cut| {
+            let _new = cut.files.insert(name.to_owned(), vec![b'x']);
+        };
+        check(&ledger, add, (claim, Verdict::Fail, part));
+    }
+}
+
+#[test]
+fn an_exporter_cannot_hide_what_came_before() {
+    let ledger = Ledger::sample();
+    for (index, claim, part) in [
+        (START - 1, "streams", "db-1-g1: missing 0..129"),
+        (0, "signatures", "web-1-g1, which was never enrolled"),
+    ] {
+        let hide = |ledger: &Ledger, cut: &mut Cut| {
+            let id = id_at(ledger, index);
+            drop(cut.files.remove(&pack::record_name(&id)).unwrap());
+            drop(cut.files.remove(&pack::proof_name(&id)).unwrap());
+        };
+        check(&ledger, hide, (claim, Verdict::Fail, part));
+    }
+}
+
+#[test]
+fn an_exporter_cannot_say_something_else_of_the_whole() {
+    let ledger = Ledger::sample();
+    let check = |change: &dyn Fn(&mut pack::Manifest), claim, verdict, part| {
+        check(
+            &ledger,
+            |_, cut| change(&mut cut.manifest),
+            (claim, verdict, part),
+        );
+    };
+    let fail = Verdict::Fail;
+    check(
+        &|all| all.period.from = at(START - 3),
+        "records",
+        fail,
+        "stands before its first",
+    );
+    check(
+        &|all| all.period.to = at(END - 2),
+        "records",
+        Verdict::Note,
+        "2 entries have a time",
+    );
+    check(
+        &|all| all.ledger.push('0'),
+        "manifest",
+        fail,
+        "names another ledger",
+    );
+    check(
+        &|all| all.end = START - 1,
+        "manifest",
+        fail,
+        "ends before it begins",
+    );
+    check(
+        &|all| all.period.to = at(0),
+        "manifest",
+        fail,
+        "ends before it begins",
+    );
+    check(
+        &|all| all.made = at(END),
+        "records",
+        fail,
+        "at another time than its last entry",
+    );
+    check(
+        &|all| all.exporter = Digest::of(b"x"),
+        "manifest",
+        fail,
+        "names another exporter",
+    );
+    check(
+        &|all| all.format = 2,
+        "manifest",
+        fail,
+        "no manifest of a pack of version 1",
+    );
+    check(
+        &|all| all.start = u64::MAX,
+        "checkpoints",
+        fail,
+        "the manifest says 18446744073709551615",
+    );
+}

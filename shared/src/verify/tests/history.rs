@@ -1,0 +1,226 @@
+//! What is wrong in the ledger itself, or odd about a host, is told.
+
+use super::exporter::check;
+use super::sample::{Ledger, OBSERVATION, gap, stream};
+use crate::attestation::Kind;
+use crate::decision::{Decided, Revoked};
+use crate::id::Digest;
+use crate::key::SigningKey;
+use crate::leaf::LeafKind;
+use crate::verify::Verdict;
+
+/// Checks what is said of a ledger that goes on in an odd way.
+#[track_caller]
+fn goes_on(change: impl FnOnce(&mut Ledger), wanted: (&str, Verdict, &str)) {
+    let mut ledger = Ledger::sample();
+    change(&mut ledger);
+    check(&ledger, |_, _| {}, wanted);
+}
+
+#[test]
+fn what_is_wrong_in_the_ledger_itself_is_told() {
+    let (web, db) = (stream("web-1", 1), stream("db-1", 1));
+    goes_on(
+        |ledger| ledger.evidence(&web, |evidence| evidence.stream.seq += 1),
+        ("streams", Verdict::Fail, "web-1-g1: missing 136..136"),
+    );
+    goes_on(
+        |ledger| ledger.evidence(&web, |evidence| evidence.stream.prev = Digest::of(b"x")),
+        ("streams", Verdict::Fail, "web-1-g1: broken-link 136"),
+    );
+    goes_on(
+        |ledger| {
+            ledger.evidence(&web, |evidence| evidence.stream.seq -= 1);
+        },
+        ("streams", Verdict::Fail, "web-1-g1: fork 135"),
+    );
+    goes_on(
+        |ledger| {
+            let root = ledger.root(3);
+            ledger.evidence(&web, |evidence| {
+                (evidence.seen.size, evidence.seen.root) = (3, root);
+            });
+        },
+        ("streams", Verdict::Fail, "web-1-g1: seen-went-back 136"),
+    );
+    goes_on(
+        |ledger| ledger.evidence(&web, |evidence| evidence.seen.root = Digest::of(b"x")),
+        (
+            "seen",
+            Verdict::Fail,
+            "web-1-g1 record 136: has seen another ledger",
+        ),
+    );
+    goes_on(
+        |ledger| ledger.evidence(&web, |evidence| evidence.seen.size += 2),
+        ("seen", Verdict::Fail, "but is entry 274 itself"),
+    );
+    goes_on(
+        |ledger| ledger.evidence(&web, |evidence| evidence.stream.generation = 2),
+        ("streams", Verdict::Fail, "web-1-g2: unknown-generation"),
+    );
+    goes_on(
+        |ledger| ledger.evidence(&web, |evidence| evidence.stream.agent = db.agent.clone()),
+        ("signatures", Verdict::Fail, "signature does not hold"),
+    );
+    goes_on(
+        |ledger| {
+            ledger.revoke(&web);
+            ledger.evidence(&web, |_| {});
+        },
+        (
+            "signatures",
+            Verdict::Fail,
+            "was entered after web-1-g1 was revoked",
+        ),
+    );
+    goes_on(
+        |ledger| ledger.revoke(&stream("web-1", 7)),
+        (
+            "signatures",
+            Verdict::Fail,
+            "revokes web-1-g7, never enrolled",
+        ),
+    );
+    goes_on(
+        |ledger| ledger.enrol(&web, 3),
+        ("signatures", Verdict::Fail, "enrols web-1-g1 a second time"),
+    );
+}
+
+#[test]
+fn silence_and_steps_are_noted_and_break_nothing() {
+    let web = stream("web-1", 1);
+    let mut ledger = Ledger::sample();
+    for _ in 0..8 {
+        ledger.evidence(&web, |_| {});
+    }
+    let part = "db-1-g1: silent-tail";
+    check(&ledger, |_, _| {}, ("silence", Verdict::Note, part));
+    check(&ledger, |_, _| {}, ("streams", Verdict::Ok, "2 streams"));
+    goes_on(
+        |ledger| ledger.evidence(&web, |evidence| evidence.boot.mono_ms += 3000),
+        ("silence", Verdict::Note, "web-1-g1: clock-step 136"),
+    );
+    // A host that is enrolled again goes on under a new key; the old stream has an end.
+    goes_on(
+        |ledger| {
+            ledger.enrol(&stream("web-1", 2), 5);
+            for _ in 0..10 {
+                ledger.evidence(&stream("web-1", 2), |_| {});
+                ledger.evidence(&stream("db-1", 1), |_| {});
+            }
+        },
+        ("silence", Verdict::Ok, "none of 3 hosts"),
+    );
+}
+
+#[test]
+fn blobs_that_a_host_says_it_dropped_are_noted() {
+    let web = stream("web-1", 1);
+    let lose = |ledger: &mut Ledger| {
+        // Record 135 of this host is a run of a probe; so is 270 of the ledger.
+        ledger
+            .blobs
+            .remove(&Digest::of(OBSERVATION.as_bytes()))
+            .unwrap();
+    };
+    let part = "web-1-g1 record 135 names it";
+    goes_on(lose, ("blobs", Verdict::Fail, part));
+    let drops = |ledger: &mut Ledger| {
+        ledger.evidence(&web, |evidence| {
+            evidence.kind = Kind::Gap;
+            evidence.gap = Some(gap(0, 135));
+        });
+        ledger.evidence(&stream("db-1", 1), |evidence| {
+            evidence.kind = Kind::Gap;
+            evidence.gap = Some(gap(0, 135));
+        });
+        lose(ledger);
+    };
+    goes_on(
+        drops,
+        ("blobs", Verdict::Note, "were dropped by full spools"),
+    );
+}
+
+#[test]
+fn observations_are_what_their_records_say() {
+    let observed = |from: &str, to: &str, wanted| {
+        let observe = |ledger: &mut Ledger| {
+            ledger.observation = OBSERVATION.replacen(from, to, 1);
+            for _ in 0..3 {
+                ledger.evidence(&stream("web-1", 1), |_| {});
+            }
+        };
+        goes_on(observe, wanted);
+    };
+    let other = "is not what web-1-g1 record 138 says of clock";
+    observed(
+        "\"facts\",\"probe\"",
+        "\"absent\",\"probe\"",
+        ("blobs", Verdict::Fail, other),
+    );
+    observed(
+        "{\"art",
+        " {\"art",
+        ("blobs", Verdict::Fail, "not the one written form"),
+    );
+    observed(
+        "false",
+        "1",
+        ("blobs", Verdict::Fail, "a fact does not fit its schema"),
+    );
+    // A newer schema may be right: that is for a newer verifier to say.
+    observed(
+        "schema\":1",
+        "schema\":99",
+        ("blobs", Verdict::CannotCheck, "is not known here"),
+    );
+}
+
+#[test]
+fn decisions_of_other_kinds_hold_under_their_key() {
+    let decided = |ledger: &mut Ledger| {
+        let revoked = Revoked {
+            agent: "web-1".parse().unwrap(),
+            generation: 1,
+            reason: String::new(),
+        };
+        let revoked = Decided::Revoke(revoked);
+        ledger.decide(LeafKind::Decision, revoked.clone());
+        ledger.decide(LeafKind::Enrol, revoked);
+    };
+    goes_on(
+        decided,
+        (
+            "signatures",
+            Verdict::Fail,
+            "not of the kind that its entry says",
+        ),
+    );
+    let alone = |ledger: &mut Ledger| {
+        decided(ledger);
+        ledger.forget_last();
+    };
+    goes_on(
+        alone,
+        (
+            "signatures",
+            Verdict::Ok,
+            "3 records under the key of decisions",
+        ),
+    );
+    let other_key = |ledger: &mut Ledger| {
+        let own = std::mem::replace(
+            &mut ledger.decisions,
+            SigningKey::from_seed([9; 32]).unwrap(),
+        );
+        alone(ledger);
+        ledger.decisions = own;
+    };
+    goes_on(
+        other_key,
+        ("signatures", Verdict::Fail, "signature does not hold"),
+    );
+}
