@@ -65,7 +65,7 @@ pub enum ConnectionError {
         source: reqwest::Error,
     },
     /// The collector refused and says why.
-    #[error("the collector refused: {}{}", .problem.title, .problem.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
+    #[error("the collector refused: {}", said(.problem))]
     Refused {
         /// What it says.
         problem: Box<Problem>,
@@ -96,6 +96,14 @@ impl ConnectionError {
             Self::Refused { problem, .. } => problem.hint.clone(),
             Self::Answer { .. } => Some("is this the intake of the collector?".to_owned()),
         }
+    }
+}
+
+/// What a problem says, in one line.
+pub(crate) fn said(problem: &Problem) -> String {
+    match &problem.detail {
+        Some(detail) => format!("{} ({detail})", problem.title),
+        None => problem.title.clone(),
     }
 }
 

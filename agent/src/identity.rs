@@ -31,7 +31,7 @@ pub use enrol::{EnrolError, Enrolling, enrol};
 pub use token::{Token, TokenError};
 
 mod certificate;
-mod enrol;
+pub(crate) mod enrol;
 mod token;
 
 const IDENTITY: &str = "identity.json";

@@ -63,8 +63,8 @@ pub enum RunError {
     /// A record cannot be made.
     #[error("record cannot be made")]
     Attest(#[from] AttestError),
-    /// This generation has ended.
-    #[error("this generation has ended: {0}")]
+    /// Nothing is sent any more in this generation.
+    #[error("this generation sends nothing any more: {0}")]
     Ended(&'static str),
 }
 
@@ -76,9 +76,11 @@ impl RunError {
             Self::Spool(error) => Some(error.hint().to_owned()),
             Self::Identity(error) => error.hint(),
             Self::Attest(_) => None,
-            Self::Ended(_) => {
-                Some("begin a new generation: evident-agent enrol --again".to_owned())
-            }
+            Self::Ended(_) => Some(
+                "`evident-agent status` says more; `evident-agent enrol --again` begins a new \
+                     generation"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -211,8 +213,11 @@ impl<'a> Agent<'a> {
         observed: &[Observed],
         due: Timestamp,
     ) -> Result<Result<usize, ShipError>, RunError> {
-        self.record(Matter::Run(observed), due)?;
         self.check_going()?;
+        self.record(Matter::Run(observed), due)?;
+        if let Some(end) = self.contact.end {
+            return Err(RunError::Ended(end.what()));
+        }
         let result = self.ship().await;
         self.note(&result);
         Ok(result)
@@ -439,3 +444,6 @@ fn read_own(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use shared::leaf::{LeafKind, LeafOrigin};
 use shared::receipt::{Own, Receipt, ReceiptError};
 use shared::wire::{self, Code, Hello, HelloAnswer, Problem, StreamHead, SubmitAnswer};
 
-use crate::connection::{Connection, ConnectionError};
+use crate::connection::{Connection, ConnectionError, said};
 use crate::identity::Identity;
 use crate::spool::{Batch, Spool, SpoolError};
 
@@ -26,7 +26,7 @@ pub enum ShipError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// The collector refused a record. Tried again later, with the same record.
-    #[error("the collector refused record {seq}: {}{}", .problem.title, .problem.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
+    #[error("the collector refused record {seq}: {}", said(.problem))]
     Refused {
         /// Number of the record.
         seq: u64,

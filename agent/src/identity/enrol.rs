@@ -268,4 +268,4 @@ fn put_in_force(
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -11,8 +11,8 @@ use shared::receipt::{Entered, Receipt};
 use super::*;
 
 /// All that takes part in an enrolment, but the network between.
-pub(in crate::identity) struct Table {
-    pub(in crate::identity) dir: PathBuf,
+pub(crate) struct Table {
+    pub(crate) dir: PathBuf,
     _folder: tempfile::TempDir,
     authority: CertifiedIssuer<'static, KeyPair>,
     token: Token,
@@ -20,7 +20,7 @@ pub(in crate::identity) struct Table {
 }
 
 impl Table {
-    pub(in crate::identity) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(Vec::new()).unwrap();
         let authority = CertifiedIssuer::self_signed(params, key).unwrap();
@@ -118,7 +118,7 @@ impl Table {
         }
     }
 
-    pub(in crate::identity) fn good(&self) -> EnrolAnswer {
+    pub(crate) fn good(&self) -> EnrolAnswer {
         self.answer(self.record(|_| ()), LeafKind::Enrol)
     }
 
@@ -127,7 +127,7 @@ impl Table {
     }
 
     /// Keeps an answer as the one in force.
-    pub(in crate::identity) fn keep(&self, answer: &EnrolAnswer) {
+    pub(crate) fn keep(&self, answer: &EnrolAnswer) {
         let (record, _) = proven(answer).unwrap();
         create_closed(&self.dir).unwrap();
         keep(&self.enrolling(), &self.keys, answer, record).unwrap();
