@@ -139,7 +139,7 @@ pub async fn ship(
             None if entered < batch.records.len() => return Err(ShipError::Answer),
             None => missing.clear(),
             Some(refused) => {
-                let again = asked_again(spool, &missing, &refused.problem);
+                let again = asked_again(&missing, &refused.problem);
                 let head = batch.records.iter().find(|head| head.id == refused.id);
                 let seq = head.ok_or(ShipError::Answer)?.seq;
                 missing = again.ok_or_else(|| ShipError::Refused {
@@ -232,18 +232,13 @@ fn compare(spool: &Spool, theirs: Option<StreamHead>) -> Result<(), ShipError> {
     }
 }
 
-/// The blobs to send once more, unless that was tried already or they are not here.
-fn asked_again(
-    spool: &Spool,
-    tried: &BTreeSet<Digest>,
-    problem: &Problem,
-) -> Option<BTreeSet<Digest>> {
+/// The blobs to send once more, or to name as dropped, unless that was tried already.
+fn asked_again(tried: &BTreeSet<Digest>, problem: &Problem) -> Option<BTreeSet<Digest>> {
     if problem.code != Code::MissingBlobs {
         return None;
     }
     let missing: BTreeSet<Digest> = problem.missing.iter().copied().collect();
-    let here = missing.iter().all(|blob| spool.holds(blob));
-    (here && !missing.is_subset(tried)).then_some(missing)
+    (!missing.is_subset(tried)).then_some(missing)
 }
 
 /// How long to wait after `failures` visits in a row that failed, in milliseconds.

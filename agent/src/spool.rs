@@ -332,11 +332,12 @@ impl Spool {
             let mut frames = Vec::new();
             for digest in &unsent.blobs {
                 let wanted = missing.contains(digest) || !self.contents.state.sent.contains(digest);
-                if let Some(held) = self.contents.blobs.get(digest)
-                    && wanted
-                    && included.insert(*digest)
-                {
-                    Frame::Blob(&self.read(*held)?).write(&mut frames);
+                if !wanted || !included.insert(*digest) {
+                    continue;
+                }
+                match self.contents.blobs.get(digest) {
+                    Some(held) => Frame::Blob(&self.read(*held)?).write(&mut frames),
+                    None => Frame::Dropped(*digest).write(&mut frames),
                 }
             }
             Frame::Attestation(&self.read(unsent.at)?).write(&mut frames);
@@ -353,8 +354,9 @@ impl Spool {
         Ok((!batch.records.is_empty()).then_some(batch))
     }
 
-    /// Whether a blob is here, so that it can be sent again.
-    pub fn holds(&self, blob: &Digest) -> bool {
+    /// Whether a blob is here.
+    #[cfg(test)]
+    pub(crate) fn holds(&self, blob: &Digest) -> bool {
         self.contents.blobs.contains_key(blob)
     }
 

@@ -4,7 +4,7 @@
 //! the clock of the host: a wrong clock is evidence, not a reason to refuse evidence, so it gives
 //! a [`Notice`] instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::attestation::{Attestation, AttestationError, Verified};
 use shared::id::{AgentId, Digest};
@@ -31,6 +31,16 @@ pub enum Admission {
     Again(u64),
     /// The stream has another record with this number. Both are kept, and the stream stops.
     Fork(Admitted),
+}
+
+/// What came in a submission besides attestations.
+#[derive(Debug, Default)]
+pub struct Offered<'a> {
+    /// Blobs by their names.
+    pub blobs: BTreeMap<Digest, &'a [u8]>,
+    /// Names of blobs that the agent says it has dropped: records that name them are taken
+    /// without. The signed `gap` record that must follow is for the verifier to miss.
+    pub dropped: BTreeSet<Digest>,
 }
 
 /// What the ledger knows, for as long as one attestation is looked at.
@@ -133,14 +143,14 @@ const CLOCK_NOTICE_MS: i64 = 60_000;
 
 /// Admits one attestation of the agent whose certificate the connection carries.
 ///
-/// `blobs` came in the same submission; those that it names and the ledger has not are taken.
+/// Of what came in the same submission, the blobs that it names and the ledger has not are taken.
 ///
 /// # Errors
 ///
 /// [`Refusal`]; nothing is entered.
 pub fn admit(
     file: Vec<u8>,
-    blobs: &BTreeMap<Digest, &[u8]>,
+    offered: &Offered<'_>,
     (stream, standing): (&Stream, &Standing),
     known: &impl Known,
     received: Timestamp,
@@ -176,7 +186,7 @@ pub fn admit(
             seq,
         });
     }
-    let blobs = complete(&verified, blobs, known)?;
+    let blobs = complete(&verified, offered, known)?;
     let due = standing.next_seq();
     if seq < due {
         return Ok(Admission::Fork(Admitted {
@@ -211,7 +221,7 @@ pub fn admit(
 /// The blobs that the attestation names and the ledger has not.
 fn complete(
     verified: &Verified,
-    offered: &BTreeMap<Digest, &[u8]>,
+    offered: &Offered<'_>,
     known: &impl Known,
 ) -> Result<Vec<(Digest, Vec<u8>)>, Refusal> {
     let mut blobs = BTreeMap::new();
@@ -220,8 +230,9 @@ fn complete(
         if known.has_blob(&digest) {
             continue;
         }
-        match offered.get(&digest) {
+        match offered.blobs.get(&digest) {
             Some(bytes) => drop(blobs.insert(digest, bytes.to_vec())),
+            None if offered.dropped.contains(&digest) => {}
             None => missing.push(digest),
         }
     }

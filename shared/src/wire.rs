@@ -231,6 +231,9 @@ pub enum Frame<'a> {
     Attestation(&'a [u8]),
     /// A blob.
     Blob(&'a [u8]),
+    /// The digest of a blob that a later record names and that the agent has not any more: its
+    /// spool was full. A record of kind `gap` says so under signature.
+    Dropped(Digest),
 }
 
 /// A submission is not a row of frames within the limits. The sender is wrong.
@@ -259,6 +262,8 @@ pub enum FrameError {
 
 const ATTESTATION: u8 = 1;
 const BLOB: u8 = 2;
+const DROPPED: u8 = 3;
+const DIGEST_BYTES: usize = 32;
 
 impl Frame<'_> {
     /// Appends the frame to a submission.
@@ -266,6 +271,7 @@ impl Frame<'_> {
         let (kind, bytes) = match self {
             Frame::Attestation(bytes) => (ATTESTATION, bytes),
             Frame::Blob(bytes) => (BLOB, bytes),
+            Frame::Dropped(ref digest) => (DROPPED, digest.as_bytes().as_slice()),
         };
         to.push(kind);
         to.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -288,16 +294,22 @@ pub fn frames(submission: &[u8]) -> Result<Vec<Frame<'_>>, FrameError> {
         let bytes_max = match kind {
             ATTESTATION => limits::ENVELOPE_BYTES_MAX,
             BLOB => limits::BLOB_BYTES_MAX,
+            DROPPED => DIGEST_BYTES,
             _ => return Err(FrameError::Kind { kind, at }),
         };
         if bytes_max < length {
             return Err(FrameError::Size { length, at });
         }
         let (bytes, after) = after.split_at_checked(length).ok_or(FrameError::Cut(at))?;
-        frames.push(if kind == BLOB {
-            Frame::Blob(bytes)
-        } else {
-            Frame::Attestation(bytes)
+        frames.push(match kind {
+            BLOB => Frame::Blob(bytes),
+            DROPPED => {
+                let digest = bytes
+                    .try_into()
+                    .map_err(|_short| FrameError::Size { length, at })?;
+                Frame::Dropped(Digest(digest))
+            }
+            _ => Frame::Attestation(bytes),
         });
         rest = after;
     }
@@ -311,6 +323,7 @@ mod tests {
     #[test]
     fn frames_read_back_as_written() {
         let row = [
+            Frame::Dropped(Digest::of(b"gone")),
             Frame::Blob(b"blob"),
             Frame::Attestation(b""),
             Frame::Attestation(b"x"),
@@ -335,6 +348,8 @@ mod tests {
             frames(b"\x07\0\0\0\0"),
             Err(FrameError::Kind { kind: 7, at: 0 })
         );
+        let short = FrameError::Size { length: 1, at: 0 };
+        assert_eq!(frames(b"\x03\0\0\0\x01x"), Err(short));
         let length = limits::ENVELOPE_BYTES_MAX + 1;
         let mut long = vec![1];
         long.extend_from_slice(&u32::try_from(length).unwrap().to_be_bytes());

@@ -59,7 +59,7 @@ fn kinds(agent: &Agent<'_>) -> Vec<Kind> {
                 .evidence()
                 .kind,
         ),
-        Frame::Blob(_) => None,
+        Frame::Blob(_) | Frame::Dropped(_) => None,
     };
     frames(&batch.body)
         .unwrap()

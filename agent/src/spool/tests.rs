@@ -248,6 +248,10 @@ fn a_full_spool_drops_the_oldest_blobs_and_says_so() {
     assert_eq!(spool.depth(), 12);
     assert!(!spool.holds(&Digest::of(&vec![0; 300_000])));
     assert!(spool.holds(&Digest::of(&vec![11; 300_000])));
+    // The collector is told which blobs will never come.
+    let batch = spool.batch(&BTreeSet::new()).unwrap().unwrap();
+    let gone = Frame::Dropped(Digest::of(&vec![0; 300_000]));
+    assert!(frames(&batch.body).unwrap().contains(&gone));
     add(&mut spool, Matter::Gap(lost));
     assert_eq!(spool.lost(), None);
     drop(spool);

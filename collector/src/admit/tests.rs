@@ -1,6 +1,5 @@
 //! Admission against records of a real key, good and wrong.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use shared::attestation::{
@@ -43,6 +42,7 @@ struct Case {
     standing: Standing,
     ledger: Ledger,
     offered: Vec<&'static [u8]>,
+    dropped: BTreeSet<Digest>,
     now: Timestamp,
 }
 
@@ -109,6 +109,7 @@ fn case() -> Case {
             ..Ledger::default()
         },
         offered: vec![OBSERVATION],
+        dropped: BTreeSet::new(),
         key,
         now,
     }
@@ -123,11 +124,15 @@ impl Case {
     }
 
     fn admit(&self, file: Vec<u8>) -> Result<Admission, Refusal> {
-        let offered = self
+        let blobs = self
             .offered
             .iter()
             .map(|blob| (Digest::of(blob), *blob))
             .collect();
+        let offered = Offered {
+            blobs,
+            dropped: self.dropped.clone(),
+        };
         admit(
             file,
             &offered,
@@ -165,6 +170,17 @@ fn a_blob_that_the_ledger_has_need_not_come_again() {
     let mut case = case();
     case.offered.clear();
     case.ledger.blobs.insert(Digest::of(OBSERVATION));
+    let Ok(Admission::Next(admitted)) = case.admit(case.file()) else {
+        panic!("not next")
+    };
+    assert!(admitted.into_parts().1.is_empty());
+}
+
+#[test]
+fn a_record_whose_blobs_were_dropped_is_admitted_without_them() {
+    let mut case = case();
+    case.offered.clear();
+    case.dropped.insert(Digest::of(OBSERVATION));
     let Ok(Admission::Next(admitted)) = case.admit(case.file()) else {
         panic!("not next")
     };

@@ -1,6 +1,6 @@
 //! Submission: frames of a known agent in, one receipt out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +15,7 @@ use shared::wire::{self, Code, Frame, Hello, HelloAnswer, Problem, Refused, Subm
 
 use super::Intake;
 use super::answer::{Answer, Enrolled, Wrong, bytes, json};
-use crate::admit::{self, Admission, Admitted, Known, Notice, Refusal};
+use crate::admit::{self, Admission, Admitted, Known, Notice, Offered, Refusal};
 use crate::fleet::{Standing, Stream};
 use crate::ledger::{self, Ledger, LedgerError, NewEntry, Submission};
 
@@ -157,18 +157,23 @@ fn look(
         fresh: BTreeSet::new(),
         entered: BTreeSet::new(),
     };
-    let mut blobs = BTreeMap::new();
+    let mut offered = Offered::default();
     let received = intake.now();
     for frame in frames {
         let file = match frame {
             Frame::Blob(bytes) => {
-                let _same = blobs.insert(Digest::of(bytes), *bytes);
+                let _same = offered.blobs.insert(Digest::of(bytes), *bytes);
+                continue;
+            }
+            Frame::Dropped(digest) => {
+                intake.counters.count("dropped");
+                let _new = offered.dropped.insert(*digest);
                 continue;
             }
             Frame::Attestation(file) => *file,
         };
         let known = (stream, &*standing);
-        let problem = match admit::admit(file.to_vec(), &blobs, known, &sight, received) {
+        let problem = match admit::admit(file.to_vec(), &offered, known, &sight, received) {
             Ok(Admission::Again(index)) => {
                 looked.places.push(Some(index));
                 None
