@@ -1,0 +1,299 @@
+//! What a bad peer can send to the intake: each gets a clear answer, is counted, and harms nobody.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::sync::PoisonError;
+
+use rcgen::KeyPair;
+use shared::id::Digest;
+use shared::limits;
+use shared::time::Timestamp;
+use shared::wire::{self, Code, Frame};
+
+mod site;
+
+use site::{OBSERVATION, Site, machine_time};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Runs a test on a runtime of its own.
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
+}
+
+#[test]
+fn records_that_are_wrong_are_refused_counted_and_harm_nothing() {
+    run(async {
+        let site = Site::start().await;
+        let mut peer = site.enrol("web-1").await;
+        let other = site.enrol("web-2").await;
+        peer.good(&site).await;
+        let good = peer.record(&site, |_evidence| {});
+        let mut lax = good.clone();
+        lax.push(b'\n');
+        let foreign = other.record(&site, |_evidence| {});
+        let early = peer.record(&site, |evidence| {
+            evidence.stream.seq += 1;
+            evidence.seen.acked = None;
+        });
+        let link = peer.record(&site, |evidence| evidence.stream.prev = Digest::of(b"x"));
+        let forged = other.record(&site, |evidence| {
+            evidence.stream.agent.clone_from(&peer.agent);
+            evidence.stream.seq = peer.seq;
+            evidence.stream.prev = peer.prev;
+        });
+        let ahead = peer.record(&site, |evidence| evidence.seen.size = 1000);
+        for (file, code, part) in [
+            (lax, Code::Encoding, "malformed"),
+            (
+                foreign,
+                Code::ForeignStream,
+                "record of web-2 generation 1 came over",
+            ),
+            (early, Code::Chain, "record 2 came, but 1 is due"),
+            (link, Code::Chain, "record 1 links to"),
+            (forged, Code::Signature, "record 1 of web-1 is not signed"),
+            (ahead, Code::Unavailable, "has seen 1000 entries"),
+        ] {
+            let before = site.count(code);
+            let problem = peer.submit(&site, &file).await.unwrap_err();
+            assert_eq!(problem.code, code, "{problem:?}");
+            assert!(problem.title.contains(part), "{problem:?}");
+            assert!(problem.hint.is_some(), "{problem:?}");
+            assert_eq!(site.count(code), before + 1, "{code:?} is not counted");
+        }
+        // Nothing was lost or moved: the good record is still the next one.
+        assert_eq!(peer.submit(&site, &good).await, Ok(1));
+        peer.advance(&good);
+        assert_eq!(peer.head(&site).await.unwrap().unwrap().id, peer.prev);
+    });
+}
+
+#[test]
+fn a_record_that_comes_again_has_the_same_place() {
+    run(async {
+        let site = Site::start().await;
+        let mut peer = site.enrol("web-1").await;
+        let file = peer.record(&site, |_evidence| {});
+        let size = site.intake.ledger.published().size;
+        for _time in 0..3 {
+            assert_eq!(peer.submit(&site, &file).await, Ok(1));
+        }
+        let mut twice = Vec::new();
+        Frame::Attestation(&file).write(&mut twice);
+        Frame::Attestation(&file).write(&mut twice);
+        assert_eq!(peer.submit_body(&site, twice).await, Ok(2));
+        assert_eq!(site.intake.ledger.published().size, size + 1);
+        peer.advance(&file);
+        peer.good(&site).await;
+    });
+}
+
+#[test]
+fn a_forked_stream_is_kept_and_stopped_until_the_host_is_enrolled_again() {
+    run(async {
+        let site = Site::start().await;
+        let mut peer = site.enrol("web-1").await;
+        let twin = peer.record(&site, |evidence| evidence.boot.mono_ms = 2);
+        peer.good(&site).await;
+        let size = site.intake.ledger.published().size;
+        let problem = peer.submit(&site, &twin).await.unwrap_err();
+        assert_eq!(problem.code, Code::Fork);
+        assert_eq!(
+            site.intake.ledger.published().size,
+            size + 1,
+            "the proof is not kept"
+        );
+        let next = peer.record(&site, |_evidence| {});
+        let problem = peer.submit(&site, &next).await.unwrap_err();
+        assert_eq!(problem.code, Code::Quarantined);
+        assert_eq!(peer.head(&site).await.unwrap_err().code, Code::Quarantined);
+        let mut again = site.enrol("web-1").await;
+        assert_eq!(again.generation, 2);
+        again.good(&site).await;
+        // The old certificate is out.
+        assert_eq!(
+            peer.submit(&site, &next).await.unwrap_err().code,
+            Code::Revoked
+        );
+    });
+}
+
+#[test]
+fn bodies_that_are_no_submission_are_refused() {
+    run(async {
+        let site = Site::start().await;
+        let peer = site.enrol("web-1").await;
+        let file = peer.record(&site, |_evidence| {});
+        let mut cut = Vec::new();
+        Frame::Attestation(&file).write(&mut cut);
+        cut.pop();
+        let wrong = peer.submit_body(&site, cut).await.unwrap_err();
+        assert_eq!((wrong.code, wrong.status), (Code::Malformed, 400));
+        let wrong = peer
+            .submit_body(&site, vec![9, 0, 0, 0, 0])
+            .await
+            .unwrap_err();
+        assert_eq!(wrong.code, Code::Malformed);
+        let long = vec![0; limits::REQUEST_BYTES_MAX + 1];
+        let wrong = peer.submit_body(&site, long).await.unwrap_err();
+        assert_eq!((wrong.code, wrong.status), (Code::TooLarge, 413));
+        let mut many = Vec::new();
+        for _frame in 0..=limits::BATCH_ATTESTATIONS_MAX {
+            Frame::Attestation(&file).write(&mut many);
+        }
+        assert_eq!(
+            peer.submit_body(&site, many).await.unwrap_err().code,
+            Code::TooLarge
+        );
+        // A blob that is not what the record names is no blob of it.
+        let mut other = Vec::new();
+        Frame::Blob(b"something else").write(&mut other);
+        Frame::Attestation(&file).write(&mut other);
+        let wrong = peer.submit_body(&site, other).await.unwrap_err();
+        assert_eq!(wrong.code, Code::MissingBlobs);
+        assert_eq!(wrong.missing, [Digest::of(OBSERVATION)]);
+        assert_eq!(peer.submit(&site, &file).await, Ok(1));
+    });
+}
+
+#[test]
+fn a_wrong_clock_is_counted_and_its_evidence_is_kept() {
+    run(async {
+        let site = Site::start().await;
+        let mut peer = site.enrol("web-1").await;
+        let ahead = site.intake.config.fleet.certificate_days;
+        let future = peer.record(&site, |evidence| {
+            evidence.time.wall = evidence.time.wall.plus_ms(i64::from(ahead) * DAY_MS);
+        });
+        assert_eq!(peer.submit(&site, &future).await, Ok(1));
+        assert_eq!(site.count(Code::Clock), 1);
+        peer.advance(&future);
+        let past = peer.record(&site, |evidence| evidence.time.wall = Timestamp::default());
+        assert_eq!(peer.submit(&site, &past).await, Ok(1));
+        peer.advance(&past);
+        peer.good(&site).await;
+    });
+}
+
+#[test]
+fn certificates_that_are_not_of_an_enrolled_agent_open_nothing() {
+    run(async {
+        let site = Site::start().await;
+        let peer = site.enrol("web-1").await;
+        let url = format!("https://{}{}", site.address, wire::HELLO);
+        let problem = site
+            .send(&site.client(None), wire::HELLO, Vec::new())
+            .await
+            .unwrap_err();
+        assert_eq!((problem.code, problem.status), (Code::Certificate, 403));
+
+        // Certified by the same authority, and enrolled nowhere.
+        let (pair, now) = (KeyPair::generate().unwrap(), machine_time());
+        let request = rcgen::CertificateParams::default();
+        let request = request.serialize_request(&pair).unwrap().pem().unwrap();
+        let certify = |days| {
+            let name = "stranger".parse().unwrap();
+            site.intake
+                .authority
+                .issue_agent(&request, &name, 1, (now, days))
+                .unwrap()
+                .1
+        };
+        let stranger = site.client(Some((&certify(7), &pair)));
+        let problem = site
+            .send(&stranger, wire::HELLO, Vec::new())
+            .await
+            .unwrap_err();
+        assert_eq!(problem.code, Code::UnknownHost);
+        assert_eq!(problem.detail.as_deref(), Some("stranger generation 1"));
+
+        // One that has ended, and one of another authority, do not pass the handshake.
+        let before = |site: &Site| site.intake.counters.all().get("handshake").copied();
+        assert_eq!(before(&site), None);
+        let ended = site.client(Some((&certify(-1), &pair)));
+        assert!(ended.post(&url).send().await.is_err());
+        let elsewhere = Site::start().await;
+        let foreign = elsewhere.enrol("web-1").await;
+        let foreign = site.client(Some((&foreign.certificate, &foreign.tls)));
+        assert!(foreign.post(&url).send().await.is_err());
+        assert_eq!(before(&site), Some(2), "handshakes are not counted");
+        assert_eq!(peer.head(&site).await, Ok(None));
+    });
+}
+
+#[test]
+fn enrolments_that_are_wrong_spend_no_token() {
+    run(async {
+        let site = Site::start().await;
+        let client = site.client(None);
+        let enrol = async |request: &wire::EnrolRequest| {
+            let body = serde_json::to_vec(request).unwrap();
+            site.send(&client, wire::ENROL, body).await
+        };
+        let (_key, _tls, request) = site
+            .request("web-1", |claim, _token| claim.nonce = Digest::of(b"x"))
+            .await;
+        assert_eq!(enrol(&request).await.unwrap_err().code, Code::Token);
+        let (_key, _tls, request) = site
+            .request("web-1", |claim, _token| claim.tls_key = Digest::of(b"x"))
+            .await;
+        assert_eq!(enrol(&request).await.unwrap_err().code, Code::Signature);
+        let (_key, _tls, request) = site.request("web-1", |_claim, token| token.push('x')).await;
+        assert_eq!(enrol(&request).await.unwrap_err().code, Code::Token);
+        let weak = shared::key::PublicKey::from_bytes([0; 32]).to_pem();
+        let (_key, _tls, request) = site
+            .request("web-1", |claim, _token| claim.evidence_key = weak)
+            .await;
+        assert_eq!(enrol(&request).await.unwrap_err().code, Code::Signature);
+        let (_key, _tls, late) = site.request("web-1", |_claim, _token| {}).await;
+        site.pass(5 * 60_000);
+        assert_eq!(enrol(&late).await.unwrap_err().code, Code::Token);
+        assert_eq!(site.intake.ledger.published().size, 0);
+
+        let (_key, _tls, good) = site.request("web-1", |_claim, _token| {}).await;
+        assert!(enrol(&good).await.is_ok());
+        // The number and the token are spent.
+        assert_eq!(enrol(&good).await.unwrap_err().code, Code::Token);
+        let newest = {
+            let fleet = site
+                .intake
+                .fleet
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            fleet.newest(&"web-1".parse().unwrap()).unwrap().generation
+        };
+        assert_eq!(newest, 1);
+    });
+}
+
+#[test]
+fn a_certificate_is_renewed_over_the_connection_of_the_old_one() {
+    run(async {
+        let site = Site::start().await;
+        let peer = site.enrol("web-1").await;
+        let pair = KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::default();
+        let request_pem = params.serialize_request(&pair).unwrap().pem().unwrap();
+        let body = serde_json::to_vec(&wire::RenewRequest { request_pem }).unwrap();
+        let answer = site.send(&peer.client, wire::RENEW, body).await.unwrap();
+        let answer: wire::RenewAnswer = serde_json::from_value(answer).unwrap();
+        let mut renewed = peer;
+        renewed.client = site.client(Some((&answer.certificate_pem, &pair)));
+        renewed.good(&site).await;
+        let body = serde_json::to_vec(&wire::RenewRequest {
+            request_pem: "x".to_owned(),
+        })
+        .unwrap();
+        let wrong = site
+            .send(&renewed.client, wire::RENEW, body)
+            .await
+            .unwrap_err();
+        assert_eq!(wrong.code, Code::Malformed);
+        assert!(!renewed.ledger_key.to_string().is_empty());
+    });
+}
