@@ -6,8 +6,13 @@
 
 use std::io::Read;
 
+use rustix::io::Errno;
 use shared::observation::Status;
 use shared::time::Timestamp;
+
+pub mod kernel;
+pub mod machine;
+pub mod recorded;
 
 /// The host that a probe looks at. Paths are absolute and lie inside its root folder: symbolic
 /// links cannot lead out of it.
@@ -76,7 +81,7 @@ pub enum Socket {
 
 /// Why something was not seen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {}{}", .status.as_str(), .detail.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+#[error("{what}: {}{}", .status.as_str(), in_brackets(.detail.as_deref()))]
 pub struct Unseen {
     /// Path, socket or call.
     pub what: String,
@@ -84,6 +89,49 @@ pub struct Unseen {
     pub status: Status,
     /// More, where there is more to say.
     pub detail: Option<String>,
+}
+
+fn in_brackets(detail: Option<&str>) -> String {
+    detail.map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
+impl Unseen {
+    /// Why an operation on `what` gave nothing, from the error of the machine.
+    #[must_use]
+    pub fn from_errno(what: &str, errno: Errno) -> Self {
+        let status = match errno {
+            Errno::NOENT | Errno::NOTDIR => Status::Absent,
+            Errno::ACCESS | Errno::PERM => Status::NotPermitted,
+            Errno::LOOP | Errno::XDEV => Status::Malformed,
+            Errno::NAMETOOLONG | Errno::FBIG => Status::Limit,
+            Errno::NOSYS | Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT => Status::Unsupported,
+            Errno::AGAIN | Errno::TIMEDOUT => Status::TimedOut,
+            Errno::CONNREFUSED => Status::Unreachable,
+            _ => Status::Failed,
+        };
+        // The status says it all, unless it is the one for everything else.
+        let detail = (status == Status::Failed).then(|| errno.to_string());
+        Self::new(what, status, detail.as_deref())
+    }
+
+    /// The same for an error of the standard library.
+    #[must_use]
+    pub fn from_io(what: &str, error: &std::io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(errno) => Self::from_errno(what, errno),
+            None => Self::new(what, Status::Failed, Some(&error.to_string())),
+        }
+    }
+
+    /// `what` was not seen: `status` and, where there is more to say, `detail`.
+    #[must_use]
+    pub fn new(what: &str, status: Status, detail: Option<&str>) -> Self {
+        Self {
+            what: what.to_owned(),
+            status,
+            detail: detail.map(str::to_owned),
+        }
+    }
 }
 
 /// What stat(2) says of a file.
@@ -108,7 +156,8 @@ pub struct Stat {
 }
 
 /// What adjtimex(2) says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KernelClock {
     /// Return value: 0 to 5.
     pub state: i64,

@@ -3,7 +3,7 @@
 //! A probe does not fail: it observes that it could not look. It only reads, through [`Host`], and
 //! it is a pure function of the host and of its settings.
 
-use shared::fact::{Facts, Subject, Value};
+use shared::fact::{Facts, Record, Subject, Value};
 use shared::id::Digest;
 use shared::limits;
 use shared::observation::{Artifact, Means, Observation, Outcome, Source, Status};
@@ -11,6 +11,8 @@ use shared::observation::{Artifact, Means, Observation, Outcome, Source, Status}
 use crate::config::ProbeSettings;
 use crate::host::{Host, Unseen};
 
+pub mod settings;
+pub mod processes;
 pub mod backup;
 pub mod clock;
 pub mod logging;
@@ -61,15 +63,43 @@ impl Seen {
         };
         self.sources.push(Source {
             kind: means,
-            name: name.to_owned(),
+            name: shortened(name),
             status,
         });
         value
     }
 
+    /// Whether no fact was stated yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
     /// States a fact.
     pub fn state(&mut self, name: &str, value: Value) {
         drop(self.facts.insert(name.to_owned(), value));
+    }
+
+    /// States how many there are of something.
+    pub fn state_count(&mut self, name: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.state(name, Value::Number(count));
+    }
+
+    /// States a list; of a longer one than an observation may have the beginning, and says so.
+    pub fn state_list(&mut self, name: &str, mut records: Vec<Record>) {
+        if limits::LIST_RECORDS_MAX < records.len() {
+            let why = format!("{} records", records.len());
+            self.unseen(Means::File, Unseen::new(name, Status::Limit, Some(&why)));
+            records.truncate(limits::LIST_RECORDS_MAX);
+        }
+        self.state(name, Value::List(records));
+    }
+
+    /// Notes that a place could not be looked at.
+    pub fn unseen(&mut self, means: Means, unseen: Unseen) {
+        let name = unseen.what.clone();
+        let _none: Option<()> = self.note(means, &name, Err(unseen));
     }
 
     /// Keeps a redacted copy of what was read, `redacted` secrets replaced in it.
@@ -149,4 +179,50 @@ fn shortened(text: &str) -> String {
             (*bytes <= limits::TEXT_BYTES_MAX).then_some(character)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod golden;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_and_subjects_are_the_same() {
+        let probes = PROBES.iter().map(|probe| probe.subject().probe);
+        let subjects = shared::fact::SUBJECTS.iter().map(|subject| subject.probe);
+        assert!(probes.eq(subjects));
+    }
+
+    #[test]
+    fn a_list_that_is_cut_says_so() {
+        let mut seen = Seen::default();
+        seen.state_list("sources", vec![Record::new(); limits::LIST_RECORDS_MAX]);
+        assert!(seen.sources.is_empty());
+        seen.state_list("sources", vec![Record::new(); limits::LIST_RECORDS_MAX + 1]);
+        let (observation, _copies) = seen.facts().observation(&shared::fact::clock::SUBJECT);
+        assert_eq!(observation.outcome, Outcome::Facts);
+        assert_eq!(observation.reason, "sources: limit (513 records)");
+    }
+
+    #[test]
+    fn a_fact_that_is_not_declared_leaves_nothing_stated() {
+        let mut seen = Seen::default();
+        seen.state_count("colour", 1);
+        let (observation, _copies) = seen.facts().observation(&shared::fact::clock::SUBJECT);
+        assert_eq!(observation.outcome, Outcome::Unknown);
+        assert!(observation.facts.is_empty());
+        assert!(observation.reason.starts_with("fault of the probe"));
+    }
+
+    #[test]
+    fn names_and_reasons_are_bounded() {
+        let mut seen = Seen::default();
+        let name = "\u{e4}".repeat(limits::TEXT_BYTES_MAX);
+        seen.unseen(Means::File, Unseen::new(&name, Status::Failed, None));
+        let (observation, _copies) = seen.facts().observation(&shared::fact::clock::SUBJECT);
+        assert_eq!(observation.reason.len(), limits::TEXT_BYTES_MAX);
+        assert_eq!(observation.source[0].name.len(), limits::TEXT_BYTES_MAX);
+    }
 }

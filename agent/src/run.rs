@@ -1,1 +1,449 @@
-//! To come.
+//! The life of the agent: look when it is due, record, keep, bring, and say so when it stops.
+//!
+//! Nothing here waits: [`Agent::turn`] does what is due and says for how long the caller may
+//! sleep. A collector that is away, a full disk or a probe that cannot look never end a run; a
+//! spool that cannot be read does, since a stream must not go on beside it.
+
+use std::path::Path;
+
+use shared::attestation::{Boot, Position};
+use shared::limits;
+use shared::time::Timestamp;
+
+use crate::attest::{
+    AttestError, Circumstances, Matter, Moment, Observed, Program, attest, host_time,
+};
+use crate::config::{ProbeSettings, Settings};
+use crate::host::Host;
+use crate::identity::{Identity, IdentityError};
+use crate::probe::{PROBES, Probe};
+use crate::schedule::{Clock, HEARTBEAT, LastRuns, Plan};
+use crate::ship::{self, ShipError};
+use crate::spool::{Spool, SpoolError};
+
+pub use contact::{Contact, End, Failure};
+
+mod contact;
+pub mod show;
+pub mod standing;
+
+/// Longest time that the caller may sleep, in milliseconds: the wall clock may be set meanwhile.
+const SLEEP_MS_MAX: i64 = 60_000;
+
+/// What the agent works with; made by the main program.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// What stands in every record of the program.
+    pub program: &'a Program,
+    /// The host that is looked at.
+    pub host: &'a dyn Host,
+    /// The clocks.
+    pub clock: &'a dyn Clock,
+    /// Id of this boot.
+    pub boot: &'a str,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Surroundings({:?})", self.program)
+    }
+}
+
+/// The agent cannot go on. The operator must look.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The spool cannot be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A record cannot be made.
+    #[error("record cannot be made")]
+    Attest(#[from] AttestError),
+    /// Nothing is sent any more in this generation.
+    #[error("this generation sends nothing any more: {0}")]
+    Ended(&'static str),
+}
+
+impl RunError {
+    /// What the operator can do, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Spool(error) => Some(error.hint().to_owned()),
+            Self::Identity(error) => error.hint(),
+            Self::Attest(_) => None,
+            Self::Ended(_) => Some(
+                "`evident-agent status` says more; `evident-agent enrol --again` begins a new \
+                     generation"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// The probes of these names, or all of them when none is named, in the order of the table.
+///
+/// # Errors
+///
+/// The first name that no probe has.
+pub fn probes(names: &[String]) -> Result<Vec<&'static dyn Probe>, String> {
+    let known = |name: &String| PROBES.iter().any(|probe| probe.subject().probe == name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        return Err(unknown.clone());
+    }
+    let chosen = PROBES.iter().copied().filter(|probe| {
+        let name = probe.subject().probe;
+        names.is_empty() || names.iter().any(|wanted| wanted == name)
+    });
+    Ok(chosen.collect())
+}
+
+/// Lets probes look, one after the other.
+#[must_use]
+pub fn look(
+    probes: &[&dyn Probe],
+    host: &dyn Host,
+    settings: &ProbeSettings,
+    clock: &dyn Clock,
+) -> Vec<Observed> {
+    let look = |probe: &&dyn Probe| {
+        let begun = clock.since_boot_ms();
+        let seen = probe.observe(host, settings);
+        let (observation, copies) = seen.observation(probe.subject());
+        Observed {
+            observation,
+            copies,
+            took_ms: clock.since_boot_ms().saturating_sub(begun),
+        }
+    };
+    probes.iter().map(look).collect()
+}
+
+/// An enrolled agent at work.
+#[derive(Debug)]
+pub struct Agent<'a> {
+    around: Surroundings<'a>,
+    identity: Identity,
+    plan: Plan,
+    last: LastRuns,
+    /// Closed after a failed write, to be opened anew.
+    spool: Option<Spool>,
+    contact: Contact,
+    /// Visits in a row that failed.
+    failures: u32,
+    /// Not before so many milliseconds since boot is the collector visited.
+    visit_from_ms: u64,
+}
+
+impl<'a> Agent<'a> {
+    /// Opens identity and spool.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`].
+    pub fn open(around: Surroundings<'a>, identity: Identity) -> Result<Self, RunError> {
+        let contact = Contact::load(identity.folder())?;
+        let plan = Plan::new(identity.agent().as_str(), &around.settings.schedule.0);
+        let mut agent = Self {
+            around,
+            identity,
+            plan,
+            last: LastRuns::new(),
+            spool: None,
+            contact,
+            failures: 0,
+            visit_from_ms: 0,
+        };
+        agent.check_going()?;
+        agent.opened()?;
+        Ok(agent)
+    }
+
+    /// Records that the agent has started.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`].
+    pub fn start(&mut self) -> Result<(), RunError> {
+        let times = self.around.settings.schedule.0.get(HEARTBEAT);
+        let silence_ms = times.map_or(0, |cron| cron.shortest_ms().saturating_mul(2));
+        if self.identity.silence_ms_max() < silence_ms {
+            tracing::warn!(
+                silence_ms,
+                silence_ms_max = self.identity.silence_ms_max(),
+                "heartbeats are rarer than the collector expects"
+            );
+        }
+        let now = self.around.clock.wall();
+        self.record(Matter::Start, now)
+    }
+
+    /// Does what is due, and returns for how many milliseconds the caller may sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; what a later turn may do better is logged instead.
+    pub async fn turn(&mut self) -> Result<u64, RunError> {
+        self.check_going()?;
+        let now = self.around.clock.wall();
+        let due = self.plan.due(now, &self.last);
+        let names: Vec<String> = due.iter().map(|line| line.name.clone()).collect();
+        if let Some(since) = due.iter().map(|line| line.since).min() {
+            for name in names.iter().chain([&HEARTBEAT.to_owned()]) {
+                let _before = self.last.insert(name.clone(), now);
+            }
+            let outcome = self.due(&names, since);
+            tolerate(outcome)?;
+        }
+        self.visit().await;
+        Ok(self.sleep_ms())
+    }
+
+    /// One run of these probes now, and a visit to the collector.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], or the [`ShipError`] of the visit.
+    pub async fn once(
+        &mut self,
+        observed: &[Observed],
+        due: Timestamp,
+    ) -> Result<Result<usize, ShipError>, RunError> {
+        self.check_going()?;
+        self.record(Matter::Run(observed), due)?;
+        if let Some(end) = self.contact.end {
+            return Err(RunError::Ended(end.what()));
+        }
+        let result = self.ship().await;
+        self.note(&result);
+        Ok(result)
+    }
+
+    /// Records that the agent was told to stop; [`Agent::visit`] or the next start brings it to the
+    /// collector.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`].
+    pub fn stop(&mut self) -> Result<(), RunError> {
+        let now = self.around.clock.wall();
+        self.record(Matter::Stop, now)
+    }
+
+    fn check_going(&self) -> Result<(), RunError> {
+        match self.contact.end {
+            Some(end) if end.ends_generation() => Err(RunError::Ended(end.what())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn due(&mut self, names: &[String], since: Timestamp) -> Result<(), RunError> {
+        let due = |probe: &&dyn Probe| {
+            let name = probe.subject().probe;
+            names.iter().any(|due| due == name)
+        };
+        let probes: Vec<&dyn Probe> = PROBES.iter().copied().filter(due).collect();
+        if probes.is_empty() {
+            return self.record(Matter::Heartbeat, since);
+        }
+        let around = self.around;
+        let observed = look(&probes, around.host, &around.settings.probe, around.clock);
+        for one in &observed {
+            tracing::debug!(
+                probe = one.observation.probe,
+                outcome = one.observation.outcome.as_str(),
+                took_ms = one.took_ms,
+                "probe has looked"
+            );
+        }
+        self.record(Matter::Run(&observed), since)
+    }
+
+    /// Records something, before it that the wall clock jumped, and after it what was dropped.
+    fn record(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {
+        let moment = self.moment();
+        let last = self.opened()?.last();
+        if let Some(step_ms) = last.and_then(|last| moment.step_since(last)) {
+            tracing::warn!(step_ms, "the wall clock jumped");
+            self.write(Matter::Clock, due)?;
+        }
+        self.write(matter, due)?;
+        if let Some(gap) = self.opened()?.lost().cloned() {
+            tracing::error!(
+                first = gap.first,
+                last = gap.last,
+                blobs = gap.blobs,
+                "the spool was full and blobs were dropped"
+            );
+            self.write(Matter::Gap(gap), due)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {
+        let (around, moment) = (self.around, self.moment());
+        let (agent, generation) = (self.identity.agent().clone(), self.identity.generation());
+        let spool = self.opened()?;
+        let at = Circumstances {
+            stream: Position {
+                agent,
+                generation,
+                seq: spool.next_seq(),
+                prev: spool.link(),
+            },
+            time: host_time(moment.wall, &around.host.kernel_clock()),
+            moment,
+            seen: spool.seen(),
+            due,
+        };
+        let key = self.identity.evidence_key();
+        let (record, blobs) = attest(key, around.program, at, matter)?;
+        let kept = self.opened()?.append(&record, &blobs);
+        if kept.is_err() {
+            // What a failed write left on disk is known only after reading it.
+            self.spool = None;
+        }
+        Ok(kept?)
+    }
+
+    fn moment(&self) -> Moment {
+        let mono_ms = self.around.clock.since_boot_ms();
+        let id = self.around.boot.to_owned();
+        Moment {
+            boot: Boot { id, mono_ms },
+            wall: self.around.clock.wall(),
+        }
+    }
+
+    fn opened(&mut self) -> Result<&mut Spool, SpoolError> {
+        let spool = match self.spool.take() {
+            Some(spool) => spool,
+            None => Spool::open(
+                &self.identity.spool_folder(),
+                self.around.settings.spool.bytes_max,
+            )?,
+        };
+        Ok(self.spool.insert(spool))
+    }
+
+    /// Visits the collector when there is a reason to; how it ended is logged and kept.
+    pub async fn visit(&mut self) {
+        let now_ms = self.around.clock.since_boot_ms();
+        let wanted = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth())
+            || self.identity.renewal_due(self.around.clock.wall());
+        if self.contact.end.is_none() && wanted && self.visit_from_ms <= now_ms {
+            let result = self.ship().await;
+            self.note(&result);
+        }
+    }
+
+    async fn ship(&mut self) -> Result<usize, ShipError> {
+        let url = &self.around.settings.collector.url;
+        let url = url
+            .clone()
+            .unwrap_or_else(|| self.identity.url().to_owned());
+        let connection = self.identity.connect(&url)?;
+        if self.identity.renewal_due(self.around.clock.wall()) {
+            match self.identity.renew(&connection).await {
+                Ok(()) => tracing::info!(until = %self.identity.certificate_end(),
+                    "certificate renewed"),
+                // What is in the spool is brought while the old one lasts.
+                Err(error) => {
+                    tracing::warn!(error = show::chain(&error), "certificate not renewed");
+                }
+            }
+        }
+        let boot = self.around.boot;
+        self.opened()?;
+        let Some(spool) = self.spool.as_mut() else {
+            return Ok(0);
+        };
+        let result = ship::ship(&connection, &self.identity, spool, boot).await;
+        if matches!(&result, Err(ShipError::Spool(_))) {
+            self.spool = None;
+        }
+        result
+    }
+
+    /// Keeps how the visit ended, for the next one and for `status`.
+    fn note(&mut self, result: &Result<usize, ShipError>) {
+        let now = self.around.clock.wall();
+        match result {
+            Ok(records) => {
+                tracing::debug!(records, "records have receipts");
+                self.failures = 0;
+                self.visit_from_ms = 0;
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let salt = self.identity.agent().as_str();
+                let wait_ms = ship::retry_ms(self.failures, error.retry_after_ms(), salt);
+                let now_ms = self.around.clock.since_boot_ms();
+                self.visit_from_ms = now_ms.saturating_add_signed(wait_ms);
+                tracing::warn!(
+                    error = show::chain(error),
+                    hint = error.hint(),
+                    wait_ms,
+                    "the collector has not taken everything"
+                );
+            }
+        }
+        if let Err(error) = self.contact.note(self.identity.folder(), now, result) {
+            tracing::error!(error = show::chain(&error), "the visit cannot be noted");
+        }
+        if let Some(end) = self.contact.end {
+            tracing::error!(end = end.what(), "nothing is sent any more");
+        }
+    }
+
+    fn sleep_ms(&self) -> u64 {
+        let now = self.around.clock.wall();
+        let next = self.plan.next(now, &self.last);
+        let mut sleep_ms = next.map_or(SLEEP_MS_MAX, |next| next.ms_since(now));
+        let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
+        if unsent && self.contact.end.is_none() {
+            let until = self.visit_from_ms;
+            let until = until.saturating_sub(self.around.clock.since_boot_ms());
+            sleep_ms = sleep_ms.min(i64::try_from(until).unwrap_or(SLEEP_MS_MAX));
+        }
+        // A turn that failed at once must not be repeated at once.
+        u64::try_from(sleep_ms.clamp(200, SLEEP_MS_MAX)).unwrap_or(200)
+    }
+}
+
+/// Lets pass what the next turn may do better: a disk that is full or does not answer.
+fn tolerate(outcome: Result<(), RunError>) -> Result<(), RunError> {
+    match outcome {
+        Err(RunError::Spool(error)) if error.may_pass() => {
+            tracing::error!(
+                error = show::chain(&error),
+                hint = error.hint(),
+                records = "lost",
+                "what was seen cannot be kept"
+            );
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+/// Reads a file of the agent's own, none when it is not there.
+fn read_own(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
+    let bytes_max = u64::try_from(limits::NOTE_BYTES_MAX).unwrap_or(u64::MAX);
+    match shared::durable::read(path, bytes_max) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(IdentityError::Machine {
+            operation: "read",
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,276 @@
-//! To come.
+//! Check against observation: the finding, with the facts that decided it.
+//!
+//! Everything here is a pure function of the catalogue, the observation and the time of
+//! collection, so anyone who has the three can compute every verdict again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::fact::{self, Facts, Value};
+use shared::observation::{Observation, Outcome, Source, Status};
+use shared::time::Timestamp;
+
+use crate::catalog::{Catalog, Check, Expression, Parameter, Severity, Undecided, WhenAbsent};
+
+pub use crate::catalog::Verdict;
+
+/// Longest shown value of a fact, in characters.
+const SHOWN_CHARS_MAX: usize = 160;
+/// Most places that a reason names.
+const PLACES_MAX: usize = 3;
+
+/// What a check says about one observation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Id of the check.
+    pub check: String,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why, in one line.
+    pub reason: String,
+    /// The facts that the expressions read, as shown values of bounded length.
+    pub deciding: BTreeMap<String, String>,
+    /// How much a failure matters.
+    pub severity: Severity,
+}
+
+/// Evaluates every check that reads the probe of this observation, in the order of their ids.
+#[must_use]
+pub fn evaluate(
+    catalog: &Catalog,
+    observation: &Observation,
+    collected: Timestamp,
+) -> Vec<Finding> {
+    catalog
+        .checks_of(&observation.probe)
+        .map(|check| one(check, observation, &check.parameters, collected))
+        .collect()
+}
+
+/// The findings of a probe that was due and of which no observation came: all are unknown.
+#[must_use]
+pub fn unobserved(catalog: &Catalog, probe: &str, why: &str) -> Vec<Finding> {
+    let unknown = |check| finding(check, Verdict::Unknown, why.to_owned(), BTreeMap::new());
+    catalog.checks_of(probe).map(unknown).collect()
+}
+
+/// An example inside a check that does not give its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "example {case} of `{check}` gives `{}` and not `{}`: {reason}",
+    .found.as_str(), .wanted.as_str()
+)]
+pub struct Surprise {
+    /// Id of the check.
+    pub check: String,
+    /// Number of the example in the check, from 1.
+    pub case: usize,
+    /// What the example says.
+    pub wanted: Verdict,
+    /// What came out.
+    pub found: Verdict,
+    /// Why.
+    pub reason: String,
+}
+
+/// Runs the examples that the checks carry, and gives those that surprise.
+#[must_use]
+pub fn try_cases(catalog: &Catalog) -> Vec<Surprise> {
+    let mut surprises = Vec::new();
+    for check in catalog.checks() {
+        for (index, case) in check.cases.iter().enumerate() {
+            let observation = Observation {
+                artifacts: Vec::new(),
+                facts: case.facts.clone(),
+                outcome: Outcome::Facts,
+                probe: check.probe.clone(),
+                reason: String::new(),
+                schema: fact::subject(&check.probe).map_or(0, |subject| subject.schema),
+                source: Vec::new(),
+            };
+            let found = one(check, &observation, &case.parameters, case.now);
+            if found.verdict != case.verdict {
+                surprises.push(Surprise {
+                    check: check.id.clone(),
+                    case: index + 1,
+                    wanted: case.verdict,
+                    found: found.verdict,
+                    reason: found.reason,
+                });
+            }
+        }
+    }
+    surprises
+}
+
+fn finding(
+    check: &Check,
+    verdict: Verdict,
+    reason: String,
+    deciding: BTreeMap<String, String>,
+) -> Finding {
+    Finding {
+        check: check.id.clone(),
+        verdict,
+        reason,
+        deciding,
+        severity: check.severity,
+    }
+}
+
+fn one(
+    check: &Check,
+    observation: &Observation,
+    parameters: &BTreeMap<String, Parameter>,
+    collected: Timestamp,
+) -> Finding {
+    let nothing = |verdict, text: &str| {
+        let because = after_colon(&observation.reason);
+        let reason = format!("probe `{}` {text}{because}", check.probe);
+        finding(check, verdict, reason, BTreeMap::new())
+    };
+    match (observation.outcome, check.absent) {
+        (Outcome::Unknown, _) => return nothing(Verdict::Unknown, "could not tell"),
+        (Outcome::Absent, WhenAbsent::Fail) => {
+            return nothing(Verdict::Fail, "found nothing to look at");
+        }
+        (Outcome::Absent, WhenAbsent::NotApplicable) => {
+            return nothing(Verdict::NotApplicable, "found nothing to look at");
+        }
+        (Outcome::Facts, _) => {}
+    }
+    let facts = &observation.facts;
+    let run = |expression: &Expression| expression.evaluate(facts, parameters, collected);
+    let read = |expression: &Expression| deciding(expression, facts, collected);
+    if let Some(when) = &check.when {
+        let shown = read(&when.condition);
+        match run(&when.condition) {
+            Ok(true) => {}
+            Ok(false) => {
+                return finding(check, Verdict::NotApplicable, when.reason.clone(), shown);
+            }
+            Err(undecided) => {
+                let reason = why(&undecided, observation);
+                return finding(check, Verdict::Unknown, reason, shown);
+            }
+        }
+    }
+    let mut shown = read(&check.expect);
+    if let Some(when) = &check.when {
+        shown.extend(read(&when.condition));
+    }
+    let (verdict, reason) = match run(&check.expect) {
+        Ok(true) => (Verdict::Pass, listed(&read(&check.expect))),
+        Ok(false) => {
+            let values = listed(&read(&check.expect));
+            (Verdict::Fail, format!("{}: {values}", check.fail))
+        }
+        Err(undecided) => (Verdict::Unknown, why(&undecided, observation)),
+    };
+    finding(check, verdict, reason, shown)
+}
+
+fn after_colon(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", cut(reason))
+    }
+}
+
+/// The reason of an unknown: what is missing, and which places did not answer.
+fn why(undecided: &Undecided, observation: &Observation) -> String {
+    let name = match undecided {
+        Undecided::Missing(name) | Undecided::MissingField { list: name, .. } => name,
+        Undecided::GaveUp(_) => "",
+        Undecided::Failed(_) => return cut(&undecided.to_string()),
+    };
+    let declared = fact::subject(&observation.probe).and_then(|subject| subject.fact(name));
+    let mute = |source: &&Source| source.status != Status::Ok;
+    let named =
+        |source: &&Source| declared.is_some_and(|fact| fact.source.contains(source.name.as_str()));
+    let mut places: Vec<_> = observation
+        .source
+        .iter()
+        .filter(mute)
+        .filter(named)
+        .collect();
+    if places.is_empty() {
+        places = observation.source.iter().filter(mute).collect();
+    }
+    let shown = places.iter().take(PLACES_MAX).map(|source| {
+        let kind = serde_json::to_string(&source.kind).unwrap_or_default();
+        let kind = kind.trim_matches('"');
+        format!("{kind} {}: {}", cut(&source.name), source.status.as_str())
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match (shown.is_empty(), observation.reason.is_empty()) {
+        (false, _) => format!("{undecided}: {shown}"),
+        (true, false) => format!("{undecided}{}", after_colon(&observation.reason)),
+        (true, true) => undecided.to_string(),
+    }
+}
+
+/// The facts that the expression reads, as they are shown.
+fn deciding(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<String, String> {
+    let names = expression.reading().facts.iter();
+    let seen = names.filter_map(|name| Some((*name, facts.get(*name)?)));
+    seen.map(|(name, value)| (name.to_owned(), shown(value, now)))
+        .collect()
+}
+
+fn listed(deciding: &BTreeMap<String, String>) -> String {
+    let values: Vec<_> = deciding
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    values.join(", ")
+}
+
+fn shown(value: &Value, now: Timestamp) -> String {
+    match value {
+        Value::Flag(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) if text.is_empty() => "empty".to_owned(),
+        Value::Text(text) => cut(text),
+        Value::Instant(at) => ago(now.ms_since(*at)),
+        Value::List(records) if records.is_empty() => "none".to_owned(),
+        Value::List(records) if records.iter().any(|record| 1 < record.len()) => {
+            format!("of {}", records.len())
+        }
+        Value::List(records) => {
+            let first = records.iter().map(|record| {
+                let fields = record.values().map(|value| shown(value, now));
+                fields.collect::<Vec<_>>().join(" ")
+            });
+            cut(&format!("[{}]", first.collect::<Vec<_>>().join("; ")))
+        }
+    }
+}
+
+/// A duration in the largest unit that leaves two digits or more, e.g. `31 h ago`.
+#[must_use]
+pub fn ago(ms: i64) -> String {
+    let magnitude = ms.unsigned_abs();
+    let (count, unit) = match magnitude {
+        0..120_000 => (magnitude / 1_000, "s"),
+        120_000..7_200_000 => (magnitude / 60_000, "min"),
+        7_200_000..172_800_000 => (magnitude / 3_600_000, "h"),
+        _ => (magnitude / 86_400_000, "d"),
+    };
+    let side = if ms < 0 { "ahead" } else { "ago" };
+    format!("{count} {unit} {side}")
+}
+
+/// Text on one line and of bounded length: what hosts say is shown to people.
+fn cut(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = plain.clone().take(SHOWN_CHARS_MAX).collect();
+    if plain.count() > SHOWN_CHARS_MAX {
+        short.push_str("..");
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests;

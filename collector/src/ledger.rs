@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <dir>/segments/           blobs, entries and commits in the order of writing (shared::durable)
-//! <dir>/tile/..             full tiles and bundles in the layout of C2SP tlog-tiles, from entries
+//! <dir>/tile/..             full tiles and bundles in the layout of C2SP tlog-tiles: copies
 //! <dir>/checkpoint          the last checkpoint that was written down; refuses an older ledger
 //! ```
 //!
@@ -19,7 +19,7 @@
 //! - What is in memory: 8 bytes and one 40-byte index row an entry, and one such row a blob; about
 //!   100 bytes each, thus 1 GB for ten million.
 
-mod fsck;
+pub mod fsck;
 mod load;
 mod read;
 mod record;
@@ -42,7 +42,6 @@ use shared::merkle::ProofError;
 use shared::time::Timestamp;
 use tokio::sync::{oneshot, watch};
 
-pub use fsck::{Finding, Flaw, Report, check, repair};
 pub use read::{Entries, Entry};
 
 /// Most submissions that wait for the writer.
@@ -114,8 +113,8 @@ pub enum LedgerError {
         /// What is wrong.
         what: &'static str,
     },
-    /// A tile file is not what the entries say. The operator runs `fsck` with repair.
-    #[error("tile file {0} is missing or damaged; `fsck --repair` writes it again")]
+    /// The entries on disk do not lead to the hashes in memory. The operator runs `fsck`.
+    #[error("neither {0} nor the entries below it lead to the root; run `fsck`")]
     Tile(PathBuf),
     /// The proof that was built from the tiles does not hold.
     #[error("the ledger built a proof that does not hold")]

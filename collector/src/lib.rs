@@ -12,6 +12,7 @@ pub mod admit;
 pub mod ledger;
 pub mod evaluate;
 pub mod status;
+pub mod follow;
 pub mod report;
 pub mod pack;
 pub mod serve;

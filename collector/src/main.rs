@@ -1,3 +1,291 @@
-//! evident-collector: admits evidence, keeps it and judges it.
+//! evident-collector: admits evidence, keeps it in a tamper-evident ledger and judges it.
+//!
+//! Only this program reads the clock, prints and exits. It ends with 0 when all is done, with 1
+//! when something was checked and found wanting, and with 2 when it could not be done.
 
-fn main() {}
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use collector::serve::Clock;
+use shared::id::AgentId;
+use shared::time::Timestamp;
+
+mod command;
+
+/// Admits evidence of hosts, keeps it in a tamper-evident ledger and judges it.
+#[derive(Debug, Parser)]
+#[command(name = "evident-collector", version, after_help = AFTER, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "\
+A first collector in four lines:
+  evident-collector init --name collector.example.org
+  evident-collector serve &
+  evident-collector enrol-token --host web-1     (gives a token for `evident-agent enrol`)
+  evident-collector status
+
+Ends with 0 when done, 1 when something was found wanting, 2 when it could not look.";
+
+/// Where the collector keeps everything.
+#[derive(Clone, Debug, clap::Args)]
+struct Folder {
+    /// Folder of the collector: settings, keys, ledger, derived state
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/evident-collector")]
+    dir: PathBuf,
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the keys, the authority, the ledger and the settings of a new collector
+    Init {
+        #[command(flatten)]
+        folder: Folder,
+        /// Host name of this collector; it stands in the ledger's origin for ever
+        #[arg(long, default_value = "localhost")]
+        name: String,
+        /// Further names or addresses that agents use for it
+        #[arg(long = "also", value_name = "NAME")]
+        also: Vec<String>,
+        /// Where agents connect
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+        listen: std::net::SocketAddr,
+    },
+    /// Take in evidence, judge it, answer `status`
+    Serve {
+        #[command(flatten)]
+        folder: Folder,
+        /// Listen here instead of where the settings say; port 0 takes a free one
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<std::net::SocketAddr>,
+        /// Write the address to this file when agents can connect
+        #[arg(long, value_name = "FILE")]
+        ready_file: Option<PathBuf>,
+    },
+    /// Make a one-time token with which a host can be enrolled
+    EnrolToken {
+        #[command(flatten)]
+        folder: Folder,
+        /// Name of the host; without it the host that comes first may use the token
+        #[arg(long, value_name = "NAME")]
+        host: Option<AgentId>,
+    },
+    /// End the enrolment of a host; it is out at once
+    Revoke {
+        #[command(flatten)]
+        folder: Folder,
+        /// Name of the host
+        #[arg(long, value_name = "NAME")]
+        host: AgentId,
+        /// Why; it stands in the ledger
+        #[arg(long)]
+        reason: String,
+    },
+    /// Show which controls hold, on which hosts, and why not
+    Status {
+        #[command(flatten)]
+        folder: Folder,
+        /// How it is written
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Judge observations of `evident-agent once --format json` without a collector
+    Judge {
+        /// File with the observations; `-` reads standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Folder with a catalogue of your own instead of the one inside
+        #[arg(long, value_name = "DIR")]
+        catalog: Option<PathBuf>,
+        /// How it is written
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Throw the derived state away and make it again from the ledger
+    Replay {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Recompute the whole ledger from its bytes and name what is damaged
+    Fsck {
+        #[command(flatten)]
+        folder: Folder,
+        /// Write damaged tiles again from the entries
+        #[arg(long)]
+        repair: bool,
+        /// How it is written
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Cut an evidence pack that `evident-verify` checks without this collector
+    Pack {
+        #[command(flatten)]
+        folder: Folder,
+        /// From when: 2026-01-31 or 2026-01-31T12:00:00Z; without it from the beginning
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Until when, a day included; without it until now
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+        /// New folder for the pack
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Read the settings and the catalogue, and say what is wrong with them
+    CheckConfig {
+        #[command(flatten)]
+        folder: Folder,
+        /// Folder with a catalogue of your own to be checked too
+        #[arg(long, value_name = "DIR")]
+        catalog: Option<PathBuf>,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            say_error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns whether everything that was checked held.
+fn run(command: Command) -> anyhow::Result<bool> {
+    let now = clock()();
+    match command {
+        Command::Init {
+            folder,
+            name,
+            also,
+            listen,
+        } => command::init::init(&folder.dir, &name, &also, listen, now).map(print),
+        Command::Serve {
+            folder,
+            listen,
+            ready_file,
+        } => command::serve::serve(&folder.dir, listen, ready_file.as_deref(), &clock()),
+        Command::EnrolToken { folder, host } => {
+            let made = command::init::enrol_token(&folder.dir, host, now)?;
+            // The token alone goes to standard output, so that a script can take it.
+            drop(writeln!(std::io::stderr(), "{}", made.advice));
+            Ok(print(made.token))
+        }
+        Command::Revoke {
+            folder,
+            host,
+            reason,
+        } => command::look::revoke(&folder.dir, host, reason).map(print),
+        Command::Status { folder, format } => {
+            command::look::status(&folder.dir, screen(format), now).map(show)
+        }
+        Command::Judge {
+            file,
+            catalog,
+            format,
+        } => command::look::judge(&file, catalog.as_deref(), screen(format)).map(show),
+        Command::Replay { folder } => command::look::replay(&folder.dir).map(show),
+        Command::Fsck {
+            folder,
+            repair,
+            format,
+        } => command::look::fsck(&folder.dir, repair, format == Format::Json).map(show),
+        Command::Pack {
+            folder,
+            from,
+            to,
+            out,
+        } => {
+            let period = (from.as_deref(), to.as_deref());
+            command::look::pack(&folder.dir, period, &out, now).map(print)
+        }
+        Command::CheckConfig { folder, catalog } => {
+            command::init::check_config(&folder.dir, catalog.as_deref()).map(print)
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "evident-collector",
+                &mut text,
+            );
+            Ok(print(String::from_utf8_lossy(&text).into_owned()))
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+            Ok(print(String::from_utf8_lossy(&text).into_owned()))
+        }
+    }
+}
+
+/// The clock of the machine.
+fn clock() -> Clock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
+    Arc::new(|| Timestamp::from_system(std::time::SystemTime::now()))
+}
+
+/// How wide the terminal is, and whether it takes colours.
+fn screen(format: Format) -> collector::serve::operator::Screen {
+    use std::io::IsTerminal as _;
+
+    let out = std::io::stdout();
+    let terminal = out.is_terminal();
+    let width = rustix::termios::tcgetwinsize(&out).map_or(0, |size| usize::from(size.ws_col));
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no-color.org: a wish of the terminal's user"
+    )]
+    let colour = terminal && std::env::var("NO_COLOR").is_err();
+    collector::serve::operator::Screen {
+        json: format == Format::Json,
+        colour,
+        width: if terminal && 40 <= width { width } else { 100 },
+    }
+}
+
+/// Prints a text and calls it done. A reader that has gone away is no error.
+fn print(text: String) -> bool {
+    show((text, true))
+}
+
+/// Prints a text and hands on whether all held.
+fn show((mut text, held): (String, bool)) -> bool {
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    drop(std::io::stdout().write_all(text.as_bytes()));
+    held
+}
+
+fn say_error(error: &anyhow::Error) {
+    drop(writeln!(std::io::stderr(), "evident-collector: {error:#}"));
+}

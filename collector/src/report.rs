@@ -1,1 +1,333 @@
-//! To come.
+//! Status as a screen for the terminal and as JSON.
+//!
+//! Collected, finding and conclusion never share a column: when evidence was taken, what a check
+//! says of it, and what a person decides (which is not here). Counts are `n of N`, never a
+//! percentage alone, and controls that nothing is known of are counted and said.
+
+use std::iter::repeat;
+
+use serde::Serialize;
+use shared::id::{AgentId, Digest};
+use shared::observation::Observation;
+use shared::time::Timestamp;
+
+use crate::catalog::{Catalog, Verdict};
+use crate::evaluate::ago;
+use crate::status::{
+    self, CheckStatus, ControlState, ControlStatus, HostFinding, HostStatus, Status, StatusError,
+};
+
+/// Narrowest screen that is written for.
+const WIDTH_MIN: usize = 60;
+/// Most hosts shown for one check on the screen; JSON holds more.
+const HOSTS_SHOWN: usize = 3;
+/// Where the text under a row begins.
+const INDENT: usize = 18;
+/// The themes in the order of Annex A.
+const THEMES: [&str; 4] = ["Organizational", "People", "Physical", "Technological"];
+
+/// Where the findings come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// From entries of the ledger.
+    Ledger,
+    /// From observations that nobody signed or kept.
+    Unsigned,
+}
+
+/// The state of controls and hosts as of a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The moment.
+    pub as_of: Timestamp,
+    /// Where the findings come from.
+    pub origin: Origin,
+    /// Hosts that were ever enrolled; empty when the observations are unsigned.
+    pub hosts: Vec<HostStatus>,
+    /// All controls of Annex A.
+    pub controls: Vec<ControlStatus>,
+}
+
+impl Report {
+    /// The report of what the collector knows.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: the derived state must be opened again.
+    pub fn of(status: &Status, now: Timestamp) -> Result<Self, StatusError> {
+        Ok(Self {
+            as_of: now,
+            origin: Origin::Ledger,
+            hosts: status.hosts(now)?,
+            controls: status.controls(now)?,
+        })
+    }
+
+    /// The report of observations of one host that no collector received.
+    ///
+    /// Each comes with the digest of its bytes. A probe that sent none is unknown.
+    #[must_use]
+    pub fn judged(
+        catalog: &Catalog,
+        host: AgentId,
+        observations: &[(Digest, Observation)],
+        collected: Timestamp,
+    ) -> Self {
+        let findings = status::judge(catalog, observations, collected);
+        let expected = [(host, findings)].into();
+        Self {
+            as_of: collected,
+            origin: Origin::Unsigned,
+            hosts: Vec::new(),
+            controls: status::controls(catalog, &expected, collected),
+        }
+    }
+
+    /// The report as JSON, with a line end.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Texts, numbers, flags and lists: it cannot fail.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// The report as a screen of `width` columns; colours only when `colour` says so.
+    #[must_use]
+    pub fn screen(&self, width: usize, colour: bool) -> String {
+        let mut screen = Screen {
+            text: String::new(),
+            width: width.max(WIDTH_MIN),
+            colour,
+            now: self.as_of,
+        };
+        let with_checks: Vec<_> = self
+            .controls
+            .iter()
+            .filter(|control| control.state != ControlState::NoCheck)
+            .collect();
+        screen.head(self);
+        for control in &with_checks {
+            screen.control(control);
+        }
+        screen.summary(self, &with_checks);
+        screen.text
+    }
+}
+
+struct Screen {
+    text: String,
+    width: usize,
+    colour: bool,
+    now: Timestamp,
+}
+
+impl Screen {
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+
+    /// Text in words, each line begun by `indent` spaces.
+    fn wrapped(&mut self, indent: usize, text: &str) {
+        self.hanging(indent, "", text);
+    }
+
+    /// Text in words beside a mark that stands before its first line only.
+    fn hanging(&mut self, indent: usize, mark: &str, text: &str) {
+        let mut before = format!("{:indent$}{mark}", "");
+        let indent = before.len();
+        let mut line = String::new();
+        for word in text.split_whitespace() {
+            if !line.is_empty() && self.width < indent + line.len() + 1 + word.len() {
+                self.line(&format!("{before}{line}"));
+                before = " ".repeat(indent);
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(&format!("{before}{line}"));
+    }
+
+    /// A word in its colour, filled up to `columns`.
+    fn painted(&self, word: &str, colour: &str, columns: usize) -> String {
+        if self.colour {
+            format!("\x1b[{colour}m{word:<columns$}\x1b[0m")
+        } else {
+            format!("{word:<columns$}")
+        }
+    }
+
+    fn head(&mut self, report: &Report) {
+        let at = report.as_of;
+        match report.origin {
+            Origin::Ledger => self.line(&format!("Controls with checks, as of {at}")),
+            Origin::Unsigned => {
+                self.line(&format!("Controls with checks, judged as of {at}"));
+                self.wrapped(
+                    0,
+                    "These observations are not signed and in no ledger: they are no evidence.",
+                );
+            }
+        }
+    }
+
+    fn control(&mut self, control: &ControlStatus) {
+        let state = control.state.as_str();
+        let name = format!("{:<7} {}", control.control, control.title);
+        let room = self.width.saturating_sub(state.len() + 1);
+        let state = self.painted(state, state_colour(control.state), 0);
+        let title = format!("\n{name:<room$} {state}");
+        self.line(&title);
+        let sum =
+            |count: fn(&CheckStatus) -> usize| control.checks.iter().map(count).sum::<usize>();
+        self.line(&format!(
+            "  {} of {} findings pass, {} fail, {} unknown ({} stale), {} not applicable",
+            sum(|check| check.passing),
+            sum(|check| check.expected),
+            sum(|check| check.failing),
+            sum(|check| check.unknown),
+            sum(|check| check.stale),
+            sum(|check| check.not_applicable),
+        ));
+        if sum(|check| check.expected) == 0 {
+            return;
+        }
+        self.line("  finding         collected   evidence      check, and what a pass is worth");
+        let mut checks: Vec<_> = control.checks.iter().collect();
+        checks.sort_by_key(|check| check.deciding.first().map(|one| one.verdict.rank()));
+        for check in checks {
+            self.check(check);
+        }
+    }
+
+    /// One check: a row for the host that decides, then others with the same verdict.
+    fn check(&mut self, check: &CheckStatus) {
+        let Some((worst, others)) = check.deciding.split_first() else {
+            return;
+        };
+        let finding = worst.verdict.as_str();
+        let finding = self.painted(finding, verdict_colour(worst.verdict), 15);
+        let collected = self.collected(worst);
+        let evidence = worst.attestation.or(worst.observation);
+        let evidence = evidence.map_or_else(|| "none".to_owned(), |id| id.short());
+        let worth = check.strength.as_str();
+        let id = &check.check;
+        self.line(&format!(
+            "  {finding} {collected:<11} {evidence:<13} {id} ({worth})"
+        ));
+        if check.expected == 1 {
+            self.wrapped(INDENT, &worst.reason);
+        } else {
+            let counts = format!("{} of {} hosts pass", check.passing, check.expected);
+            self.wrapped(
+                INDENT,
+                &format!("{counts}; {}: {}", worst.host, worst.reason),
+            );
+            let same = others.iter().filter(|one| one.verdict == worst.verdict);
+            for one in same.take(HOSTS_SHOWN - 1) {
+                let collected = self.collected(one);
+                self.wrapped(
+                    INDENT,
+                    &format!("{}, {collected}: {}", one.host, one.reason),
+                );
+            }
+        }
+        if worst.verdict == Verdict::Fail {
+            let lines = check
+                .remediation
+                .lines()
+                .zip(["do: "].into_iter().chain(repeat("    ")));
+            for (line, mark) in lines {
+                self.hanging(INDENT, mark, line);
+            }
+        }
+    }
+
+    fn collected(&self, finding: &HostFinding) -> String {
+        let at = finding.collected;
+        at.map_or_else(|| "never".to_owned(), |at| ago(self.now.ms_since(at)))
+    }
+
+    fn summary(&mut self, report: &Report, with_checks: &[&ControlStatus]) {
+        let all = report.controls.len();
+        let states = [
+            ControlState::Passing,
+            ControlState::Failing,
+            ControlState::Unknown,
+            ControlState::NotApplicable,
+            ControlState::NoHost,
+        ];
+        let counted = states.iter().filter_map(|state| {
+            let same = with_checks.iter().filter(|one| one.state == *state);
+            let number = same.count();
+            (0 < number).then(|| format!("{number} {}", state.as_str()))
+        });
+        let states = counted.collect::<Vec<_>>().join(", ");
+        let with = with_checks.len();
+        self.line("");
+        self.wrapped(
+            0,
+            &format!("{with} of {all} controls have checks here: {states}."),
+        );
+        let active = report
+            .hosts
+            .iter()
+            .filter(|host| host.enrolment.revoked.is_none());
+        let active: Vec<_> = active.collect();
+        if report.origin == Origin::Ledger {
+            let sent = active
+                .iter()
+                .filter(|host| host.enrolment.last.is_some())
+                .count();
+            self.line(&format!(
+                "{sent} of {} enrolled hosts have sent evidence.",
+                active.len()
+            ));
+        }
+        self.wrapped(
+            0,
+            &format!(
+                "{} of {all} controls have no check: nothing here speaks for or against them.",
+                all - with
+            ),
+        );
+        for theme in THEMES {
+            let of = |one: &&ControlStatus| one.theme == theme;
+            let total = report.controls.iter().filter(of).count();
+            let without = total - with_checks.iter().filter(|one| one.theme == theme).count();
+            self.line(&format!("  {theme:<15} {without:>2} of {total:>2}"));
+        }
+        self.wrapped(
+            0,
+            "A pass proves (the operation was seen), supports (a necessary part is there) or \
+             indicates (a sign of it). It is a finding; whether a control is fulfilled is for a \
+             person to conclude.",
+        );
+    }
+}
+
+const fn verdict_colour(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "32",
+        Verdict::Fail => "31",
+        Verdict::Unknown => "33",
+        Verdict::NotApplicable => "2",
+    }
+}
+
+const fn state_colour(state: ControlState) -> &'static str {
+    match state {
+        ControlState::Passing => "1;32",
+        ControlState::Failing => "1;31",
+        ControlState::Unknown => "1;33",
+        ControlState::NotApplicable | ControlState::NoHost | ControlState::NoCheck => "2",
+    }
+}
+
+#[cfg(test)]
+mod tests;

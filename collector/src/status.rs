@@ -1,1 +1,460 @@
-//! To come.
+//! Derived state: the latest finding of each check on each host, and the state of each control.
+//!
+//! Everything here follows from the ledger and the catalogue, and can be dropped and made again by
+//! applying the same changes in the same order: the [`Status::export`] is then byte for byte the
+//! same. So it is never trusted more than that: after an unclean stop, after any damage and after
+//! a change of catalogue or program it starts empty at position 0, and the caller applies all
+//! changes again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use shared::id::{AgentId, Digest};
+use shared::observation::{Observation, Outcome};
+use shared::time::Timestamp;
+
+use crate::catalog::{Catalog, Verdict};
+use crate::evaluate::{self, Finding};
+
+mod controls;
+mod store;
+
+pub use controls::{CheckStatus, ControlState, ControlStatus, HostFinding, controls};
+pub use store::{Rebuild, StatusError};
+
+use store::{Store, Writes};
+
+/// The derived state on disk. One owner, one writer.
+#[derive(Debug)]
+pub struct Status {
+    store: Store,
+    catalog: Arc<Catalog>,
+}
+
+/// What one entry of the ledger changes here.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A host may submit from now on, under this generation.
+    Enrolled {
+        /// The host.
+        host: AgentId,
+        /// Its generation; it rises at every enrolment.
+        generation: u64,
+        /// When.
+        at: Timestamp,
+    },
+    /// A host may submit no more; it is no longer expected.
+    Revoked {
+        /// The host.
+        host: AgentId,
+        /// The generation that ends.
+        generation: u64,
+        /// When.
+        at: Timestamp,
+    },
+    /// A host collected evidence.
+    Run {
+        /// The host.
+        host: AgentId,
+        /// Id of the attestation.
+        attestation: Digest,
+        /// The host's time of the run.
+        collected: Timestamp,
+        /// The collector's time of receipt.
+        received: Timestamp,
+        /// Every probe that was due.
+        outcomes: Vec<ProbeOutcome>,
+    },
+    /// An entry that says nothing about findings: it only moves the position.
+    Nothing,
+}
+
+/// What came of one probe that was due.
+#[derive(Clone, Debug)]
+pub struct ProbeOutcome {
+    /// Name of the probe.
+    pub probe: String,
+    /// What the attestation says of it.
+    pub outcome: Outcome,
+    /// Name of the observation, when the attestation names one.
+    pub observation_id: Option<Digest>,
+    /// The observation; `None` when it was not sent, or is not readable here.
+    pub observation: Option<Observation>,
+}
+
+/// A finding and the evidence it stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// What the check says.
+    pub finding: Finding,
+    /// The host's time of the run.
+    pub collected: Timestamp,
+    /// The collector's time of receipt.
+    pub received: Timestamp,
+    /// When this verdict was first collected in a row.
+    pub since: Timestamp,
+    /// The attestation; `None` when no collector received it.
+    pub attestation: Option<Digest>,
+    /// The observation, when there is one.
+    pub observation: Option<Digest>,
+}
+
+/// A change of the verdict of one check on one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// When it was collected.
+    pub collected: Timestamp,
+    /// The verdict before; `None` for the first.
+    pub from: Option<Verdict>,
+    /// The verdict since then.
+    pub to: Verdict,
+    /// Why.
+    pub reason: String,
+    /// The attestation that shows it.
+    pub attestation: Digest,
+}
+
+/// An enrolled host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Generation in force.
+    pub generation: u64,
+    /// When it was enrolled under this generation.
+    pub enrolled: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked: Option<Timestamp>,
+    /// The last run.
+    pub last: Option<LastRun>,
+}
+
+/// The last run of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// The host's time of it.
+    pub collected: Timestamp,
+    /// The collector's time of receipt.
+    pub received: Timestamp,
+    /// The attestation.
+    pub attestation: Digest,
+    /// What came of each probe that was due.
+    pub probes: BTreeMap<String, Outcome>,
+}
+
+/// A host and the number of its checks by verdict, as of a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostStatus {
+    /// The host.
+    pub host: AgentId,
+    /// Its enrolment and its last run.
+    #[serde(flatten)]
+    pub enrolment: Host,
+    /// Checks that pass.
+    pub passing: usize,
+    /// Checks that fail.
+    pub failing: usize,
+    /// Checks of which nothing can be told; stale and missing ones are among them.
+    pub unknown: usize,
+    /// Checks that do not concern the host.
+    pub not_applicable: usize,
+    /// Checks whose evidence is too old.
+    pub stale: usize,
+}
+
+/// The latest findings of one host by check.
+pub type Findings = BTreeMap<String, Latest>;
+
+impl Status {
+    /// Opens the state in `folder`, or makes it.
+    ///
+    /// When what is there cannot be trusted, it is moved aside, the state begins empty, and the
+    /// [`Rebuild`] says why, to be logged; the caller then applies all changes from position 0.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`] when no fresh state can be made either: the operator must act.
+    pub fn open(
+        folder: &Path,
+        catalog: Arc<Catalog>,
+    ) -> Result<(Self, Option<Rebuild>), StatusError> {
+        let (store, rebuild) = Store::open(folder, catalog.digest())?;
+        Ok((Self { store, catalog }, rebuild))
+    }
+
+    /// Makes the next [`Status::open`] of `folder` begin empty, as a replay wants it.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError::InUse`] while a collector has it open: the operator must stop it.
+    pub fn forget(folder: &Path) -> Result<(), StatusError> {
+        Store::forget(folder)
+    }
+
+    /// The number of changes that were applied, which is the number of the next one.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn position(&self) -> Result<u64, StatusError> {
+        self.store.position()
+    }
+
+    /// Applies change number `position`, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError::Position`] when it is not the next one: the caller skipped or repeated.
+    pub fn apply(&self, position: u64, change: &Change) -> Result<(), StatusError> {
+        let due = self.position()?;
+        if position != due {
+            let came = position;
+            return Err(StatusError::Position { due, came });
+        }
+        let mut writes = Writes::default();
+        match change {
+            Change::Enrolled {
+                host,
+                generation,
+                at,
+            } => {
+                let last = self.host(host)?.and_then(|known| known.last);
+                let enrolled = Host {
+                    generation: *generation,
+                    enrolled: *at,
+                    revoked: None,
+                    last,
+                };
+                writes.put(host_key(host), &enrolled);
+            }
+            Change::Revoked {
+                host,
+                generation,
+                at,
+            } => {
+                if let Some(mut known) = self.host(host)?
+                    && known.generation <= *generation
+                {
+                    known.revoked = Some(*at);
+                    writes.put(host_key(host), &known);
+                }
+            }
+            Change::Run {
+                host,
+                attestation,
+                collected,
+                received,
+                outcomes,
+            } => {
+                let run = LastRun {
+                    collected: *collected,
+                    received: *received,
+                    attestation: *attestation,
+                    probes: outcomes
+                        .iter()
+                        .map(|o| (o.probe.clone(), o.outcome))
+                        .collect(),
+                };
+                writes = self.run(position, host, run, outcomes)?;
+            }
+            Change::Nothing => {}
+        }
+        self.store.apply(due.saturating_add(1), writes)
+    }
+
+    fn run(
+        &self,
+        position: u64,
+        host: &AgentId,
+        run: LastRun,
+        outcomes: &[ProbeOutcome],
+    ) -> Result<Writes, StatusError> {
+        let mut writes = Writes::default();
+        let findings = outcomes.iter().flat_map(|outcome| {
+            let found = judged(&self.catalog, outcome, run.collected);
+            found
+                .into_iter()
+                .map(|finding| (outcome.observation_id, finding))
+        });
+        for (observation, finding) in findings {
+            let key = finding_key(host, &finding.check);
+            let before: Option<Latest> = self.store.get(&key)?;
+            let from = before.as_ref().map(|latest| latest.finding.verdict);
+            if from != Some(finding.verdict) {
+                let transition = Transition {
+                    collected: run.collected,
+                    from,
+                    to: finding.verdict,
+                    reason: finding.reason.clone(),
+                    attestation: run.attestation,
+                };
+                let key = format!("{}{position:020}", history_key(host, &finding.check));
+                writes.put(key, &transition);
+            }
+            let since = before.filter(|latest| latest.finding.verdict == finding.verdict);
+            let latest = Latest {
+                finding,
+                collected: run.collected,
+                received: run.received,
+                since: since.map_or(run.collected, |latest| latest.since),
+                attestation: Some(run.attestation),
+                observation,
+            };
+            writes.put(key, &latest);
+        }
+        if let Some(mut known) = self.host(host)? {
+            known.last = Some(run);
+            writes.put(host_key(host), &known);
+        }
+        Ok(writes)
+    }
+
+    fn host(&self, host: &AgentId) -> Result<Option<Host>, StatusError> {
+        self.store.get(&host_key(host))
+    }
+
+    /// The state of all controls of Annex A, in their order. A control without a check says so.
+    ///
+    /// Evidence older than the freshness of its check counts as unknown at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn controls(&self, now: Timestamp) -> Result<Vec<ControlStatus>, StatusError> {
+        let mut expected = self.findings()?;
+        let known = self.known_hosts()?;
+        expected.retain(|host, _| known.get(host).is_some_and(|host| host.revoked.is_none()));
+        Ok(controls(&self.catalog, &expected, now))
+    }
+
+    /// All hosts that were ever enrolled, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn hosts(&self, now: Timestamp) -> Result<Vec<HostStatus>, StatusError> {
+        let findings = self.findings()?;
+        let hosts = self.known_hosts()?.into_iter().map(|(host, enrolment)| {
+            let none = BTreeMap::new();
+            let own = findings.get(&host).unwrap_or(&none);
+            controls::host_status(&self.catalog, host, enrolment, own, now)
+        });
+        Ok(hosts.collect())
+    }
+
+    /// The changes of verdict of one check on one host, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn history(&self, host: &AgentId, check: &str) -> Result<Vec<Transition>, StatusError> {
+        let found = self.store.scan(&history_key(host, check))?;
+        Ok(found
+            .into_iter()
+            .map(|(_, transition)| transition)
+            .collect())
+    }
+
+    fn known_hosts(&self) -> Result<BTreeMap<AgentId, Host>, StatusError> {
+        let hosts = self.store.scan("host/")?.into_iter();
+        hosts
+            .map(|(name, host)| Ok((agent(&name)?, host)))
+            .collect()
+    }
+
+    /// The latest findings of every known host, also of one that never sent any.
+    fn findings(&self) -> Result<BTreeMap<AgentId, Findings>, StatusError> {
+        let known = self.known_hosts()?.into_keys();
+        let mut all: BTreeMap<_, _> = known.map(|host| (host, Findings::new())).collect();
+        for (name, latest) in self.store.scan::<Latest>("finding/")? {
+            let (host, check) = name.split_once('/').unwrap_or((&name, ""));
+            let own = all.entry(agent(host)?).or_default();
+            own.insert(check.to_owned(), latest);
+        }
+        Ok(all)
+    }
+
+    /// The whole derived state as canonical bytes: equal changes give equal bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn export(&self) -> Result<Vec<u8>, StatusError> {
+        self.store.export()
+    }
+
+    /// Makes what was applied durable against a crash of the process; not against an unclean stop,
+    /// after which the state is rebuilt.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn flush(&self) -> Result<(), StatusError> {
+        self.store.flush()
+    }
+
+    /// Closes cleanly: only a state that was closed by this is taken up again at the next open.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: then the next open rebuilds.
+    pub fn close(self) -> Result<(), StatusError> {
+        self.store.close(self.catalog.digest())
+    }
+}
+
+/// The findings of observations that no collector received, as if one host had just sent them.
+#[must_use]
+pub fn judge(
+    catalog: &Catalog,
+    observations: &[(Digest, Observation)],
+    collected: Timestamp,
+) -> Findings {
+    let findings = observations.iter().flat_map(|(id, observation)| {
+        let found = evaluate::evaluate(catalog, observation, collected);
+        found.into_iter().map(move |finding| (*id, finding))
+    });
+    let latest = findings.map(|(id, finding)| {
+        let latest = Latest {
+            collected,
+            received: collected,
+            since: collected,
+            attestation: None,
+            observation: Some(id),
+            finding,
+        };
+        (latest.finding.check.clone(), latest)
+    });
+    latest.collect()
+}
+
+fn judged(catalog: &Catalog, outcome: &ProbeOutcome, collected: Timestamp) -> Vec<Finding> {
+    let why = match &outcome.observation {
+        Some(seen) if seen.probe == outcome.probe && seen.outcome == outcome.outcome => {
+            return evaluate::evaluate(catalog, seen, collected);
+        }
+        Some(_) => "the observation is not the one that the attestation tells of",
+        None => "the probe was due, and no observation of it is here",
+    };
+    evaluate::unobserved(catalog, &outcome.probe, why)
+}
+
+fn host_key(host: &AgentId) -> String {
+    format!("host/{host}")
+}
+
+fn finding_key(host: &AgentId, check: &str) -> String {
+    format!("finding/{host}/{check}")
+}
+
+fn history_key(host: &AgentId, check: &str) -> String {
+    format!("history/{host}/{check}/")
+}
+
+fn agent(name: &str) -> Result<AgentId, StatusError> {
+    let damaged = |_no_name| StatusError::Damaged(name.chars().take(80).collect());
+    name.parse().map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use shared::checkpoint::{Verified, VerifierKey};
 use shared::durable::{self, Position, Reader, SegmentError};
 use shared::id::Digest;
@@ -22,7 +23,8 @@ use super::{LedgerError, load};
 const FINDINGS_MAX: usize = 1000;
 
 /// What is wrong somewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Flaw {
     /// A segment file is damaged or missing; what lies behind that place was not looked at.
     Segment,
@@ -49,7 +51,7 @@ pub enum Flaw {
 }
 
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What.
     pub flaw: Flaw,
@@ -64,7 +66,7 @@ pub struct Finding {
 }
 
 /// What an examination found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Committed entries.
     pub entries: u64,

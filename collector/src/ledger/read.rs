@@ -155,7 +155,7 @@ impl Ledger {
     /// # Errors
     ///
     /// [`LedgerError::OutOfTree`] unless `index < size` and the ledger has `size` entries;
-    /// [`LedgerError::Tile`] when a tile file is damaged.
+    /// [`LedgerError::Tile`] when the entries on disk were changed.
     pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Digest>, LedgerError> {
         self.within(index, size, index < size)?;
         merkle::inclusion(index, size, &mut self.nodes())
@@ -166,7 +166,7 @@ impl Ledger {
     /// # Errors
     ///
     /// [`LedgerError::OutOfTree`] unless `old <= new` and the ledger has `new` entries;
-    /// [`LedgerError::Tile`] when a tile file is damaged.
+    /// [`LedgerError::Tile`] when the entries on disk were changed.
     pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Digest>, LedgerError> {
         self.within(old, new, old <= new)?;
         merkle::consistency(old, new, &mut self.nodes())
@@ -251,7 +251,8 @@ impl Ledger {
         }
     }
 
-    /// A tile from memory, or from its file after a comparison with the tile above it.
+    /// A tile from memory, or from its file when that agrees with the tile above it, or else from
+    /// the entries.
     ///
     /// A damaged tile must never become a proof: an agent would take it for a forked ledger.
     fn tile_hashes(&self, level: u8, number: u64) -> Result<Arc<Vec<Digest>>, LedgerError> {
@@ -268,25 +269,30 @@ impl Ledger {
             return Ok(Arc::clone(hashes));
         }
         let (content, width) = (Content::Hashes(level), WIDTH);
-        let file = tree::file(
-            &self.shared.dir,
-            TilePath {
-                content,
-                number,
-                width,
-            },
-        );
-        let bytes = durable::read(&file, 32 * u64::from(WIDTH)).ok();
-        let hashes = bytes.and_then(|bytes| tile::decode_hashes(&bytes).ok());
-        let hashes = hashes.filter(|hashes| hashes.len() == usize::from(WIDTH));
-        let hashes = hashes.ok_or_else(|| LedgerError::Tile(file.clone()))?;
-        let (above_level, above_number) = (level.saturating_add(1), number >> 8);
-        let above = self.tile_hashes(above_level, above_number)?;
-        let place = usize::try_from(number & 0xff).unwrap_or_default();
-        let root = hashes.iter().copied().collect::<Edge>().root();
-        if above_level > tile::LEVEL_MAX || above.get(place) != Some(&root) {
+        let path = TilePath {
+            content,
+            number,
+            width,
+        };
+        let file = tree::file(&self.shared.dir, path);
+        if tile::LEVEL_MAX <= level {
             return Err(LedgerError::Tile(file));
         }
+        let above = self.tile_hashes(level + 1, number >> 8)?;
+        let place = usize::try_from(number & 0xff).unwrap_or_default();
+        let agrees = |hashes: &Vec<Digest>| {
+            let root = hashes.iter().copied().collect::<Edge>().root();
+            hashes.len() == usize::from(WIDTH) && above.get(place) == Some(&root)
+        };
+        let bytes = durable::read(&file, 32 * u64::from(WIDTH)).ok();
+        let hashes = bytes.and_then(|bytes| tile::decode_hashes(&bytes).ok());
+        let hashes = if let Some(hashes) = hashes.filter(agrees) {
+            hashes
+        } else {
+            tracing::warn!(tile = %path, "a tile file is wrong; it was computed from the entries");
+            let hashes = self.compute_tile(level, number)?;
+            Some(hashes).filter(agrees).ok_or(LedgerError::Tile(file))?
+        };
         let hashes = Arc::new(hashes);
         let mut cache = cache();
         if TILES_MAX <= cache.len() {
@@ -295,5 +301,22 @@ impl Ledger {
         }
         let _none_before = cache.insert((level, number), Arc::clone(&hashes));
         Ok(hashes)
+    }
+
+    /// The hashes of a full tile, from the entries or from the tiles below.
+    fn compute_tile(&self, level: u8, number: u64) -> Result<Vec<Digest>, LedgerError> {
+        let first = number * u64::from(WIDTH);
+        let range = first..first + u64::from(WIDTH);
+        match level.checked_sub(1) {
+            None => range
+                .map(|index| Ok(self.entry(index)?.leaf.hash()))
+                .collect(),
+            Some(below) => range
+                .map(|number| {
+                    let hashes = self.compute_tile(below, number)?;
+                    Ok(hashes.into_iter().collect::<Edge>().root())
+                })
+                .collect(),
+        }
     }
 }

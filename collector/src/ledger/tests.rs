@@ -9,6 +9,7 @@ use shared::leaf::LeafOrigin;
 use shared::merkle::{self, EMPTY_ROOT, leaf_hash};
 use shared::tile::{self, Content};
 
+use super::fsck::{Flaw, check};
 use super::*;
 
 mod damage;
@@ -387,6 +388,35 @@ fn append_and_prove(ledger: &Ledger, seq: u64) {
     let proof = ledger.inclusion(*index, size).unwrap();
     let shown = merkle::verify_inclusion(*index, size, &leaf, &proof, &root);
     assert_eq!(shown, Ok(()));
+}
+
+#[test]
+fn tasks_append_at_once_and_see_it_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut grown = ledger.grown().unwrap();
+        let tasks = (0..64).map(|seq| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move { ledger.append(many(seq * 4..seq * 4 + 4)).await })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let seen = *grown.wait_for(|size| *size == 256).await.unwrap();
+        assert_eq!(seen, 256);
+        for task in tasks {
+            let appended = task.await.unwrap().unwrap();
+            let first = appended[0].index;
+            assert!(
+                (first..)
+                    .zip(&appended)
+                    .all(|(index, one)| one.index == index)
+            );
+            assert!(first + 4 <= appended[3].checkpoint.size);
+        }
+    });
 }
 
 #[test]

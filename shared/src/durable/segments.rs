@@ -126,14 +126,18 @@ pub struct Segments {
     end: u32,
     /// Up to where the newest file is known to be on disk.
     synced: u32,
+    /// Whether there is something else than zeros behind the end, or fewer than there should be.
+    unclean: bool,
     stopped: bool,
     /// Holds the lock of the folder as long as this object lives.
     _lock: File,
 }
 
 impl Segments {
-    /// Opens a folder for appending, creates it when it is not there, and cuts away a last group
-    /// that was not synced. New files get `segment_bytes` bytes (at most 1 GiB).
+    /// Opens a folder for appending, and creates it when it is not there. A last group that was not
+    /// synced is passed over, and cut away by the first [`Segments::append`], so that whoever finds
+    /// more missing than that can still refuse and leave the bytes as they are. New files get
+    /// `segment_bytes` bytes (at most 1 GiB).
     ///
     /// # Errors
     ///
@@ -161,7 +165,7 @@ impl Segments {
             .metadata()
             .map_err(SegmentError::machine("read", &path))?
             .len();
-        let mut segments = Self {
+        let segments = Self {
             reader,
             segment_bytes,
             file,
@@ -171,12 +175,10 @@ impl Segments {
             length: u32::try_from(length).unwrap_or(u32::MAX),
             end,
             synced: end,
+            unclean: tail == Tail::Torn || length < u64::from(segment_bytes),
             stopped: false,
             _lock: lock,
         };
-        if tail == Tail::Torn || segments.length < segment_bytes {
-            segments.clear_tail()?;
-        }
         // A process that was killed may have left good records that only memory holds so far.
         let synced = segments.file.sync_data();
         synced.map_err(SegmentError::machine("sync", &segments.path))?;
@@ -207,6 +209,9 @@ impl Segments {
     /// on, [`SegmentError::Stopped`].
     pub fn append(&mut self, records: &[&[u8]]) -> Result<Vec<Position>, SegmentError> {
         self.check_running()?;
+        if self.unclean {
+            self.clear_tail()?;
+        }
         let bytes = self.make_room(records)?;
         let mut group = Vec::with_capacity(bytes);
         let mut positions = Vec::with_capacity(records.len());
@@ -298,6 +303,7 @@ impl Segments {
         let cleared = zeros(&self.file, self.end, length).and_then(|()| self.file.sync_all());
         cleared.map_err(SegmentError::machine("clear the end of", &self.path))?;
         self.length = length;
+        self.unclean = false;
         Ok(())
     }
 

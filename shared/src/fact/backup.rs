@@ -21,7 +21,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "fewest_snapshots",
         kind: Kind::Number(Unit::Count),
-        meaning: "Of the declared sets, the smallest number of backups kept",
+        meaning: "Of the sets that were found, the smallest number of backups kept; left out when one of them does not show it",
         source: "restic and borg repositories, manifests",
         right: "",
     },
@@ -35,14 +35,14 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "never_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Declared sets without any successful backup",
+        meaning: "Sets that were found and have no successful backup; left out when none was found",
         source: "restic and borg repositories, manifests",
         right: "",
     },
     Fact {
         name: "oldest_success",
         kind: Kind::Instant,
-        meaning: "Of the declared sets, the last success that is longest ago; left out when a set has none",
+        meaning: "Of all declared sets, the last success that is longest ago; left out when a set has none or was not found",
         source: "restic and borg repositories, manifests",
         right: "",
     },
@@ -57,13 +57,13 @@ const FACTS: &[Fact] = &[
         name: "tools",
         kind: Kind::List(TOOLS),
         meaning: "Backup programs found on this host, declared or not",
-        source: "/usr/bin, /usr/local/bin, /usr/sbin",
+        source: "/usr/bin, /usr/local/bin, /usr/sbin, /usr/local/sbin",
         right: "",
     },
     Fact {
         name: "unencrypted_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Declared sets whose copy is not encrypted",
+        meaning: "Sets that were found and are not encrypted; left out when one of them does not show whether it is",
         source: "restic and borg repositories, manifests",
         right: "",
     },
@@ -93,12 +93,12 @@ const SETS: &[Field] = &[
     Field {
         name: "reason",
         kind: Kind::Text,
-        meaning: "Why it was not",
+        meaning: "Why it was not, or why it has no success",
     },
     Field {
         name: "last_success",
         kind: Kind::Instant,
-        meaning: "When the last backup ended well",
+        meaning: "When the last backup ended well; of a borg repository, when it was last written to, by a prune too",
     },
     Field {
         name: "snapshots",
@@ -124,6 +124,16 @@ const SETS: &[Field] = &[
         name: "append_only",
         kind: Kind::Flag,
         meaning: "The repository refuses deletion",
+    },
+    Field {
+        name: "locked",
+        kind: Kind::Flag,
+        meaning: "A lock is held: a job runs, or one was cut off",
+    },
+    Field {
+        name: "sha256",
+        kind: Kind::Text,
+        meaning: "SHA-256 of the copy or of its list of hashes, where a job says so",
     },
     Field {
         name: "grade",

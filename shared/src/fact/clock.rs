@@ -14,7 +14,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "configured_source_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many time sources the settings name; a pool counts as two",
+        meaning: "How many time sources the settings name; a pool counts as two; the settings of a \
+            daemon that does not run do not count",
         source: "chrony.conf(5), timesyncd.conf(5), ntp.conf(5) with their folders",
         right: "",
     },
@@ -28,7 +29,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "daemons",
         kind: Kind::List(DAEMONS),
-        meaning: "Time daemons that run: chronyd, systemd-timesyncd, ntpd, openntpd, ptp4l, phc2sys",
+        meaning: "Time daemons that run: chronyd, systemd-timesyncd, ntpd (also that of NTPsec and \
+            OpenNTPD), ptp4l, phc2sys",
         source: "/proc/[pid]/comm",
         right: "",
     },
@@ -49,7 +51,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "kernel_max_error_us",
         kind: Kind::Number(Unit::Microseconds),
-        meaning: "Upper bound of the error of the clock, as the kernel keeps it: 500 us are added each second",
+        meaning: "Upper bound of the error of the clock, as the kernel keeps it: 500 us are added \
+            each second",
         source: "adjtimex(2)",
         right: "",
     },
@@ -63,7 +66,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "kernel_state",
         kind: Kind::Number(Unit::Code),
-        meaning: "Return value of adjtimex: 0 ok, 1 and 2 leap second ahead, 3 in progress, 4 has been, 5 error",
+        meaning: "Return value of adjtimex: 0 ok, 1 and 2 leap second ahead, 3 in progress, 4 has \
+            been, 5 error",
         source: "adjtimex(2)",
         right: "",
     },
@@ -77,7 +81,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "kernel_synchronised",
         kind: Kind::Flag,
-        meaning: "The kernel clock is disciplined: the state is not TIME_ERROR, or the maximum error is below 16 s",
+        meaning: "The kernel clock is disciplined: the state is not TIME_ERROR, or the maximum \
+            error is below 16 s",
         source: "adjtimex(2)",
         right: "",
     },
@@ -133,14 +138,16 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "tracking_reference",
         kind: Kind::Text,
-        meaning: "Address or identifier of the source in use",
+        meaning: "Address or identifier of the source in use; `local` when the daemon takes its \
+            own clock for a reference",
         source: "chronyd command socket /run/chrony/chronyd.sock, or UDP 127.0.0.1:323",
         right: "root or user _chrony for the socket; none for the monitoring subset over UDP",
     },
     Fact {
         name: "tracking_root_distance_us",
         kind: Kind::Number(Unit::Microseconds),
-        meaning: "Bound of the error towards the reference clock: half the root delay and the root dispersion",
+        meaning: "Bound of the error towards the reference clock: half the root delay and the root \
+            dispersion",
         source: "chronyd command socket /run/chrony/chronyd.sock, or UDP 127.0.0.1:323",
         right: "root or user _chrony for the socket; none for the monitoring subset over UDP",
     },
@@ -161,7 +168,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "usable_source_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Sources that answered lately and were not rejected: selected or candidate",
+        meaning: "Sources that answered lately and were not rejected: selected or candidate, or \
+            outlier while another is selected",
         source: "chronyd command socket /run/chrony/chronyd.sock, or UDP 127.0.0.1:323",
         right: "root or user _chrony for the socket; none for the monitoring subset over UDP",
     },
@@ -225,7 +233,7 @@ const SOURCES: &[Field] = &[
     Field {
         name: "poll_s",
         kind: Kind::Number(Unit::Seconds),
-        meaning: "Interval of polling",
+        meaning: "Interval of polling; 0 when it is shorter than a second",
     },
     Field {
         name: "since_sample_s",
@@ -245,6 +253,6 @@ const SOURCES: &[Field] = &[
     Field {
         name: "authentication",
         kind: Kind::Text,
-        meaning: "none, symmetric or nts",
+        meaning: "none, symmetric or nts; none too while keys of nts were not agreed on",
     },
 ];

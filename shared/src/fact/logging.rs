@@ -49,7 +49,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "daemons",
         kind: Kind::List(DAEMONS),
-        meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, systemd-journal-upload, fluent-bit, vector, otelcol",
+        meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, \
+            systemd-journal-upload, fluent-bit, vector, otelcol and the like",
         source: "/proc/[pid]/comm",
         right: "",
     },
@@ -63,14 +64,15 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "forwarding",
         kind: Kind::List(FORWARDING),
-        meaning: "Other hosts that log entries are sent to",
+        meaning: "Hosts that the settings send log entries to",
         source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5) with their folders",
         right: "",
     },
     Fact {
         name: "forwarding_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many other hosts log entries are sent to",
+        meaning: "How many other hosts log entries are sent to; the settings of a daemon that does \
+            not run do not count, nor does this host itself",
         source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5)",
         right: "",
     },
@@ -112,14 +114,16 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "journal_sealed",
         kind: Kind::Flag,
-        meaning: "Every journal file is sealed: the flag in the header is set and it holds tags; the setting Seal= proves nothing",
+        meaning: "Every journal file is sealed: the flag in the header is set and it holds tags; \
+            the setting Seal= proves nothing",
         source: "/var/log/journal/<machine id>/*.journal (header), /run/log/journal",
         right: "group systemd-journal",
     },
     Fact {
         name: "journald_setting",
         kind: Kind::Text,
-        meaning: "Storage= as written: auto, persistent, volatile or none; empty when it is not written",
+        meaning: "Storage= as written: auto, persistent, volatile or none; empty when it is not \
+            written",
         source: "journald.conf(5) with its folders",
         right: "",
     },
@@ -133,7 +137,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "newest_entry",
         kind: Kind::Instant,
-        meaning: "Last sign of life of any log: newest journal entry or last write to a log file",
+        meaning: "Last sign of life of any log: newest journal entry or last write to a log file \
+            that is not empty",
         source: "journal headers, /var/log",
         right: "group adm",
     },
@@ -193,5 +198,10 @@ const FORWARDING: &[Field] = &[
         name: "file",
         kind: Kind::Text,
         meaning: "File that says so",
+    },
+    Field {
+        name: "running",
+        kind: Kind::Flag,
+        meaning: "The daemon runs; left out when that could not be seen",
     },
 ];

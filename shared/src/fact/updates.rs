@@ -14,8 +14,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "automatic_enabled",
         kind: Kind::Flag,
-        meaning: "Automatic updates are switched on: package lists and upgrades, both with a period",
-        source: "/etc/apt/apt.conf, /etc/apt/apt.conf.d",
+        meaning: "Automatic updates are switched on: package lists and upgrades, both with a period, and the tool that makes them is installed",
+        source: "/etc/apt/apt.conf, /etc/apt/apt.conf.d, /var/lib/dpkg/status",
         right: "",
     },
     Fact {
@@ -49,7 +49,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "installed_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Packages that are installed",
+        meaning: "Packages that are installed, half-installed ones included",
         source: "/var/lib/dpkg/status",
         right: "",
     },
@@ -63,7 +63,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "kernel_newest",
         kind: Kind::Text,
-        meaning: "Newest kernel release that is installed",
+        meaning: "Newest kernel release that is installed, of the flavour that runs",
         source: "/boot/vmlinuz-*, /usr/lib/modules",
         right: "",
     },
@@ -84,7 +84,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "metadata",
         kind: Kind::List(METADATA),
-        meaning: "Package lists on this host, one record a release file",
+        meaning: "Package lists on this host, one record a release file; the signature is not verified by the agent",
         source: "/var/lib/apt/lists/*_InRelease",
         right: "",
     },
@@ -126,15 +126,22 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "pending_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many packages have a newer version",
-        source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages",
+        meaning: "How many packages have a newer version that apt would choose, those that are held back and security updates that the preferences keep out included; dependencies are not resolved",
+        source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
         right: "",
     },
     Fact {
         name: "pending_security_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many packages have a newer version in a source of security updates",
-        source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages",
+        meaning: "How many of these have a newer version in a source of security updates",
+        source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
+        right: "",
+    },
+    Fact {
+        name: "pinned_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Packages with a newer version that the preferences of apt keep out; they are pending only when it is a security update",
+        source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
         right: "",
     },
     Fact {
@@ -215,7 +222,7 @@ const PENDING: &[Field] = &[
     Field {
         name: "candidate",
         kind: Kind::Text,
-        meaning: "Newest version in the lists",
+        meaning: "Version that apt would choose",
     },
     Field {
         name: "origin",
@@ -225,11 +232,11 @@ const PENDING: &[Field] = &[
     Field {
         name: "security",
         kind: Kind::Flag,
-        meaning: "The candidate comes from a source of security updates",
+        meaning: "A source of security updates has a version that is newer than the installed one",
     },
     Field {
         name: "held",
         kind: Kind::Flag,
-        meaning: "The package is held back",
+        meaning: "The package is held back, by a hold or by the preferences of apt",
     },
 ];

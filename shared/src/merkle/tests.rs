@@ -286,7 +286,12 @@ fn sizes_at_the_end_of_the_range_do_not_overflow() {
 
 proptest! {
     #[test]
-    fn every_flipped_bit_is_refused(size in 2_u64..2000, place: u64, old: u64, bit in 0..256_usize) {
+    fn every_flipped_bit_is_refused(
+        size in 2_u64..2000,
+        place: u64,
+        old: u64,
+        bit in 0..256_usize,
+    ) {
         let (index, old) = (place % size, old % (size - 1) + 1);
         let leaves = leaves(size);
         let levels = levels(&leaves);

@@ -1,0 +1,238 @@
+//! A host in a folder: its files below `root`, and what its kernel and sockets answered in `live`.
+//!
+//! ```text
+//! root/...                    the files, see Machine
+//! live/kernel_clock.json      adjtimex(2), the fields of KernelClock
+//! live/kernel_release.txt     uname(2)
+//! live/chronyd-33.bin         chronyd's reply to command 33 without arguments
+//! live/chronyd-15-00000001.bin  ... to command 15 with these arguments, zeros at the end left out
+//! live/audit.bin              the reply of kernel auditing
+//! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
+//! live/refused.txt            paths that may not be read, and nothing below them, one a line
+//! live/times.txt              lines of a time and a path: when that file was written
+//! ```
+//!
+//! What has no answer and no status is absent. A version-control system carries neither times nor
+//! owners: a file that `times.txt` does not name was written at the beginning of 1970, and
+//! everything belongs to root.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use shared::durable;
+use shared::observation::Status;
+use shared::time::Timestamp;
+
+use super::machine::Machine;
+use super::{Host, KernelClock, Socket, Stat, Unseen};
+
+/// Longest recorded answer or list.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of a chronyd request before its arguments.
+const CHRONY_HEADER_BYTES: usize = 20;
+
+/// A host in a folder.
+#[derive(Debug)]
+pub struct Recorded {
+    machine: Machine,
+    live: PathBuf,
+    refused: BTreeSet<String>,
+    times: BTreeMap<String, Timestamp>,
+}
+
+impl Recorded {
+    /// Opens the host in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`] when it has no folder `root`, or when its lists cannot be understood.
+    pub fn open(folder: &Path) -> Result<Self, Unseen> {
+        let live = folder.join("live");
+        let refused = lines(&live.join("refused.txt"))?;
+        let mut times = BTreeMap::new();
+        for line in lines(&live.join("times.txt"))? {
+            let (time, path) = line.split_once(' ').unwrap_or_default();
+            let Ok(time) = time.parse() else {
+                return Err(Unseen::new("times.txt", Status::Malformed, Some(&line)));
+            };
+            let _earlier = times.insert(path.to_owned(), time);
+        }
+        Ok(Self {
+            machine: Machine::open(&folder.join("root"))?,
+            live,
+            refused: refused.into_iter().collect(),
+            times,
+        })
+    }
+
+    /// Refuses what lies below a refused path.
+    fn permit_look(&self, path: &str) -> Result<(), Unseen> {
+        let below = |refused: &String| {
+            path.strip_prefix(refused.as_str())
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        if self.refused.iter().any(below) {
+            Err(Unseen::new(path, Status::NotPermitted, None))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn permit_read(&self, path: &str) -> Result<(), Unseen> {
+        if self.refused.contains(path) {
+            Err(Unseen::new(path, Status::NotPermitted, None))
+        } else {
+            self.permit_look(path)
+        }
+    }
+
+    /// The recorded answer, or the recorded reason why there is none under one of `names`.
+    fn answer(&self, file: &str, names: &[&str]) -> Result<Vec<u8>, Unseen> {
+        let found = durable::read(&self.live.join(file), ANSWER_BYTES_MAX);
+        if let Ok(answer) = found {
+            return Ok(answer);
+        }
+        let status = names.iter().find_map(|name| {
+            let path = self.live.join(format!("{name}.status"));
+            durable::read_text(&path, ANSWER_BYTES_MAX).ok()
+        });
+        match status {
+            None => Err(Unseen::new(file, Status::Absent, None)),
+            Some(word) => {
+                let word = serde_json::Value::from(word.trim());
+                let status = Status::deserialize(word).unwrap_or(Status::Malformed);
+                Err(Unseen::new(file, status, None))
+            }
+        }
+    }
+}
+
+/// The lines of a list; none when there is no list.
+fn lines(path: &Path) -> Result<Vec<String>, Unseen> {
+    match durable::read_text(path, ANSWER_BYTES_MAX) {
+        Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Unseen::from_io(&path.to_string_lossy(), &error)),
+    }
+}
+
+/// Name of the recorded reply to a request: command and arguments.
+fn chronyd_name(request: &[u8]) -> String {
+    let command = match request.get(4..6).and_then(<[u8]>::first_chunk::<2>) {
+        Some(bytes) => u16::from_be_bytes(*bytes),
+        None => 0,
+    };
+    let body = request.get(CHRONY_HEADER_BYTES..).unwrap_or_default();
+    let end = body.iter().rposition(|byte| *byte != 0);
+    let digits = body
+        .iter()
+        .take(end.map_or(0, |last| last + 1))
+        .fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"));
+    let dash = if digits.is_empty() { "" } else { "-" };
+    format!("chronyd-{command}{dash}{digits}")
+}
+
+impl Host for Recorded {
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unseen> {
+        self.permit_read(path)?;
+        self.machine.read(path, bytes_max)
+    }
+
+    fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen> {
+        self.permit_read(path)?;
+        self.machine.open(path, bytes_max)
+    }
+
+    fn stat(&self, path: &str) -> Result<Stat, Unseen> {
+        self.permit_look(path)?;
+        let written = self.times.get(path).copied().unwrap_or_default();
+        let stat = self.machine.stat(path)?;
+        Ok(Stat {
+            user: 0,
+            group: 0,
+            modified: written,
+            changed: written,
+            ..stat
+        })
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>, Unseen> {
+        self.permit_read(path)?;
+        self.machine.list(path)
+    }
+
+    fn kernel_clock(&self) -> Result<KernelClock, Unseen> {
+        let answer = self.answer("kernel_clock.json", &["kernel_clock"])?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            let why = error.to_string();
+            Unseen::new("kernel_clock.json", Status::Malformed, Some(&why))
+        })
+    }
+
+    fn kernel_release(&self) -> Result<String, Unseen> {
+        let answer = self.answer("kernel_release.txt", &["kernel_release"])?;
+        match String::from_utf8(answer) {
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(_not_text) => Err(Unseen::new("kernel_release.txt", Status::Malformed, None)),
+        }
+    }
+
+    fn ask(&self, socket: Socket, request: &[u8]) -> Result<Vec<u8>, Unseen> {
+        match socket {
+            Socket::Chronyd => {
+                let name = chronyd_name(request);
+                self.answer(&format!("{name}.bin"), &[&name, "chronyd"])
+            }
+            Socket::Audit => self.answer("audit.bin", &["audit"]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, name: &str, text: &str) {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        durable::write(&path, text.as_bytes(), 0o644).unwrap();
+    }
+
+    #[test]
+    fn answers_refusals_and_times_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        assert!(Recorded::open(dir).is_err(), "no root");
+        write(dir, "root/etc/shut/file", "x");
+        write(dir, "root/etc/open", "x");
+        write(dir, "live/refused.txt", "/etc/shut\n");
+        write(dir, "live/times.txt", "2026-01-02T03:04:05Z /etc/open\n");
+        write(dir, "live/audit.status", "not-permitted\n");
+        write(dir, "live/chronyd-15-00000001.bin", "one");
+        write(dir, "live/kernel_clock.json", "{}");
+        let host = Recorded::open(dir).unwrap();
+        assert_eq!(host.read("/etc/open", 9).unwrap(), b"x");
+        assert_eq!(
+            host.list("/etc/shut").unwrap_err().status,
+            Status::NotPermitted
+        );
+        assert!(host.stat("/etc/shut").unwrap().folder);
+        let below = host.stat("/etc/shut/file").unwrap_err();
+        assert_eq!(below.status, Status::NotPermitted);
+        let modified = host.stat("/etc/open").unwrap().modified;
+        assert_eq!(modified.to_string(), "2026-01-02T03:04:05.000Z");
+        let audit = host.ask(Socket::Audit, b"").unwrap_err();
+        assert_eq!(audit.status, Status::NotPermitted);
+        let mut request = vec![0; 24];
+        request[5] = 15;
+        let none = host.ask(Socket::Chronyd, &request).unwrap_err();
+        assert_eq!(none.status, Status::Absent);
+        request[23] = 1;
+        assert_eq!(host.ask(Socket::Chronyd, &request).unwrap(), b"one");
+        assert_eq!(host.kernel_clock().unwrap_err().status, Status::Malformed);
+        write(dir, "live/times.txt", "yesterday /etc/open\n");
+        assert!(Recorded::open(dir).is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! The clock probe on recorded hosts and on this one.
+
+use super::{Clock, Polled, usable};
+use crate::host::machine::Machine;
+use crate::probe::golden;
+use shared::fact::Record;
+use shared::observation::Outcome;
+
+#[test]
+fn as_found() {
+    golden::check("debian12-good", &Clock);
+}
+
+/// The kernel is not synchronised, chronyd takes its own clock for a reference, one source does
+/// not answer and another is set up for NTS and never agreed on keys.
+#[test]
+fn deviating() {
+    golden::check("debian12-deviating", &Clock);
+}
+
+#[test]
+fn unreadable() {
+    golden::check("unreadable", &Clock);
+}
+
+#[test]
+fn malformed() {
+    golden::check("malformed", &Clock);
+}
+
+/// In a container the daemons of the host are not seen, which is not the same as none.
+#[test]
+fn container() {
+    golden::check("bare", &Clock);
+}
+
+#[test]
+fn another_root_has_settings_and_no_kernel() {
+    let root = golden::folder("debian12-good").join("root");
+    let observation = golden::observed(&Machine::open(&root).unwrap(), &Clock);
+    assert_eq!(observation.outcome, Outcome::Facts);
+    assert!(observation.facts.contains_key("configured_sources"));
+    for unseen in ["kernel_synchronised", "tracking_leap", "sources"] {
+        assert!(!observation.facts.contains_key(unseen), "{unseen}");
+    }
+    assert!(observation.reason.contains("another root folder"));
+}
+
+#[test]
+fn an_empty_root_has_no_settings_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
+    let names: Vec<_> = observation.facts.keys().collect();
+    assert_eq!(names, ["configured_source_count", "configured_sources"]);
+}
+
+#[test]
+fn this_host() {
+    let observation = golden::check_here(&Clock);
+    assert!(
+        observation
+            .source
+            .iter()
+            .any(|source| source.name == "adjtimex")
+    );
+}
+
+#[test]
+fn usable_sources() {
+    for (states, expected) in [
+        (&[][..], 0),
+        (&[("selected", true)], 1),
+        (
+            &[("selected", true), ("candidate", true), ("outlier", true)],
+            3,
+        ),
+        (&[("outlier", true), ("outlier", true)], 0),
+        (
+            &[("selected", true), ("candidate", false), ("outlier", false)],
+            1,
+        ),
+        (
+            &[("selected", true), ("falseticker", true), ("jittery", true)],
+            1,
+        ),
+        (&[("unreachable", false), ("unreachable", true)], 0),
+    ] {
+        let polled = |&(state, answers): &(&'static str, bool)| Polled {
+            record: Record::new(),
+            state,
+            answers,
+            nts: None,
+        };
+        let sources: Vec<_> = states.iter().map(polled).collect();
+        assert_eq!(usable(&sources), expected, "{states:?}");
+    }
+}
+
+/// A daemon whose sources are not asked for is no daemon without sources.
+#[test]
+fn ntpd_is_seen_and_its_sources_are_not() {
+    let root = tempfile::tempdir().unwrap();
+    for (pid, comm) in [("1", "systemd"), ("2", "kthreadd"), ("9", "ntpd")] {
+        let process = root.path().join("proc").join(pid);
+        std::fs::create_dir_all(&process).unwrap();
+        shared::durable::write(&process.join("comm"), comm.as_bytes(), 0o644).unwrap();
+    }
+    let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
+    assert!(observation.facts.contains_key("daemons"));
+    assert!(!observation.facts.contains_key("sources"));
+    assert!(observation.reason.contains("sources of ntpd: unsupported"));
+}

@@ -1,0 +1,263 @@
+//! Where log entries are sent, as the settings of the daemons say.
+//!
+//! What a daemon that is not known here does with entries, or an output that is not understood,
+//! makes the whole answer unknown: a list with a gap would prove too little or too much.
+
+use std::collections::VecDeque;
+
+use shared::observation::{Means, Status};
+
+use crate::host::{Host, Unseen};
+use crate::probe::Seen;
+use crate::probe::processes::Processes;
+use crate::probe::settings::{self, Assignment};
+
+mod rsyslog;
+mod syslog_ng;
+
+/// Daemons that send entries away and whose settings are not read.
+const UNREAD: [&str; 8] = [
+    "filebeat",
+    "fluent-bit",
+    "fluentd",
+    "nxlog",
+    "otelcol",
+    "otelcol-contrib",
+    "promtail",
+    "vector",
+];
+
+/// Longest name of a host: RFC 1035 section 2.3.4.
+const HOST_BYTES_MAX: usize = 255;
+
+/// Another host that entries are sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Daemon that sends.
+    pub(super) daemon: &'static str,
+    /// Host name or address, as written.
+    pub(super) host: String,
+    /// Port, when written.
+    pub(super) port: Option<i64>,
+    /// udp, tcp, tls, relp, relp-tls, http or https.
+    pub(super) protocol: &'static str,
+    /// File that says so.
+    pub(super) file: String,
+}
+
+/// Settings files with their paths, in the order in which they are read.
+type Files = Vec<(String, String)>;
+
+impl Target {
+    /// The way is encrypted.
+    pub(super) fn encrypted(&self) -> bool {
+        matches!(self.protocol, "tls" | "relp-tls" | "https")
+    }
+
+    /// The target is this host itself.
+    pub(super) fn here(&self) -> bool {
+        let host = self.host.as_str();
+        host == "localhost" || host.starts_with("127.") || host == "::1"
+    }
+}
+
+/// The targets in the settings of all daemons; `None`, and sources that say why, when something
+/// could not be read or understood.
+pub(super) fn look(
+    host: &dyn Host,
+    seen: &mut Seen,
+    processes: Option<&Processes>,
+) -> Option<Vec<Target>> {
+    let mut whole = true;
+    for daemon in UNREAD {
+        if processes.is_some_and(|processes| processes.has(daemon)) {
+            let what = format!("settings of {daemon}");
+            seen.unseen(Means::File, Unseen::new(&what, Status::Unsupported, None));
+            whole = false;
+        }
+    }
+    let mut targets = Vec::new();
+    let rsyslog = "/etc/rsyslog.conf";
+    match files(host, seen, rsyslog, rsyslog::includes) {
+        Some(files) => whole &= keep(seen, &mut targets, rsyslog::targets(&files)),
+        None => whole = false,
+    }
+    let syslog_ng = "/etc/syslog-ng/syslog-ng.conf";
+    match files(host, seen, syslog_ng, syslog_ng::includes) {
+        Some(files) => whole &= keep(seen, &mut targets, syslog_ng::targets(&files)),
+        None => whole = false,
+    }
+    match settings::systemd(host, seen, "journal-upload.conf") {
+        Some(assignments) => whole &= keep(seen, &mut targets, upload(&assignments)),
+        None => whole = false,
+    }
+    whole.then_some(targets)
+}
+
+/// Takes over what was found. Whether everything was understood.
+fn keep(
+    seen: &mut Seen,
+    targets: &mut Vec<Target>,
+    (found, unknown): (Vec<Target>, Vec<Unseen>),
+) -> bool {
+    let understood = unknown.is_empty();
+    targets.extend(found);
+    for unseen in unknown {
+        seen.unseen(Means::File, unseen);
+    }
+    understood
+}
+
+/// A file and all files that it includes; `None` when one could not be read.
+fn files(
+    host: &dyn Host,
+    seen: &mut Seen,
+    path: &str,
+    includes: fn(&str) -> Vec<String>,
+) -> Option<Files> {
+    let mut files = Files::new();
+    let mut whole = true;
+    let mut paths = VecDeque::from([path.to_owned()]);
+    while let Some(path) = paths.pop_front() {
+        if files.len() == settings::FILES_MAX {
+            let why = "too many included files";
+            seen.unseen(Means::File, Unseen::new(&path, Status::Limit, Some(why)));
+            return None;
+        }
+        // An included folder means its files.
+        if host.stat(&path).is_ok_and(|stat| stat.folder) {
+            match settings::expand(host, &format!("{path}/*")) {
+                Ok(found) => paths.extend(found),
+                Err(unseen) => {
+                    seen.unseen(Means::File, unseen);
+                    whole = false;
+                }
+            }
+            continue;
+        }
+        let text = settings::text(host, &path);
+        let absent = matches!(&text, Err(unseen) if unseen.status == Status::Absent);
+        let Some(text) = seen.note(Means::File, &path, text) else {
+            whole &= absent;
+            continue;
+        };
+        for pattern in includes(&text) {
+            match settings::expand(host, &pattern) {
+                Ok(found) => paths.extend(found),
+                Err(unseen) => {
+                    seen.unseen(Means::File, unseen);
+                    whole = false;
+                }
+            }
+        }
+        files.push((path, text));
+    }
+    whole.then_some(files)
+}
+
+/// The target of systemd-journal-upload: journal-upload.conf(5).
+fn upload(assignments: &[Assignment]) -> (Vec<Target>, Vec<Unseen>) {
+    let file = "/etc/systemd/journal-upload.conf";
+    let Some(url) = settings::in_force(assignments, "Upload", "URL") else {
+        return (Vec::new(), Vec::new());
+    };
+    if let Some(target) = url_target("systemd-journal-upload", url, file) {
+        return (vec![target], Vec::new());
+    }
+    let unseen = Unseen::new(file, Status::Malformed, Some("URL="));
+    (Vec::new(), vec![unseen])
+}
+
+/// The target of a URL; without a scheme it means https. Whatever stands before an `@` is secret.
+fn url_target(daemon: &'static str, url: &str, file: &str) -> Option<Target> {
+    let (protocol, rest) = match url.split_once("://") {
+        None => ("https", url),
+        Some(("https", rest)) => ("https", rest),
+        Some(("http", rest)) => ("http", rest),
+        Some(_other) => return None,
+    };
+    let place = rest.split(['/', '?']).next()?;
+    let place = place.rsplit('@').next()?;
+    let (host, port) = host_port(place)?;
+    Some(Target {
+        daemon,
+        host,
+        port,
+        protocol,
+        file: file.to_owned(),
+    })
+}
+
+/// Host and port of `host`, `host:port` or `[address]:port`.
+fn host_port(text: &str) -> Option<(String, Option<i64>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            (host, rest.strip_prefix(':'))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = match port {
+        None => None,
+        Some(port) => Some(i64::from(port.parse::<u16>().ok()?)),
+    };
+    is_host(host).then(|| (host.to_owned(), port))
+}
+
+/// Whether a text is short enough for the name of a host, and not empty.
+fn is_host(text: &str) -> bool {
+    (1..=HOST_BYTES_MAX).contains(&text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports() {
+        let host = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(host_port("log.example.org"), host("log.example.org", None));
+        assert_eq!(host_port("192.0.2.1:514"), host("192.0.2.1", Some(514)));
+        assert_eq!(
+            host_port("[2001:db8::1]:514"),
+            host("2001:db8::1", Some(514))
+        );
+        assert_eq!(host_port("[2001:db8::1]"), host("2001:db8::1", None));
+        for bad in [
+            "",
+            ":514",
+            "host:",
+            "host:syslog",
+            "[::1",
+            "host:70000",
+            "[]",
+        ] {
+            assert_eq!(host_port(bad), None, "{bad}");
+        }
+        assert_eq!(host_port(&"a".repeat(256)), None);
+    }
+
+    #[test]
+    fn urls() {
+        let target = |url: &str| {
+            let target = url_target("systemd-journal-upload", url, "f")?;
+            Some(format!(
+                "{} {} {:?}",
+                target.protocol, target.host, target.port
+            ))
+        };
+        let found = target("https://log.example.org:19532/upload").unwrap();
+        assert_eq!(found, "https log.example.org Some(19532)");
+        assert_eq!(
+            target("log.example.org").unwrap(),
+            "https log.example.org None"
+        );
+        assert_eq!(target("http://user:word@a").unwrap(), "http a None");
+        for bad in ["ftp://a", "https://", "https:///x"] {
+            assert_eq!(target(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! apt's settings: `apt.conf` files merged in apt's order.
+//!
+//! Lists (`Name:: "value"` and bare values in braces) are read over: only single values are
+//! asked for. Names are compared without regard to case, as apt does.
+//!
+//! Source: apt.conf(5).
+
+use std::collections::BTreeMap;
+
+/// Deepest nesting of braces.
+const DEPTH_MAX: usize = 64;
+
+/// Single values by their full name in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settings(BTreeMap<String, String>);
+
+/// A settings file cannot be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SettingsError {
+    /// Braces, quotes or statements do not end.
+    #[error("not the form of apt.conf(5)")]
+    Form,
+    /// It takes in another file, which is not followed.
+    #[error("`#include` is not followed")]
+    Include,
+}
+
+enum Token {
+    Word(String),
+    Open,
+    Close,
+    End,
+}
+
+impl Settings {
+    /// The value of a name that is written in lower case.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Takes in one more file; its values replace earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`]: apt itself refuses to run, or the file uses what is not read here.
+    pub(super) fn merge(&mut self, text: &str) -> Result<(), SettingsError> {
+        let mut names: Vec<String> = Vec::new();
+        let mut words: Vec<String> = Vec::new();
+        for token in tokens(text)? {
+            match token {
+                Token::Word(word) => {
+                    words.push(word);
+                    continue;
+                }
+                Token::Open if names.len() < DEPTH_MAX => {
+                    names.push(words.first().cloned().ok_or(SettingsError::Form)?);
+                }
+                Token::Open => return Err(SettingsError::Form),
+                Token::End => self.statement(&names, &words),
+                Token::Close => {
+                    self.statement(&names, &words);
+                    drop(names.pop().ok_or(SettingsError::Form)?);
+                }
+            }
+            words.clear();
+        }
+        if names.is_empty() && words.is_empty() {
+            Ok(())
+        } else {
+            Err(SettingsError::Form)
+        }
+    }
+
+    fn statement(&mut self, names: &[String], words: &[String]) {
+        match words {
+            [clear, name] if clear == "#clear" => self.clear(&full(names, name)),
+            [name, value] if !name.ends_with("::") => {
+                drop(self.0.insert(full(names, name), value.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn clear(&mut self, name: &str) {
+        let below = format!("{name}::");
+        self.0
+            .retain(|known, _| known != name && !known.starts_with(&below));
+    }
+}
+
+fn full(names: &[String], name: &str) -> String {
+    let parts = names.iter().map(String::as_str).chain([name]);
+    parts.collect::<Vec<_>>().join("::").to_ascii_lowercase()
+}
+
+fn tokens(text: &str) -> Result<Vec<Token>, SettingsError> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if rest.starts_with("#include") {
+            return Err(SettingsError::Include);
+        }
+        let (token, length) = match first {
+            '/' if rest.starts_with("//") => (None, rest.find('\n').unwrap_or(rest.len())),
+            '/' if rest.starts_with("/*") => {
+                (None, rest.find("*/").ok_or(SettingsError::Form)? + 2)
+            }
+            '#' if !rest.starts_with("#clear") => (None, rest.find('\n').unwrap_or(rest.len())),
+            '"' => {
+                let inside = rest.get(1..).unwrap_or_default();
+                let (word, _) = inside.split_once('"').ok_or(SettingsError::Form)?;
+                (Some(Token::Word(word.to_owned())), word.len() + 2)
+            }
+            '{' => (Some(Token::Open), 1),
+            '}' => (Some(Token::Close), 1),
+            ';' => (Some(Token::End), 1),
+            white if white.is_whitespace() => (None, white.len_utf8()),
+            _ => {
+                let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '{' | '}' | ';');
+                let length = rest.find(ends).unwrap_or(rest.len());
+                let word = rest.get(..length).unwrap_or_default();
+                (Some(Token::Word(word.to_owned())), length)
+            }
+        };
+        tokens.extend(token);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(tokens)
+}
+
+/// Whether apt reads a file of this name in a folder of parts: letters, digits, `-`, `_`, `.`,
+/// without an ending or with `ending`.
+pub(super) fn is_part(name: &str, ending: &str) -> bool {
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let ends = match name.rsplit_once('.') {
+        Some((stem, end)) => end == ending && !stem.is_empty(),
+        None => !name.is_empty(),
+    };
+    plain && ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn merged(texts: &[&str]) -> Result<Vec<String>, SettingsError> {
+        let mut settings = Settings::default();
+        for text in texts {
+            settings.merge(text)?;
+        }
+        let pairs = settings.0.iter();
+        Ok(pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect())
+    }
+
+    #[track_caller]
+    fn check(texts: &[&str], expected: &[&str]) {
+        assert_eq!(merged(texts).unwrap(), expected, "{texts:?}");
+    }
+
+    #[test]
+    fn forms_that_apt_reads() {
+        check(
+            &["APT::Periodic::Enable \"1\";"],
+            &["apt::periodic::enable=1"],
+        );
+        check(
+            &["APT { Periodic { Enable 0; Update-Package-Lists \"1\" } };"],
+            &[
+                "apt::periodic::enable=0",
+                "apt::periodic::update-package-lists=1",
+            ],
+        );
+        check(
+            &["a \"x // y; # {\"; // b \"1\";\nc 2; # d 3;"],
+            &["a=x // y; # {", "c=2"],
+        );
+        check(&["/* a 1; */ b 2;"], &["b=2"]);
+        check(&["a { \"x\"; \"y\"; };", "a:: \"z\";"], &[]);
+        check(&["a 1;", "A 2;"], &["a=2"]);
+        check(&["a::b 1; a::c 2; ab 3;", "#clear a;"], &["ab=3"]);
+        check(&["a { b 1; }", "#clear a::b;"], &[]);
+        check(&["", "\n\n# only words\n"], &[]);
+    }
+
+    #[test]
+    fn what_apt_refuses_is_refused() {
+        for bad in ["a \"x;", "a {", "}", "{ a 1; }", "a 1", "/* a 1;"] {
+            assert_eq!(merged(&[bad]), Err(SettingsError::Form), "{bad}");
+        }
+        let deep = "a {".repeat(65);
+        assert_eq!(merged(&[&deep]), Err(SettingsError::Form));
+        let include = merged(&["#include \"/etc/x\";"]);
+        assert_eq!(include, Err(SettingsError::Include));
+    }
+
+    #[test]
+    fn which_files_are_parts() {
+        for good in ["50unattended-upgrades", "x.conf", "a_b-c.conf"] {
+            assert!(is_part(good, "conf"), "{good}");
+        }
+        for bad in [
+            "x.bak",
+            "x.dpkg-old",
+            "x~",
+            "",
+            ".conf",
+            "x.conf.save",
+            "a b",
+        ] {
+            assert!(!is_part(bad, "conf"), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text(text in "\\PC*|([a#/*\"{};: \n]|clear|//){0,40}") {
+            drop(merged(&[&text]));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which installed packages have a newer version, by apt's own choice between versions.
+//!
+//! An update that the preferences keep out is not pending, with one exception: a fix from a source
+//! of security updates is, as one that is held back. A default release without its security suite
+//! keeps out every fix, and nobody who set it meant that.
+//!
+//! Counted is each package by itself: dependencies that keep it back are not resolved, and an
+//! update that Ubuntu gives to a part of its hosts first counts from its first day.
+
+use shared::fact::{Record, Value};
+
+use super::inventory::{Inventory, Package};
+use super::lists::{List, Offer};
+use super::preference::{Pins, Place};
+use super::version;
+
+/// What is pending on a host.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// The updates, those for security first, then by name and architecture.
+    pub(super) updates: Vec<Update>,
+    /// Packages with a newer version that only the preferences keep out.
+    pub(super) pinned: usize,
+}
+
+/// A pending update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Update {
+    package: Package,
+    candidate: String,
+    origin: String,
+    /// It is held back, by a hold or by the preferences.
+    held: bool,
+    /// A source of security updates has a newer version than the installed one.
+    pub(super) security: bool,
+}
+
+impl Update {
+    /// The update as a record of the fact `pending`.
+    pub(super) fn record(&self) -> Record {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let fields = [
+            ("package", text(&self.package.name)),
+            ("architecture", text(&self.package.architecture)),
+            ("installed", text(&self.package.version)),
+            ("candidate", text(&self.candidate)),
+            ("origin", text(&self.origin)),
+            ("security", Value::Flag(self.security)),
+            ("held", Value::Flag(self.held)),
+        ];
+        let fields = fields.into_iter();
+        fields
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+}
+
+/// Compares what is installed with what the lists offer.
+pub(super) fn pending(inventory: &Inventory, lists: &[List], pins: &Pins) -> Pending {
+    let none = Pins::default();
+    let mut pending = Pending::default();
+    for package in &inventory.packages {
+        let offers: Vec<(&str, &Place)> = lists
+            .iter()
+            .flat_map(|list| offered(list, package))
+            .collect();
+        let newer = |version: &str| version::compare(version, &package.version).is_gt();
+        if !offers.iter().any(|(version, _)| newer(version)) {
+            continue;
+        }
+        let choose = |pins: &Pins| {
+            let chosen = pins.candidate(&package.name, &package.version, &offers);
+            chosen.filter(|version| newer(version)).map(str::to_owned)
+        };
+        let security = offers
+            .iter()
+            .any(|(version, place)| newer(version) && place.release.security());
+        let (chosen, unpinned) = (choose(pins), choose(&none));
+        let kept_out = chosen.is_none() && unpinned.is_some();
+        pending.pinned += usize::from(kept_out);
+        let Some(candidate) = chosen.or_else(|| unpinned.filter(|_| security)) else {
+            continue;
+        };
+        let origin = offers
+            .iter()
+            .filter(|(version, _)| *version == candidate)
+            .max_by_key(|(_, place)| place.release.security())
+            .map_or_else(String::new, |(_, place)| place.release.title());
+        pending.updates.push(Update {
+            held: package.held || kept_out,
+            package: package.clone(),
+            candidate,
+            origin,
+            security,
+        });
+    }
+    pending.updates.sort_by_key(|update| !update.security);
+    pending
+}
+
+fn offered<'a>(list: &'a List, package: &'a Package) -> impl Iterator<Item = (&'a str, &'a Place)> {
+    let key = (&package.name, &package.architecture);
+    let first = |offer: &Offer| (&offer.package, &offer.architecture) < key;
+    let from = list.offers.partition_point(first);
+    let rest = list.offers.iter().skip(from);
+    rest.take_while(move |offer| (&offer.package, &offer.architecture) == key)
+        .map(|offer| (offer.version.as_str(), &list.place))
+}

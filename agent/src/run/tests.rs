@@ -1,0 +1,158 @@
+//! Tests of the agent at work, without a collector: what is recorded, and in which order.
+
+use std::cell::Cell;
+
+use shared::attestation::{Attestation, Kind, TreeHead};
+use shared::id::Digest;
+use shared::wire::{Frame, frames};
+
+use super::*;
+use crate::attest::tests::{observed, program};
+use crate::host::machine::Machine;
+use crate::identity::enrol::tests::Table;
+
+/// Clocks that a test sets.
+struct Hands {
+    wall_ms: Cell<i64>,
+    boot_ms: Cell<u64>,
+}
+
+impl Hands {
+    fn run_on(&self, ms: u64) {
+        self.boot_ms.set(self.boot_ms.get() + ms);
+        self.wall_ms
+            .set(self.wall_ms.get() + i64::try_from(ms).unwrap());
+    }
+}
+
+impl Clock for Hands {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.wall_ms.get()).unwrap()
+    }
+
+    fn since_boot_ms(&self) -> u64 {
+        self.boot_ms.get()
+    }
+}
+
+fn enrolled() -> Table {
+    let table = Table::new();
+    table.keep(&table.good());
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let root = Digest::of(b"");
+    let seen = TreeHead { size: 0, root };
+    Spool::create(&identity.spool_folder(), identity.record(), seen, "note").unwrap();
+    table
+}
+
+/// The kinds of all records that wait in the spool.
+fn kinds(agent: &Agent<'_>) -> Vec<Kind> {
+    let spool = agent.spool.as_ref().unwrap();
+    let batch = spool
+        .batch(&std::collections::BTreeSet::new())
+        .unwrap()
+        .unwrap();
+    let kind = |frame: Frame<'_>| match frame {
+        Frame::Attestation(file) => Some(
+            Attestation::from_file(file.to_vec())
+                .unwrap()
+                .evidence()
+                .kind,
+        ),
+        Frame::Blob(_) => None,
+    };
+    frames(&batch.body)
+        .unwrap()
+        .into_iter()
+        .filter_map(kind)
+        .collect()
+}
+
+#[test]
+fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
+    let table = enrolled();
+    let empty = tempfile::tempdir().unwrap();
+    let (settings, program) = (Settings::default(), program());
+    let host = Machine::open(empty.path()).unwrap();
+    let hands = Hands {
+        wall_ms: Cell::new(1_800_000_000_000),
+        boot_ms: Cell::new(5000),
+    };
+    let around = Surroundings {
+        settings: &settings,
+        program: &program,
+        host: &host,
+        clock: &hands,
+        boot: "boot",
+    };
+    let open = || Agent::open(around, Identity::load(&table.dir).unwrap().unwrap());
+    let mut agent = open().unwrap();
+    agent.start().unwrap();
+    hands.run_on(60_000);
+    let run = [observed("clock", "x", &[])];
+    agent.record(Matter::Run(&run), hands.wall()).unwrap();
+    let second = open().unwrap_err();
+    assert!(
+        second.hint().unwrap().contains("another evident-agent"),
+        "{second:?}"
+    );
+    drop(agent);
+    let mut agent = open().unwrap();
+    hands.run_on(60_000);
+    hands.wall_ms.set(hands.wall_ms.get() - 3_600_000);
+    agent.due(&[HEARTBEAT.to_owned()], hands.wall()).unwrap();
+    agent.stop().unwrap();
+    let expected = [
+        Kind::Start,
+        Kind::Evidence,
+        Kind::Clock,
+        Kind::Heartbeat,
+        Kind::Stop,
+    ];
+    assert_eq!(kinds(&agent), expected);
+}
+
+#[test]
+fn a_generation_that_ended_records_nothing() {
+    let table = enrolled();
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let error = ShipError::RolledBack {
+        ours: "none".to_owned(),
+        theirs: 4,
+    };
+    let mut contact = Contact::default();
+    contact
+        .note(identity.folder(), Timestamp::default(), &Err(error))
+        .unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let host = Machine::open(empty.path()).unwrap();
+    let around = Surroundings {
+        settings: &Settings::default(),
+        program: &program(),
+        host: &host,
+        clock: &Hands {
+            wall_ms: Cell::new(0),
+            boot_ms: Cell::new(0),
+        },
+        boot: "boot",
+    };
+    let refused = Agent::open(around, identity);
+    assert!(matches!(refused, Err(RunError::Ended(_))));
+    let standing = standing::Standing::read(&table.dir, Timestamp::default());
+    let wrong = standing.unwrap().unwrap().wrong;
+    assert!(
+        wrong.iter().any(|line| line.contains("set back")),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn only_known_probes_are_chosen() {
+    let names = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        probes(&names).map(|probes| probes.len())
+    };
+    assert_eq!(names(&[]), Ok(PROBES.len()));
+    assert_eq!(names(&["updates", "clock", "clock"]), Ok(2));
+    assert_eq!(names(&["clock", "clok"]), Err("clok".to_owned()));
+}

@@ -1,0 +1,127 @@
+//! What is wrong in a file of the catalogue, shown where it stands.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// One fault: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Name of the file inside the catalogue.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// What the author can do; may be empty.
+    pub hint: String,
+    /// All of it with the line and a caret.
+    pub shown: String,
+}
+
+/// What is wrong at a place, before the file is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    /// Bytes of the text that are wrong.
+    pub(super) at: Range<usize>,
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+impl Complaint {
+    pub(super) fn new(at: Range<usize>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let hint = String::new();
+        Self { at, message, hint }
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The fault in the file of this name and text.
+    pub(super) fn in_file(self, file: &str, text: &str) -> Fault {
+        // The renderer panics inside a character.
+        let end = text.ceil_char_boundary(self.at.end);
+        let start = text.floor_char_boundary(self.at.start.min(end));
+        let before = text.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let snippet = Snippet::source(text)
+            .path(file)
+            .annotation(AnnotationKind::Primary.span(start..end));
+        let mut group = Level::ERROR.primary_title(&self.message).element(snippet);
+        if !self.hint.is_empty() {
+            group = group.element(Level::HELP.message(&self.hint));
+        }
+        let report: &[Group<'_>] = &[group];
+        let shown = Renderer::plain().render(report);
+        Fault {
+            file: file.to_owned(),
+            line,
+            column,
+            message: self.message,
+            hint: self.hint,
+            shown,
+        }
+    }
+}
+
+/// All faults, one after the other.
+pub(super) fn joined(faults: &[Fault]) -> String {
+    let shown: Vec<_> = faults.iter().map(|fault| fault.shown.as_str()).collect();
+    shown.join("\n\n")
+}
+
+/// A hint that names the known word nearest to a wrong one, or all known words when none is near.
+pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.collect();
+    let near = known
+        .iter()
+        .map(|word| (distance(wrong, word), *word))
+        .min()
+        .filter(|(edits, word)| *edits * 3 <= word.len().max(3));
+    match near {
+        Some((_, word)) => format!("did you mean `{word}`?"),
+        None if known.is_empty() => "there is none".to_owned(),
+        None => format!("known are: {}", known.join(", ")),
+    }
+}
+
+/// Edits from one word to the other: insert, delete or replace a byte.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut next = vec![i + 1];
+        let mut left = i + 1;
+        for ((b, above), diagonal) in to.bytes().zip(row.iter().skip(1)).zip(&row) {
+            left = (left + 1)
+                .min(above + 1)
+                .min(diagonal + usize::from(a != b));
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits() {
+        for (from, to, edits) in [
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("abc", "abc", 0),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(from, to), edits, "{from} {to}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Follows the ledger: entries become changes of the derived state, in order and once each.
+//!
+//! The follower reads what admission wrote and nothing else. It can be killed anywhere: the state
+//! says which change is next.
+
+use std::cmp::min;
+
+use shared::attestation::{Attestation, AttestationError, Kind};
+use shared::decision::{self, Decided, DecisionError};
+use shared::key::PublicKey;
+use shared::leaf::LeafKind;
+use shared::observation::Observation;
+
+use crate::ledger::{Entry, Ledger, LedgerError};
+use crate::status::{Change, ProbeOutcome, Status, StatusError};
+
+/// The ledger cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// An entry cannot be read. `fsck` names what is damaged.
+    #[error("the ledger cannot be read")]
+    Ledger(#[from] LedgerError),
+    /// The derived state cannot be written. It can be made again by `replay`.
+    #[error("the derived state cannot be kept")]
+    Status(#[from] StatusError),
+    /// An entry is no decision of this collector.
+    #[error("entry {index} is no decision of this collector")]
+    Decision {
+        /// Place in the ledger.
+        index: u64,
+        /// Why.
+        #[source]
+        source: DecisionError,
+    },
+    /// An entry is no attestation.
+    #[error("entry {index} is no attestation")]
+    Attestation {
+        /// Place in the ledger.
+        index: u64,
+        /// Why.
+        #[source]
+        source: AttestationError,
+    },
+}
+
+/// Applies every entry that the state does not know yet, and returns how many there are now.
+///
+/// # Errors
+///
+/// [`FollowError`]; the state holds all entries before the one that failed.
+pub fn catch_up(
+    ledger: &Ledger,
+    status: &Status,
+    decisions: &PublicKey,
+) -> Result<u64, FollowError> {
+    let size = ledger.published().size;
+    let mut position = status.position()?;
+    while position < size {
+        let entry = ledger.entry(position)?;
+        status.apply(position, &change(ledger, entry, decisions)?)?;
+        position = position.saturating_add(1);
+    }
+    Ok(position)
+}
+
+/// What one entry changes.
+fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change, FollowError> {
+    let index = entry.index;
+    match entry.leaf.kind {
+        LeafKind::Enrol | LeafKind::Revoke => {
+            let decision = decision::open(&entry.envelope, decisions)
+                .map_err(|source| FollowError::Decision { index, source })?;
+            let at = entry.leaf.received;
+            Ok(match decision.decides {
+                Decided::Enrol(enrolled) => Change::Enrolled {
+                    host: enrolled.agent,
+                    generation: enrolled.generation,
+                    at,
+                },
+                Decided::Revoke(revoked) => Change::Revoked {
+                    host: revoked.agent,
+                    generation: revoked.generation,
+                    at,
+                },
+            })
+        }
+        LeafKind::Evidence => {
+            let received = entry.leaf.received;
+            let attestation = Attestation::from_file(entry.envelope)
+                .map_err(|source| FollowError::Attestation { index, source })?;
+            let evidence = attestation.evidence();
+            if evidence.kind != Kind::Evidence {
+                return Ok(Change::Nothing);
+            }
+            let mut outcomes = Vec::new();
+            for run in &evidence.run.probes {
+                let observation_id = attestation.observation(&run.probe);
+                let bytes = observation_id
+                    .map(|id| ledger.blob(&id))
+                    .transpose()?
+                    .flatten();
+                outcomes.push(ProbeOutcome {
+                    probe: run.probe.clone(),
+                    outcome: run.outcome,
+                    observation_id,
+                    // Bytes that are no observation of a schema that is known here stay evidence;
+                    // nothing can be told from them.
+                    observation: bytes.and_then(|bytes| Observation::from_bytes(&bytes).ok()),
+                });
+            }
+            Ok(Change::Run {
+                host: evidence.stream.agent.clone(),
+                attestation: attestation.id(),
+                // The clock of a host is a claim; nothing is collected after it was received.
+                collected: min(evidence.time.wall, received),
+                received,
+                outcomes,
+            })
+        }
+        LeafKind::Decision
+        | LeafKind::Catalogue
+        | LeafKind::Roster
+        | LeafKind::Redact
+        | LeafKind::Pack => Ok(Change::Nothing),
+    }
+}

@@ -1,0 +1,236 @@
+//! The operator's socket: a Unix socket in the collector's folder, so whoever can open the folder
+//! can ask the running collector. One line of JSON in, one line out, then it closes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::decision::{Decided, Revoked};
+use shared::id::AgentId;
+use shared::leaf::LeafKind;
+use shared::time::Timestamp;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use super::{Intake, ServeError, enrol};
+use crate::report::Report;
+use crate::status::{ControlState, Status, StatusError};
+
+/// Name of the socket in the collector's folder.
+pub const SOCKET: &str = "operator.sock";
+/// Longest question.
+const ASK_BYTES_MAX: u64 = 64 * 1024;
+/// Longest answer that is read.
+const TOLD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A question or an order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Ask {
+    /// Which controls hold.
+    Status {
+        /// Where the answer will be shown.
+        screen: Screen,
+    },
+    /// End the enrolment of a host.
+    Revoke {
+        /// Name of the host.
+        host: AgentId,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where a text will be shown.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Screen {
+    /// JSON is wanted.
+    pub json: bool,
+    /// Colours are wanted.
+    pub colour: bool,
+    /// Columns.
+    pub width: usize,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// What there is to say.
+    pub text: String,
+    /// Whether all that was checked held.
+    pub held: bool,
+    /// The order was not carried out; the text says why.
+    pub refused: bool,
+}
+
+/// Asks the collector that runs in `dir`; `None` when none does.
+///
+/// # Errors
+///
+/// The error of the machine, or [`io::ErrorKind::InvalidData`] when the answer is none.
+pub async fn ask(dir: &Path, ask: &Ask) -> io::Result<Option<Told>> {
+    let mut socket = match UnixStream::connect(dir.join(SOCKET)).await {
+        Ok(socket) => socket,
+        // The socket of a collector that was killed is still there, and nobody answers.
+        Err(error)
+            if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused]
+                .contains(&error.kind()) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut line = serde_json::to_vec(ask)?;
+    line.push(b'\n');
+    socket.write_all(&line).await?;
+    let mut answer = Vec::new();
+    let mut socket = socket.take(TOLD_BYTES_MAX);
+    let _length = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await??;
+    Ok(Some(serde_json::from_slice(&answer)?))
+}
+
+/// Answers operators until `stop` changes.
+///
+/// # Errors
+///
+/// [`ServeError::Listen`] when the socket cannot be made.
+pub async fn serve(intake: Arc<Intake>, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+    let path = intake.dir.join(SOCKET);
+    let listener = listen(&path).map_err(|source| ServeError::Listen {
+        address: path.display().to_string(),
+        source,
+    })?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        match accepted {
+            Ok((socket, _address)) => {
+                let intake = Arc::clone(&intake);
+                drop(tokio::spawn(async move {
+                    match tokio::time::timeout(PATIENCE, answer(&intake, socket)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::debug!(%error, "operator went away"),
+                        Err(_elapsed) => tracing::warn!("operator's question took too long"),
+                    }
+                }));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "operator was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(std::fs::remove_file(&path));
+    Ok(())
+}
+
+/// The ledger's lock says that no other collector runs here, so an old socket is a dead one.
+fn listen(path: &PathBuf) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(path)
+}
+
+async fn answer(intake: &Intake, socket: UnixStream) -> io::Result<()> {
+    let (reading, mut writing) = socket.into_split();
+    let mut line = String::new();
+    let _length = BufReader::new(reading.take(ASK_BYTES_MAX))
+        .read_line(&mut line)
+        .await?;
+    let told = match serde_json::from_str(&line) {
+        Ok(ask) => carry_out(intake, ask).await,
+        Err(error) => refused(format!("the question is not understood: {error}")),
+    };
+    writing.write_all(&serde_json::to_vec(&told)?).await
+}
+
+async fn carry_out(intake: &Intake, ask: Ask) -> Told {
+    match ask {
+        Ask::Status { screen } => match show(&intake.status, intake.now(), screen) {
+            Ok((text, held)) => Told {
+                text,
+                held,
+                refused: false,
+            },
+            Err(error) => refused(error.to_string()),
+        },
+        Ask::Revoke { host, reason } => revoke(intake, host, reason).await,
+    }
+}
+
+/// The status as a text, and whether no control is known to fail.
+///
+/// # Errors
+///
+/// [`StatusError`] when the derived state cannot be read.
+pub fn show(
+    status: &Status,
+    now: Timestamp,
+    screen: Screen,
+) -> Result<(String, bool), StatusError> {
+    let report = Report::of(status, now)?;
+    Ok(render(&report, screen))
+}
+
+/// A report as a text, and whether no control is known to fail.
+#[must_use]
+pub fn render(report: &Report, screen: Screen) -> (String, bool) {
+    let held = report
+        .controls
+        .iter()
+        .all(|control| control.state != ControlState::Failing);
+    let text = if screen.json {
+        report.json()
+    } else {
+        report.screen(screen.width, screen.colour)
+    };
+    (text, held)
+}
+
+async fn revoke(intake: &Intake, agent: AgentId, reason: String) -> Told {
+    let _one_at_a_time = intake.enrolling.lock().await;
+    let newest = {
+        let fleet = intake.fleet.read().unwrap_or_else(PoisonError::into_inner);
+        fleet.newest(&agent)
+    };
+    let Some(stream) = newest.filter(|stream| !stream.ended) else {
+        return refused(format!("`{agent}` is not enrolled"));
+    };
+    let generation = stream.generation;
+    let decided = Decided::Revoke(Revoked {
+        agent: agent.clone(),
+        generation,
+        reason,
+    });
+    match enrol::decide(intake, LeafKind::Revoke, decided, Vec::new()).await {
+        Ok((_record, index)) => {
+            tracing::info!(%agent, generation, index, "enrolment ended");
+            let text = format!("enrolment {generation} of `{agent}` ended; entry {index}");
+            Told {
+                text,
+                held: true,
+                refused: false,
+            }
+        }
+        Err(wrong) => refused(wrong.0.title),
+    }
+}
+
+const fn refused(text: String) -> Told {
+    Told {
+        text,
+        held: false,
+        refused: true,
+    }
+}

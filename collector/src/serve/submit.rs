@@ -1,0 +1,293 @@
+//! Submission: frames of a known agent in, one receipt out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+use shared::id::Digest;
+use shared::leaf::LeafKind;
+use shared::limits;
+use shared::receipt::{Entered, Receipt};
+use shared::wire::{self, Code, Frame, Hello, HelloAnswer, Problem, Refused, SubmitAnswer};
+
+use super::Intake;
+use super::answer::{Answer, Enrolled, Wrong, bytes, json};
+use crate::admit::{self, Admission, Admitted, Known, Notice, Refusal};
+use crate::fleet::{Standing, Stream};
+use crate::ledger::{self, Ledger, LedgerError, NewEntry, Submission};
+
+/// Tells an agent where its stream and the ledger stand.
+pub(super) async fn hello(
+    State(intake): State<Arc<Intake>>,
+    Enrolled(stream): Enrolled,
+    body: Body,
+) -> Answer<HelloAnswer> {
+    let hello: Hello = json(body).await?;
+    if hello.generation != stream.generation {
+        let title = "the agent speaks of another generation than its certificate";
+        return Err(Wrong::new(
+            Code::ForeignStream,
+            title,
+            "enrol this host again",
+        ));
+    }
+    let standing = *stream.standing.lock().await;
+    if let Some(seq) = standing.forked {
+        let refusal = Refusal::Quarantined {
+            agent: stream.agent.clone(),
+            seq,
+        };
+        return Err(Wrong(Box::new(refusal.problem())));
+    }
+    let receipt = receipt(&intake, hello.seen.size, &[])?;
+    Ok(Json(HelloAnswer {
+        head: standing.head,
+        receipt,
+        now: intake.now(),
+    }))
+}
+
+/// What the agent says in the query of a submission.
+#[derive(Debug, Deserialize)]
+pub(super) struct Seen {
+    /// Number of entries of the ledger that it has seen: the receipt proves growth from there.
+    #[serde(default)]
+    seen: u64,
+}
+
+/// Enters what is admitted, up to the first refusal.
+pub(super) async fn submit(
+    State(intake): State<Arc<Intake>>,
+    Enrolled(stream): Enrolled,
+    Query(Seen { seen }): Query<Seen>,
+    body: Body,
+) -> Answer<SubmitAnswer> {
+    let Ok(_permit) = intake.submissions.try_acquire() else {
+        return Err(Wrong::new(
+            Code::Busy,
+            "the collector has too much to do",
+            "try again",
+        ));
+    };
+    let body = bytes(body, limits::REQUEST_BYTES_MAX).await?;
+    let task = Arc::clone(&intake);
+    // To the end even when the caller hangs up: the ledger and the standing must agree.
+    let done = tokio::spawn(async move { take(&task, &stream, &body, seen).await });
+    done.await.unwrap_or_else(|_panicked| {
+        Err(Wrong::new(
+            Code::Unavailable,
+            "the submission failed in the collector",
+            "try again",
+        ))
+    })
+}
+
+/// One submission as it was looked at.
+#[derive(Default)]
+struct Looked {
+    /// To be entered, in order.
+    group: Submission,
+    /// Index of those that are in the ledger already; `None` for those of `group`.
+    places: Vec<Option<u64>>,
+    refused: Option<Refused>,
+}
+
+async fn take(intake: &Intake, stream: &Stream, body: &[u8], seen: u64) -> Answer<SubmitAnswer> {
+    let frames = wire::frames(body).map_err(|error| {
+        Wrong::new(
+            Code::Malformed,
+            "the submission is not a row of frames",
+            "update the agent",
+        )
+        .with(error)
+    })?;
+    let files = frames
+        .iter()
+        .filter(|frame| matches!(frame, Frame::Attestation(_)))
+        .count();
+    if limits::BATCH_ATTESTATIONS_MAX < files {
+        return Err(Wrong::new(
+            Code::TooLarge,
+            "too many attestations at once",
+            "send less at once",
+        ));
+    }
+    let mut standing = stream.standing.lock().await;
+    let mut after = *standing;
+    let Looked {
+        group,
+        places,
+        refused,
+    } = look(intake, (stream, &mut after), &frames);
+    let entered = if group.entries.is_empty() {
+        Vec::new()
+    } else {
+        intake.ledger.append(group).await?
+    };
+    *standing = after;
+    drop(standing);
+    let mut entered = entered.iter().map(|appended| appended.index);
+    let indexes: Vec<u64> = places
+        .into_iter()
+        .filter_map(|place| place.or_else(|| entered.next()))
+        .collect();
+    if let Some(refused) = &refused {
+        intake.counters.count(refused.problem.code.as_str());
+        tracing::warn!(agent = %stream.agent, code = refused.problem.code.as_str(),
+            record = %refused.id, "record refused: {}", refused.problem.title);
+    }
+    Ok(Json(SubmitAnswer {
+        receipt: receipt(intake, seen, &indexes)?,
+        refused,
+    }))
+}
+
+/// Looks at the attestations in order, up to the first that is refused.
+fn look(
+    intake: &Intake,
+    (stream, standing): (&Stream, &mut Standing),
+    frames: &[Frame<'_>],
+) -> Looked {
+    let mut looked = Looked::default();
+    let mut sight = Sight {
+        ledger: &intake.ledger,
+        fresh: BTreeSet::new(),
+        entered: BTreeSet::new(),
+    };
+    let mut blobs = BTreeMap::new();
+    let received = intake.now();
+    for frame in frames {
+        let file = match frame {
+            Frame::Blob(bytes) => {
+                let _same = blobs.insert(Digest::of(bytes), *bytes);
+                continue;
+            }
+            Frame::Attestation(file) => *file,
+        };
+        let known = (stream, &*standing);
+        let problem = match admit::admit(file.to_vec(), &blobs, known, &sight, received) {
+            Ok(Admission::Again(index)) => {
+                looked.places.push(Some(index));
+                None
+            }
+            Ok(Admission::Next(admitted)) => {
+                notice(intake, stream, &admitted);
+                looked.enter(admitted, standing, &mut sight);
+                None
+            }
+            // The same record twice in one submission is said once.
+            Ok(Admission::Fork(again)) if sight.entered.contains(&again.attestation().id()) => None,
+            Ok(Admission::Fork(admitted)) => {
+                let seq = admitted.attestation().evidence().stream.seq;
+                looked.enter(admitted, standing, &mut sight);
+                tracing::error!(agent = %stream.agent, seq, "stream forked; it is stopped");
+                let refusal = Refusal::Quarantined {
+                    agent: stream.agent.clone(),
+                    seq,
+                };
+                Some(Problem {
+                    code: Code::Fork,
+                    ..refusal.problem()
+                })
+            }
+            Err(refusal) => Some(refusal.problem()),
+        };
+        if let Some(problem) = problem {
+            looked.refused = Some(Refused {
+                id: Digest::of(file),
+                problem,
+            });
+            break;
+        }
+    }
+    looked
+}
+
+impl Looked {
+    fn enter(&mut self, admitted: Admitted, standing: &mut Standing, sight: &mut Sight<'_>) {
+        let received = admitted.received();
+        let (attestation, blobs) = admitted.into_parts();
+        let place = attestation.evidence().stream.clone();
+        sight
+            .fresh
+            .extend(blobs.iter().map(|(digest, _bytes)| *digest));
+        let _new = sight.entered.insert(attestation.id());
+        standing.take(place.seq, attestation.id());
+        self.places.push(None);
+        self.group.blobs.extend(blobs);
+        self.group.entries.push(NewEntry {
+            kind: LeafKind::Evidence,
+            stream: Some(ledger::Stream {
+                agent: place.agent,
+                generation: place.generation,
+                seq: place.seq,
+            }),
+            envelope: attestation.into_file(),
+            received,
+        });
+    }
+}
+
+fn notice(intake: &Intake, stream: &Stream, admitted: &Admitted) {
+    if let Some(Notice::ClockAhead(ms)) = admitted.notice() {
+        intake.counters.count(Code::Clock.as_str());
+        tracing::warn!(agent = %stream.agent, ahead_ms = ms,
+            "clock of the host is ahead of the collector's");
+    }
+}
+
+/// The ledger together with what this submission is about to enter.
+struct Sight<'a> {
+    ledger: &'a Ledger,
+    /// New blobs.
+    fresh: BTreeSet<Digest>,
+    /// New records.
+    entered: BTreeSet<Digest>,
+}
+
+impl Known for Sight<'_> {
+    fn has_blob(&self, digest: &Digest) -> bool {
+        self.fresh.contains(digest) || self.ledger.has_blob(digest)
+    }
+
+    fn index_of(&self, id: &Digest) -> Option<u64> {
+        self.ledger.index_of(id)
+    }
+
+    fn size(&self) -> u64 {
+        self.ledger.published().size
+    }
+}
+
+/// The newest checkpoint with its growth from `seen` entries, and proofs for these entries.
+pub(super) fn receipt(intake: &Intake, seen: u64, indexes: &[u64]) -> Result<Receipt, LedgerError> {
+    let ledger = &intake.ledger;
+    let published = ledger.published();
+    // Who has seen more than there is gets the checkpoint, which is the proof against us.
+    let consistency = if seen <= published.size {
+        ledger.consistency(seen, published.size)?
+    } else {
+        tracing::error!(
+            seen,
+            size = published.size,
+            "an agent has seen more entries than there are"
+        );
+        Vec::new()
+    };
+    let mut entries = Vec::new();
+    for &index in indexes {
+        entries.push(Entered {
+            leaf: ledger.entry(index)?.leaf.to_string(),
+            index,
+            inclusion: ledger.inclusion(index, published.size)?,
+        });
+    }
+    Ok(Receipt {
+        checkpoint: published.note.clone(),
+        consistency,
+        entries,
+    })
+}

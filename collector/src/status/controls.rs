@@ -1,0 +1,274 @@
+//! From findings to the state of each control: counts, the worst first, stale is unknown.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use shared::id::{AgentId, Digest};
+use shared::time::Timestamp;
+
+use super::{Findings, Host, HostStatus, Latest};
+use crate::catalog::{Catalog, Check, Mapping, Severity, Strength, Verdict};
+use crate::evaluate::ago;
+
+/// Most hosts that one check lists by name.
+const DECIDING_MAX: usize = 20;
+
+/// What the findings say of a control. It is no conclusion: that is a person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum ControlState {
+    /// At least one check fails on at least one host.
+    #[serde(rename = "failing")]
+    Failing,
+    /// Nothing fails, and at least one check on one host could not be told, or is stale.
+    #[serde(rename = "unknown")]
+    Unknown,
+    /// Every check that concerns a host passes, and there is at least one.
+    #[serde(rename = "passing")]
+    Passing,
+    /// No check concerns any host.
+    #[serde(rename = "not applicable")]
+    NotApplicable,
+    /// There are checks, and no host to look at.
+    #[serde(rename = "no host")]
+    NoHost,
+    /// No check bears on the control: nothing is known of it here.
+    #[serde(rename = "no check")]
+    NoCheck,
+}
+
+impl ControlState {
+    /// The word that people see.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failing => "failing",
+            Self::Unknown => "unknown",
+            Self::Passing => "passing",
+            Self::NotApplicable => "not applicable",
+            Self::NoHost => "no host",
+            Self::NoCheck => "no check",
+        }
+    }
+}
+
+/// One control as of a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ControlStatus {
+    /// Id, e.g. `A.8.17`.
+    pub control: String,
+    /// Short title.
+    pub title: String,
+    /// Organizational, People, Physical or Technological.
+    pub theme: String,
+    /// What the findings say.
+    pub state: ControlState,
+    /// How far the passing checks carry at most; `None` unless all pass.
+    pub strength: Option<Strength>,
+    /// The checks that bear on it.
+    pub checks: Vec<CheckStatus>,
+}
+
+/// One check over all expected hosts. `expected` is the sum of the four verdicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckStatus {
+    /// Id of the check.
+    pub check: String,
+    /// What is expected.
+    pub title: String,
+    /// How far a pass carries towards the control.
+    pub strength: Strength,
+    /// Why, and what it does not show.
+    pub rationale: String,
+    /// How much a failure matters.
+    pub severity: Severity,
+    /// What to do when it fails.
+    pub remediation: String,
+    /// Where the criterion comes from.
+    pub criterion: String,
+    /// Hosts that are enrolled and not revoked.
+    pub expected: usize,
+    /// Hosts with fresh evidence, whatever it says.
+    pub covered: usize,
+    /// Hosts where it passes.
+    pub passing: usize,
+    /// Hosts where it fails.
+    pub failing: usize,
+    /// Hosts where nothing can be told; stale and missing evidence is among it.
+    pub unknown: usize,
+    /// Hosts that it does not concern.
+    pub not_applicable: usize,
+    /// Hosts whose evidence is too old.
+    pub stale: usize,
+    /// The hosts that decide, worst first, at most 20.
+    pub deciding: Vec<HostFinding>,
+}
+
+/// One check on one host as of a moment: what was collected, and what was found in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostFinding {
+    /// The host.
+    pub host: AgentId,
+    /// The verdict as of now.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// The evidence is older than the check allows.
+    pub stale: bool,
+    /// Time of collection on the host; `None` when nothing was collected.
+    pub collected: Option<Timestamp>,
+    /// When this verdict was first collected in a row.
+    pub since: Option<Timestamp>,
+    /// The attestation.
+    pub attestation: Option<Digest>,
+    /// The observation.
+    pub observation: Option<Digest>,
+}
+
+/// The state of all controls, from the latest findings of the expected hosts.
+#[must_use]
+pub fn controls(
+    catalog: &Catalog,
+    expected: &BTreeMap<AgentId, Findings>,
+    now: Timestamp,
+) -> Vec<ControlStatus> {
+    let controls = catalog.controls().iter().map(|control| {
+        let checks: Vec<_> = catalog
+            .bearing_on(&control.id)
+            .map(|(check, mapping)| check_status(check, mapping, expected, now))
+            .collect();
+        let state = state(&checks);
+        let passing = checks.iter().filter(|check| 0 < check.passing);
+        let strongest = passing.map(|check| check.strength).max();
+        ControlStatus {
+            control: control.id.clone(),
+            title: control.title.clone(),
+            theme: control.theme.clone(),
+            strength: strongest.filter(|_| state == ControlState::Passing),
+            state,
+            checks,
+        }
+    });
+    controls.collect()
+}
+
+fn state(checks: &[CheckStatus]) -> ControlState {
+    let sum = |count: fn(&CheckStatus) -> usize| checks.iter().map(count).sum::<usize>();
+    if checks.is_empty() {
+        ControlState::NoCheck
+    } else if sum(|check| check.expected) == 0 {
+        ControlState::NoHost
+    } else if 0 < sum(|check| check.failing) {
+        ControlState::Failing
+    } else if 0 < sum(|check| check.unknown) {
+        ControlState::Unknown
+    } else if 0 < sum(|check| check.passing) {
+        ControlState::Passing
+    } else {
+        ControlState::NotApplicable
+    }
+}
+
+fn check_status(
+    check: &Check,
+    mapping: &Mapping,
+    expected: &BTreeMap<AgentId, Findings>,
+    now: Timestamp,
+) -> CheckStatus {
+    let mut found: Vec<_> = expected
+        .iter()
+        .map(|(host, findings)| host_finding(check, host, findings.get(&check.id), now))
+        .collect();
+    let count = |verdict| found.iter().filter(|one| one.verdict == verdict).count();
+    let (passing, failing) = (count(Verdict::Pass), count(Verdict::Fail));
+    let (unknown, not_applicable) = (count(Verdict::Unknown), count(Verdict::NotApplicable));
+    let stale = found.iter().filter(|one| one.stale).count();
+    let missing = found.iter().filter(|one| one.collected.is_none()).count();
+    let expected = found.len();
+    found.sort_by_key(|one| one.verdict.rank());
+    found.truncate(DECIDING_MAX);
+    CheckStatus {
+        check: check.id.clone(),
+        title: check.title.clone(),
+        strength: mapping.strength,
+        rationale: mapping.rationale.clone(),
+        severity: check.severity,
+        remediation: check.remediation.clone(),
+        criterion: check.criterion.clone(),
+        expected,
+        covered: expected - stale - missing,
+        passing,
+        failing,
+        unknown,
+        not_applicable,
+        stale,
+        deciding: found,
+    }
+}
+
+fn host_finding(
+    check: &Check,
+    host: &AgentId,
+    latest: Option<&Latest>,
+    now: Timestamp,
+) -> HostFinding {
+    let Some(latest) = latest else {
+        return HostFinding {
+            host: host.clone(),
+            verdict: Verdict::Unknown,
+            reason: "nothing was collected yet".to_owned(),
+            stale: false,
+            collected: None,
+            since: None,
+            attestation: None,
+            observation: None,
+        };
+    };
+    // A host whose clock runs ahead must not keep its evidence fresh for longer.
+    let seen = latest.collected.min(latest.received);
+    let age = now.ms_since(seen);
+    let stale = check.freshness_ms < age;
+    let finding = &latest.finding;
+    let (verdict, reason) = if stale {
+        let limit = ago(check.freshness_ms);
+        let limit = limit.trim_end_matches(" ago");
+        let was = finding.verdict.as_str();
+        let reason = format!("stale: {was} {}, and evidence counts for {limit}", ago(age));
+        (Verdict::Unknown, reason)
+    } else {
+        (finding.verdict, finding.reason.clone())
+    };
+    HostFinding {
+        host: host.clone(),
+        verdict,
+        reason,
+        stale,
+        collected: Some(latest.collected),
+        since: Some(latest.since),
+        attestation: latest.attestation,
+        observation: latest.observation,
+    }
+}
+
+/// One host and the number of its checks by verdict.
+pub(super) fn host_status(
+    catalog: &Catalog,
+    host: AgentId,
+    enrolment: Host,
+    findings: &Findings,
+    now: Timestamp,
+) -> HostStatus {
+    let all: Vec<_> = catalog
+        .checks()
+        .map(|check| host_finding(check, &host, findings.get(&check.id), now))
+        .collect();
+    let count = |verdict| all.iter().filter(|one| one.verdict == verdict).count();
+    HostStatus {
+        enrolment,
+        passing: count(Verdict::Pass),
+        failing: count(Verdict::Fail),
+        unknown: count(Verdict::Unknown),
+        not_applicable: count(Verdict::NotApplicable),
+        stale: all.iter().filter(|one| one.stale).count(),
+        host,
+    }
+}
