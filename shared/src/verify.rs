@@ -20,11 +20,11 @@
 //! silence      who was silent or had a clock step: noted
 //! ```
 
+mod trust;
 mod files;
+mod tree;
 mod records;
 mod streams;
-mod tree;
-mod trust;
 
 use std::fmt;
 use std::io;

@@ -278,6 +278,69 @@ fn a_changed_byte_is_found_by_the_verifier_and_by_the_script() {
     );
 }
 
+/// Signs a pack again after `change`, as a bad exporter would.
+fn sign_again(
+    site: &Site,
+    pack: &Path,
+    name: &str,
+    change: impl FnOnce(&mut BTreeMap<PathBuf, Vec<u8>>),
+) -> PathBuf {
+    let mut files = files(pack);
+    let manifest = files.remove(Path::new(pack::MANIFEST)).unwrap();
+    let manifest: Statement<Manifest> = serde_json::from_slice(&manifest).unwrap();
+    drop(files.remove(Path::new(pack::MANIFEST_DSSE)).unwrap());
+    change(&mut files);
+    let dir = site.dir.path().join(name);
+    let mut writer = Writer::create(&dir).unwrap();
+    for (name, bytes) in &files {
+        writer.add(name.to_str().unwrap(), bytes).unwrap();
+    }
+    let _files = writer.close(manifest.predicate, &site.decisions).unwrap();
+    dir
+}
+
+#[test]
+fn the_script_finds_what_a_bad_exporter_signed() {
+    let mut site = Site::new();
+    site.evidence(4);
+    let (pack, _) = site.cut("pack", 3, 5).unwrap();
+    let decisions = site.decisions.public().id().to_string();
+    let same = sign_again(&site, &pack, "same", |_| {});
+    assert!(
+        files(&same) == files(&pack),
+        "signing again changed the pack"
+    );
+    let agent = PathBuf::from("trust/agents/web-1-g1.pub.pem");
+    let other = sign_again(&site, &pack, "key", |files| {
+        let key = site.decisions.public().to_pem();
+        drop(files.insert(agent.clone(), key.into()).unwrap());
+    });
+    let (held, said) = script(&other, &decisions);
+    assert!(
+        !held && said.contains("not signed with trust/agents/web-1-g1"),
+        "{said}"
+    );
+    let record = PathBuf::from(pack::record_name(&site.prev));
+    let misnamed = sign_again(&site, &pack, "name", |files| {
+        let bytes = files.remove(&record).unwrap();
+        let name = pack::record_name(&EMPTY_ROOT);
+        drop(files.insert(name.into(), bytes));
+    });
+    let (held, said) = script(&misnamed, &decisions);
+    assert!(!held && said.contains("the name is not its id"), "{said}");
+    let loose = sign_again(&site, &pack, "form", |files| {
+        let mut bytes = files.remove(&record).unwrap();
+        bytes.insert(1, b' ');
+        let name = pack::record_name(&Digest::of(&bytes));
+        drop(files.insert(name.into(), bytes));
+    });
+    let (held, said) = script(&loose, &decisions);
+    assert!(!held && said.contains("not a DSSE file"), "{said}");
+    for pack in [other, misnamed, loose] {
+        assert_eq!(site.verify(&pack).exit_status(), 1);
+    }
+}
+
 /// Runs the script of a pack: whether it holds, and what it complains of.
 #[expect(
     clippy::disallowed_methods,

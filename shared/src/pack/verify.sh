@@ -18,21 +18,17 @@ fail() {
     printf 'FAIL  %s\n' "$*" >&2
     wrong=$((wrong + 1))
 }
-for tool in openssl sha256sum base64 sed sort comm mktemp; do
-    command -v "$tool" >/dev/null || { printf 'cannot check: no %s\n' "$tool"; exit 2; }
+for tool in openssl sha256sum base64 sed sort comm cmp mktemp; do
+    command -v "$tool" >/dev/null || {
+        printf 'cannot check: no %s\n' "$tool" >&2
+        exit 2
+    }
 done
 
-# signed FILE KEY: whether the DSSE file FILE is signed with KEY. Its body goes to $work/body.
+# signed SIGNATURE KEY: whether SIGNATURE (base64) by KEY is over $body.
 signed() {
-    sed -n 's/^{"payload":"\([A-Za-z0-9+/=]*\)","payloadType":"application\/vnd.in-toto+json",.*$/\1/p' \
-        "$1" | base64 -d >"$work/body" 2>/dev/null || return 1
-    sed -n 's/^.*"signatures":\[{"keyid":"[0-9a-f]*","sig":"\([A-Za-z0-9+/=]*\)"}\]}$/\1/p' \
-        "$1" | base64 -d >"$work/sig" 2>/dev/null || return 1
-    size=$(wc -c <"$work/body")
-    {
-        printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$size"
-        cat "$work/body"
-    } >"$work/pae"
+    base64 -d <<<"$1" >"$work/sig" 2>/dev/null || return 1
+    printf 'DSSEv1 28 application/vnd.in-toto+json %d %s' "${#body}" "$body" >"$work/pae"
     openssl pkeyutl -verify -pubin -inkey "$2" -rawin -in "$work/pae" -sigfile "$work/sig" \
         >/dev/null 2>&1
 }
@@ -47,12 +43,16 @@ else
 fi
 
 # The manifest.
-signed MANIFEST.dsse.json trust/decisions.pub.pem || fail "MANIFEST.dsse.json is not signed"
-cmp -s "$work/body" MANIFEST.json || fail "MANIFEST.json is not what was signed"
+body=$(sed -n 's/^{"payload":"\([A-Za-z0-9+/=]*\)","payloadType":"[a-z/.+-]*","sig.*$/\1/p' \
+    MANIFEST.dsse.json | base64 -d 2>/dev/null)
+signature=$(sed -n 's/^.*"signatures":\[{"keyid":"'"$key"'","sig":"\([A-Za-z0-9+/=]*\)"}\]}$/\1/p' \
+    MANIFEST.dsse.json)
+signed "$signature" trust/decisions.pub.pem || fail "MANIFEST.dsse.json is not signed"
+printf '%s' "$body" | cmp -s - MANIFEST.json || fail "MANIFEST.json is not what was signed"
 
 # Every file, and no other. A name holds letters, digits and . - _ / only.
 sed 's/},{"name":/},\n{"name":/g; s/"subject":\[/&\n/; s/\],"predicateType"/\n&/' MANIFEST.json |
-    sed -n 's/^{"name":"\([A-Za-z0-9._\/-]*\)","digest":{"sha256":"\([0-9a-f]\{64\}\)"}},*$/\2  \1/p' \
+    sed -En 's/^\{"name":"([A-Za-z0-9._/-]+)","digest":\{"sha256":"([0-9a-f]{64})"\}\},*$/\2  \1/p' \
         >"$work/sums"
 [ -s "$work/sums" ] || fail "MANIFEST.json lists no file"
 sha256sum --check --strict --quiet "$work/sums" || fail "files differ from the manifest, see above"
@@ -76,20 +76,37 @@ while IFS= read -r name; do
 done <"$work/more"
 files=$(wc -l <"$work/listed")
 
-# Every record.
+# Records and blobs have their own SHA-256 as name.
+sed -n '/  attestations\//{/^\(..\)\([0-9a-f]*\)  attestations\/\1\/\1\2\.json$/!p}
+    /  blobs\//{/^\(..\)\([0-9a-f]*\)  blobs\/\1\/\1\2$/!p}' "$work/sums" >"$work/misnamed"
+while read -r _ name; do
+    fail "$name: the name is not its id"
+done <"$work/misnamed"
+
+# Every record. Its parts are what stands between the quotes.
+host='"predicateType":"urn:evident:host-evidence:v1","predicate":{"stream":{"agent":"'
+dsse='{ payload : , payloadType : application/vnd.in-toto+json , '
+dsse+='signatures :[{ keyid : , sig : }]}'
 records=0
 for file in attestations/*/*.json; do
     records=$((records + 1))
-    id=$(sha256sum <"$file")
-    [ "attestations/${id:0:2}/${id%% *}.json" = "$file" ] || fail "$file: the name is not its id"
-    place=$(sed -n 's/^{"payload":"\([A-Za-z0-9+/=]*\)".*$/\1/p' "$file" | base64 -d 2>/dev/null |
-        sed -n 's/^.*"predicateType":"urn:evident:host-evidence:v1","predicate":{"stream":{"agent":"\([a-z0-9.-]*\)","generation":\([0-9]*\),.*$/\1-g\2/p')
-    if [ -n "$place" ]; then
-        signer=trust/agents/$place.pub.pem
-    else
-        signer=trust/decisions.pub.pem
+    IFS='"' read -r -a part <"$file"
+    form="${part[*]:0:3} ${part[*]:4:3} ${part[*]:7:6} ${part[*]:14:3} ${part[*]:18}"
+    if [ "$form" != "$dsse" ]; then
+        fail "$file: not a DSSE file"
+        continue
     fi
-    signed "$file" "$signer" || fail "$file: not signed with $signer"
+    body=$(base64 -d <<<"${part[3]}" 2>/dev/null)
+    signer=trust/decisions.pub.pem
+    if [[ $body == *"$host"* ]]; then
+        place=${body#*"$host"}
+        generation=${place#*'","generation":'}
+        signer=trust/agents/${place%%\"*}-g${generation%%,*}.pub.pem
+    fi
+    # No slash in the name of an agent: the key lies nowhere else.
+    [[ $signer =~ ^trust/(decisions|agents/[a-z0-9.-]+-g[0-9]+)\.pub\.pem$ ]] ||
+        fail "$file: odd agent"
+    signed "${part[17]}" "$signer" || fail "$file: not signed with $signer"
 done
 
 if [ "$wrong" -ne 0 ]; then
