@@ -79,7 +79,7 @@ fn a_record_that_comes_again_has_the_same_place() {
         let site = Site::start().await;
         let mut peer = site.enrol("web-1").await;
         let file = peer.record(&site, |_evidence| {});
-        let size = site.intake.ledger.published().size;
+        let entries = site.intake.ledger.published().size;
         for _time in 0..3 {
             assert_eq!(peer.submit(&site, &file).await, Ok(1));
         }
@@ -87,7 +87,7 @@ fn a_record_that_comes_again_has_the_same_place() {
         Frame::Attestation(&file).write(&mut twice);
         Frame::Attestation(&file).write(&mut twice);
         assert_eq!(peer.submit_body(&site, twice).await, Ok(2));
-        assert_eq!(site.intake.ledger.published().size, size + 1);
+        assert_eq!(site.intake.ledger.published().size, entries + 1);
         peer.advance(&file);
         peer.good(&site).await;
     });
@@ -100,12 +100,12 @@ fn a_forked_stream_is_kept_and_stopped_until_the_host_is_enrolled_again() {
         let mut peer = site.enrol("web-1").await;
         let twin = peer.record(&site, |evidence| evidence.boot.mono_ms = 2);
         peer.good(&site).await;
-        let size = site.intake.ledger.published().size;
+        let entries = site.intake.ledger.published().size;
         let problem = peer.submit(&site, &twin).await.unwrap_err();
         assert_eq!(problem.code, Code::Fork);
         assert_eq!(
             site.intake.ledger.published().size,
-            size + 1,
+            entries + 1,
             "the proof is not kept"
         );
         let next = peer.record(&site, |_evidence| {});
