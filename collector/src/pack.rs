@@ -415,6 +415,3 @@ impl Cut<'_> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,18 +1,33 @@
 //! Packs that are cut from a real ledger hold, are always the same, and show every change.
 
-use std::path::PathBuf;
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use collector::ledger::{self, Ledger, NewEntry, Submission};
+use collector::pack::{PackError, Scope, Summary, period, write};
 
 use shared::attestation::{
     Boot, EVIDENCE_TYPE, Evidence, HostTime, Kind, Position, ProbeRun, Run, Seen, Statement,
     Subject,
 };
-use shared::decision::{DECISION_TYPE, Decision, ENROLMENT_TYPE, Enrolled, Enrolment, HostClaims};
+use shared::checkpoint::Signer;
+use shared::decision::{
+    DECISION_TYPE, Decided, Decision, ENROLMENT_TYPE, Enrolled, Enrolment, HostClaims,
+};
+use shared::id::Digest;
+use shared::key::SigningKey;
+use shared::leaf::LeafKind;
 use shared::merkle::EMPTY_ROOT;
 use shared::observation::Outcome;
+use shared::pack::{self, Manifest, Period, WriteError, Writer};
+use shared::time::Timestamp;
 use shared::verify::{self, Report, Trust, Verdict};
-
-use super::*;
-use crate::ledger::{self, NewEntry, Submission};
 
 const OBSERVATION: &str = r#"{"artifacts":[],"facts":{"kernel_synchronised":false},"outcome":"facts","probe":"clock","reason":"","schema":1,"source":[{"kind":"syscall","name":"adjtimex","status":"ok"}]}"#;
 const STEP_MS: i64 = 10_000;
