@@ -30,8 +30,8 @@ pub(super) struct Writer {
     pub(super) due: Vec<Full>,
 }
 
-/// The id and the index of each entry of a submission, and whether it is new.
-type Places = Vec<(Digest, u64, bool)>;
+/// The id and the index of each entry of a submission, and the leaf data of new ones.
+type Places = Vec<(Digest, u64, Option<String>)>;
 
 /// What one group adds; nothing of it counts before it is on disk.
 struct Group {
@@ -54,9 +54,10 @@ impl Group {
         }
     }
 
-    fn add_entry(&mut self, entry: &NewEntry, id: Digest) -> u64 {
+    fn add_entry(&mut self, entry: &NewEntry, id: Digest) -> (u64, String) {
         let index = self.edge.size();
-        let data = leaf_of(entry, id, self.own).to_string().into_bytes();
+        let text = leaf_of(entry, id, self.own).to_string();
+        let data = text.clone().into_bytes();
         self.own += u64::from(entry.stream.is_none());
         self.edge.push(leaf_hash(&data));
         let (leaf, envelope) = (data.as_slice(), entry.envelope.as_slice());
@@ -68,7 +69,7 @@ impl Group {
         .encode();
         self.entries.push((data, id, self.records.len()));
         self.records.push(record);
-        index
+        (index, text)
     }
 }
 
@@ -152,9 +153,12 @@ impl Writer {
             let entries = message.submission.entries.iter().zip(&message.ids);
             let places = entries.map(|(entry, id)| {
                 let known = state.ids.get(id).or_else(|| new_ids.get(id)).copied();
-                let index = known.unwrap_or_else(|| group.add_entry(entry, *id));
-                let _same = new_ids.insert(*id, index);
-                (*id, index, known.is_none())
+                if let Some(index) = known {
+                    return (*id, index, None);
+                }
+                let (index, leaf) = group.add_entry(entry, *id);
+                let _none_before = new_ids.insert(*id, index);
+                (*id, index, Some(leaf))
             });
             let places = places.collect();
             group.answers.push(places);
@@ -237,12 +241,12 @@ impl Writer {
 
 fn answer(messages: Vec<Message>, answers: Vec<Places>, now: &Arc<Published>) {
     for (message, places) in messages.into_iter().zip(answers) {
-        let appended = places.into_iter().map(|(id, index, new)| {
+        let appended = places.into_iter().map(|(id, index, leaf)| {
             let checkpoint = Arc::clone(now);
             Appended {
                 id,
                 index,
-                new,
+                leaf,
                 checkpoint,
             }
         });
