@@ -69,12 +69,12 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The value of one lower-case hex digit.
-const fn hex_digit(byte: u8) -> Option<u8> {
+/// The value of one lower-case hex digit; 16 for any other byte.
+const fn hex_digit(byte: u8) -> u8 {
     match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        _ => 16,
     }
 }
 
@@ -87,14 +87,18 @@ impl FromStr for Digest {
         if pairs.len() != 32 || !rest.is_empty() {
             return Err(refused());
         }
-        let mut bytes = [0; 32];
+        // Digits are random, so a branch for each would be guessed wrong half of the time.
+        let (mut bytes, mut seen) = ([0; 32], 0);
         for (to, &[high, low]) in bytes.iter_mut().zip(pairs) {
-            *to = match (hex_digit(high), hex_digit(low)) {
-                (Some(high), Some(low)) => high << 4 | low,
-                (None, _) | (_, None) => return Err(refused()),
-            };
+            let (high, low) = (hex_digit(high), hex_digit(low));
+            *to = high << 4 | low;
+            seen |= high | low;
         }
-        Ok(Self(bytes))
+        if seen < 16 {
+            Ok(Self(bytes))
+        } else {
+            Err(refused())
+        }
     }
 }
 

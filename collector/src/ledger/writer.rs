@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use shared::checkpoint::Signer;
 use shared::durable::{Position, Segments};
@@ -19,6 +20,10 @@ use super::{Appended, LedgerError, Message, NewEntry, Published, Shared, leaf_of
 pub(super) const GROUP_ENTRIES_MAX: usize = 256;
 /// Bytes after which nothing more is taken into a group.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
+/// Full tiles and the checkpoint become files when nothing came for so long, or when so many tiles
+/// are due: one costs as much as the sync of a group, and everything that comes meanwhile waits.
+const QUIET: Duration = Duration::from_secs(1);
+const DUE_MAX: usize = 32;
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -75,21 +80,30 @@ impl Group {
 
 impl Writer {
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
-        while let Ok(first) = receiver.recv() {
-            let messages = self.collect(first, receiver);
-            match self.commit(&messages) {
-                Ok((places, checkpoint)) => answer(messages, places, &checkpoint),
-                Err(error) => {
-                    refuse(messages, &error);
-                    tracing::error!(%error, "a group of entries was not written");
-                }
+        loop {
+            match receiver.recv_timeout(QUIET) {
+                Ok(first) => self.take(first, receiver),
+                Err(RecvTimeoutError::Timeout) => self.write_due(),
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
             if self.segments.is_stopped() {
                 return;
             }
-            self.write_due();
+            if DUE_MAX <= self.due.len() {
+                self.write_due();
+            }
         }
-        self.close();
+    }
+
+    fn take(&mut self, first: Message, receiver: &Receiver<Message>) {
+        let messages = self.collect(first, receiver);
+        match self.commit(&messages) {
+            Ok((places, checkpoint)) => answer(messages, places, &checkpoint),
+            Err(error) => {
+                refuse(messages, &error);
+                tracing::error!(%error, "a group of entries was not written");
+            }
+        }
     }
 
     /// Everything that waits already, within the bounds of a group.
@@ -205,7 +219,7 @@ impl Writer {
         LedgerError::Stopped(Arc::clone(reason))
     }
 
-    /// Writes full tiles, and then the checkpoint; what fails is tried again after the next group.
+    /// Writes full tiles, and then the checkpoint; what fails is tried again later.
     fn write_due(&mut self) {
         if self.due.is_empty() {
             return;
