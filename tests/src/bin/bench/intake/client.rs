@@ -4,18 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use shared::durable;
 use shared::wire::{FRAMES_TYPE, SUBMIT};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::hosts::Host;
 
@@ -23,10 +20,10 @@ use super::hosts::Host;
 const KEPT: usize = 61;
 
 /// The number of the request and the body of the answer.
-pub(super) type Answer = (usize, Bytes);
+pub(super) type Answer = (usize, Vec<u8>);
 
 /// A connection that is open.
-type Ready = SendRequest<Full<Bytes>>;
+type Ready = TlsStream<TcpStream>;
 
 /// Opens a connection for each host, one after the other.
 pub(super) async fn connect_all(url: &str, hosts: &[Host]) -> anyhow::Result<Vec<Ready>> {
@@ -45,10 +42,7 @@ pub(super) async fn send_all(
     let sending: Vec<_> = hosts
         .iter()
         .zip(ready)
-        .map(|(host, connection)| {
-            let path = format!("{SUBMIT}?seen={}", host.seen.size);
-            tokio::spawn(send(connection, path, host.bodies.clone()))
-        })
+        .map(|(host, connection)| tokio::spawn(send(connection, host.requests.clone())))
         .collect();
     let mut answers = Vec::new();
     for sent in sending {
@@ -63,11 +57,7 @@ async fn connect(url: &str, host: &Host) -> anyhow::Result<Ready> {
     socket.set_nodelay(true)?;
     let config = Arc::new(credentials(host.identity.folder())?);
     let name = ServerName::try_from("localhost")?;
-    let tls = TlsConnector::from(config).connect(name, socket).await?;
-    let (sender, connection) = handshake(TokioIo::new(tls)).await?;
-    // It ends when the sender is dropped; what goes wrong before is said to the sender.
-    drop(tokio::spawn(connection));
-    Ok(sender)
+    Ok(TlsConnector::from(config).connect(name, socket).await?)
 }
 
 /// The files that enrolment has left.
@@ -84,28 +74,51 @@ fn credentials(folder: &Path) -> anyhow::Result<ClientConfig> {
         .with_client_auth_cert(vec![certificate], key)?)
 }
 
+/// A whole request with this body.
+pub(super) fn request(seen: u64, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {SUBMIT}?seen={seen} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FRAMES_TYPE}\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
 /// Sends the requests of one host in order; each must be answered with a receipt.
-async fn send(
-    mut connection: Ready,
-    path: String,
-    bodies: Vec<Bytes>,
-) -> anyhow::Result<Vec<Answer>> {
-    let last = bodies.len().saturating_sub(1);
-    let mut kept = Vec::new();
-    for (number, body) in bodies.into_iter().enumerate() {
-        let request = Request::post(&path)
-            .header("host", "localhost")
-            .header("content-type", FRAMES_TYPE)
-            .body(Full::new(body))?;
-        connection.ready().await?;
-        let answer = connection.send_request(request).await?;
-        let status = answer.status();
-        let json = answer.into_body().collect().await?.to_bytes();
-        let taken = status.is_success() && json.ends_with(b"\"refused\":null}");
-        anyhow::ensure!(taken, "{status}: {}", String::from_utf8_lossy(&json));
+async fn send(mut connection: Ready, requests: Vec<Arc<Vec<u8>>>) -> anyhow::Result<Vec<Answer>> {
+    let last = requests.len().saturating_sub(1);
+    let (mut kept, mut answer) = (Vec::new(), Vec::new());
+    for (number, request) in requests.iter().enumerate() {
+        connection.write_all(request).await?;
+        connection.flush().await?;
+        answer.clear();
+        let json = loop {
+            let read = connection.read_buf(&mut answer).await?;
+            anyhow::ensure!(0 < read, "the collector hung up");
+            if let Some(json) = body(&answer)? {
+                break json;
+            }
+        };
+        let taken = json.ends_with(b"\"refused\":null}");
+        anyhow::ensure!(taken, "refused: {}", String::from_utf8_lossy(json));
         if number % KEPT == 0 || number == last {
-            kept.push((number, json));
+            kept.push((number, json.to_vec()));
         }
     }
     Ok(kept)
+}
+
+/// The body of an answer with status 200; `None` while more is to come.
+fn body(answer: &[u8]) -> anyhow::Result<Option<&[u8]>> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let (head, body) = answer.split_at(end + 4);
+    let head = std::str::from_utf8(head)?;
+    anyhow::ensure!(head.starts_with("HTTP/1.1 200 "), "not taken: {head}");
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.context("no length")?.parse()?;
+    Ok((length <= body.len()).then_some(body))
 }

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use agent::attest::{Circumstances, Matter, Moment, Observed, Program, attest};
 use agent::identity::{Enrolling, Identity, enrol};
 use anyhow::Context as _;
 use collector::fleet::token;
 use collector::serve::Intake;
-use hyper::body::Bytes;
 use shared::attestation::{Boot, HostTime, Position, Seen, TreeHead};
 use shared::checkpoint::VerifierKey;
 use shared::decision::HostClaims;
@@ -21,7 +21,7 @@ use shared::observation::{Artifact, Observation, Outcome};
 use shared::receipt::Own;
 use shared::wire::{Frame, SubmitAnswer};
 
-use super::client::Answer;
+use super::client::{self, Answer};
 use super::now;
 
 /// Length from which on a record is long enough.
@@ -34,12 +34,12 @@ pub(super) struct Host {
     pub(super) identity: Identity,
     pub(super) key: PublicKey,
     /// What it had seen of the ledger when it enrolled.
-    pub(super) seen: TreeHead,
+    seen: TreeHead,
     files: Vec<Vec<u8>>,
     /// By file, what of it was signed and the signature.
     signatures: Vec<(Vec<u8>, Signature)>,
-    /// The files as bodies of requests, the first of which holds the blobs too.
-    pub(super) bodies: Vec<Bytes>,
+    /// Whole requests with the files, the first of which holds the blobs too.
+    pub(super) requests: Vec<Arc<Vec<u8>>>,
     batch: usize,
 }
 
@@ -81,7 +81,7 @@ impl Host {
             identity,
             files: Vec::new(),
             signatures: Vec::new(),
-            bodies: Vec::new(),
+            requests: Vec::new(),
             batch: 1,
         })
     }
@@ -110,7 +110,8 @@ impl Host {
             for file in files {
                 Frame::Attestation(file).write(&mut body);
             }
-            self.bodies.push(body.into());
+            let request = client::request(self.seen.size, &body);
+            self.requests.push(Arc::new(request));
         }
         self.batch = batch;
         Ok(self)
