@@ -96,8 +96,8 @@ impl Writer {
     }
 
     fn take(&mut self, first: Message, receiver: &Receiver<Message>) {
-        // Whoever admits goes first: with every processor busy groups of three became groups of
-        // ten and more, and where one is free this returns at once.
+        // Whoever admits goes first, so that a group holds what they have ready when every
+        // processor is busy; where one is free this returns at once.
         std::thread::yield_now();
         let messages = self.collect(first, receiver);
         match self.commit(&messages) {
