@@ -208,8 +208,8 @@ pub struct Appended {
     pub id: Digest,
     /// The index.
     pub index: u64,
-    /// Whether it was new; an envelope that is there already keeps its entry.
-    pub new: bool,
+    /// The leaf data when it was new; an envelope that is there already keeps its entry.
+    pub leaf: Option<String>,
     /// A checkpoint that contains it.
     pub checkpoint: Arc<Published>,
 }

@@ -238,6 +238,10 @@ struct Connection {
 impl Connection {
     async fn run(self, socket: TcpStream, mut stop: watch::Receiver<bool>) {
         let counters = &self.intake.counters;
+        // A receipt is longer than one segment: its end must not wait for an acknowledgement.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "answers may be delayed");
+        }
         let tls = match tokio::time::timeout(HANDSHAKE, self.acceptor.accept(socket)).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => {

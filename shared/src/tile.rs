@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use crate::id::Digest;
 use crate::limits;
-use crate::merkle::Edge;
+use crate::merkle;
 
 /// Most hashes in a tile and most leaves in a bundle.
 pub const WIDTH: u16 = 256;
@@ -133,19 +133,64 @@ pub fn paths(size: u64) -> impl Iterator<Item = TilePath> {
         })
 }
 
-/// The level and the number of the tile from which [`node`] computes a complete subtree of
+/// The level and the number of the tile in which [`Tile::node`] finds a complete subtree of
 /// 2^`level` leaves.
 pub const fn tile_of(level: u8, index: u64) -> (u8, u64) {
     (level / 8, index >> (8 - level % 8))
 }
 
-/// The root of the complete subtree `index` of 2^`level` leaves, from the hashes of its tile (see
-/// [`tile_of`]); `None` when the tile does not reach that far.
-pub fn node(level: u8, index: u64, tile: &[Digest]) -> Option<Digest> {
-    let count = 1_usize << (level % 8);
-    let first = usize::try_from(index & (0xff >> (level % 8))).ok()? * count;
-    let hashes = tile.get(first..)?.get(..count)?;
-    Some(hashes.iter().copied().collect::<Edge>().root())
+/// The hashes of a tile with the roots of all complete subtrees over them, so that a proof hashes
+/// nothing again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tile {
+    /// The hashes, the roots over pairs of them, over fours, and so on up to the root of all 256.
+    heights: [Vec<Digest>; 9],
+}
+
+impl Tile {
+    /// Adds a hash. A full tile stays as it is.
+    pub fn push(&mut self, hash: Digest) {
+        if usize::from(WIDTH) <= self.hashes().len() {
+            return;
+        }
+        let mut hash = hash;
+        for roots in &mut self.heights {
+            roots.push(hash);
+            let (pairs, rest) = roots.as_chunks::<2>();
+            let ([.., [left, right]], []) = (pairs, rest) else {
+                break;
+            };
+            hash = merkle::node_hash(left, right);
+        }
+    }
+
+    /// The hashes.
+    pub fn hashes(&self) -> &[Digest] {
+        let [hashes, ..] = &self.heights;
+        hashes
+    }
+
+    /// The root over all 256 hashes; `None` while the tile is not full.
+    pub fn root(&self) -> Option<Digest> {
+        let [.., roots] = &self.heights;
+        roots.first().copied()
+    }
+
+    /// The root of the complete subtree `index` of 2^`level` leaves, which must be in this tile
+    /// (see [`tile_of`]); `None` when the tile does not reach that far.
+    pub fn node(&self, level: u8, index: u64) -> Option<Digest> {
+        let place = usize::try_from(index & (0xff >> (level % 8))).ok()?;
+        let roots = self.heights.get(usize::from(level % 8))?;
+        roots.get(place).copied()
+    }
+}
+
+impl FromIterator<Digest> for Tile {
+    fn from_iter<I: IntoIterator<Item = Digest>>(hashes: I) -> Self {
+        let mut tile = Self::default();
+        hashes.into_iter().for_each(|hash| tile.push(hash));
+        tile
+    }
 }
 
 /// The bytes of a tile.
@@ -224,17 +269,17 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::merkle::{self, leaf_hash};
+    use crate::merkle::{Edge, leaf_hash};
 
     #[derive(Deserialize)]
     struct Recorded {
-        sizes: BTreeMap<u64, BTreeMap<String, Tile>>,
+        sizes: BTreeMap<u64, BTreeMap<String, RecordedTile>>,
         bundles_600: BTreeMap<String, Digest>,
         path_1234067: String,
     }
 
     #[derive(Deserialize)]
-    struct Tile {
+    struct RecordedTile {
         w: u16,
         sha256: Digest,
     }
@@ -249,9 +294,7 @@ mod tests {
         let mut levels = vec![(0..size).map(leaf).collect::<Vec<_>>()];
         while levels.last().unwrap().len() >= 256 {
             let (full, _) = levels.last().unwrap().as_chunks::<256>();
-            let above = full.iter().map(|tile| node(7, 0, tile).unwrap());
-            let above = above.collect::<Vec<_>>();
-            let pairs = above.iter().zip(full).map(|(_, tile)| {
+            let pairs = full.iter().map(|tile| {
                 let (left, right) = tile.split_at(128);
                 let root = |half: &[Digest]| half.iter().copied().collect::<Edge>().root();
                 merkle::node_hash(&root(left), &root(right))
@@ -312,8 +355,11 @@ mod tests {
             let (tile_level, number) = tile_of(level, index);
             let hashes = &levels[usize::from(tile_level)];
             let from = usize::try_from(number).unwrap() * 256;
-            let tile = &hashes[from..hashes.len().min(from + 256)];
-            node(level, index, tile).ok_or((level, index))
+            let tile: Tile = hashes[from..hashes.len().min(from + 256)]
+                .iter()
+                .copied()
+                .collect();
+            tile.node(level, index).ok_or((level, index))
         };
         let edge: Edge = levels[0].iter().copied().collect();
         assert_eq!(merkle::root(70_000, &mut read), Ok(edge.root()));
@@ -325,6 +371,35 @@ mod tests {
         }
         assert_eq!(read(0, 70_000), Err((0, 70_000)));
         assert_eq!(read(4, 70_000 / 16), Err((4, 4375)));
+    }
+
+    #[test]
+    fn a_tile_has_the_roots_over_its_hashes_and_no_more() {
+        let hashes: Vec<Digest> = (0..=256_u16)
+            .map(|number| leaf_hash(&number.to_be_bytes()))
+            .collect();
+        let mut tile = Tile::default();
+        for (width, hash) in hashes.iter().enumerate() {
+            assert_eq!(tile.hashes(), &hashes[..width]);
+            for level in 0..8_u8 {
+                for (index, part) in (0..).zip(hashes[..256].chunks(1 << level)) {
+                    let there = (usize::try_from(index).unwrap() + 1) << level <= width;
+                    let root = part.iter().copied().collect::<Edge>().root();
+                    assert_eq!(
+                        tile.node(level, index),
+                        there.then_some(root),
+                        "{level} {index}"
+                    );
+                    // The same place in another tile of the level, and in the level above.
+                    let other = index + (256 >> level);
+                    assert_eq!(tile.node(level + 8, other), there.then_some(root));
+                }
+            }
+            let root = hashes[..256].iter().copied().collect::<Edge>().root();
+            assert_eq!(tile.root(), (width == 256).then_some(root));
+            tile.push(*hash);
+        }
+        assert_eq!(tile.hashes(), &hashes[..256]);
     }
 
     #[test]

@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use shared::durable;
 use shared::id::Digest;
 use shared::leaf::Leaf;
-use shared::merkle::{self, Edge, ProofError};
-use shared::tile::{self, Content, TilePath, WIDTH};
+use shared::merkle::{self, ProofError};
+use shared::tile::{self, Content, Tile, TilePath, WIDTH};
 
 use super::record::Record;
 use super::{Ledger, LedgerError, Published, tree};
 
-/// Most tiles that are kept in memory for proofs: 4 MiB.
+/// Most tiles that are kept in memory for proofs: 8 MiB.
 const TILES_MAX: usize = 512;
 
 /// Tiles that were read and checked.
-pub(super) type TileCache = Mutex<BTreeMap<(u8, u64), Arc<Vec<Digest>>>>;
+pub(super) type TileCache = Mutex<BTreeMap<(u8, u64), Arc<Tile>>>;
 
 /// One entry of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,9 +202,10 @@ impl Ledger {
             return Ok(None);
         }
         if let Content::Hashes(level) = path.content {
-            let hashes = self.tile_hashes(level, path.number)?;
-            let hashes = hashes.get(..usize::from(path.width));
-            return Ok(hashes.map(tile::encode_hashes));
+            return self.in_tile(level, path.number, |tile| {
+                let hashes = tile.hashes().get(..usize::from(path.width));
+                hashes.map(tile::encode_hashes)
+            });
         }
         let open = self
             .shared
@@ -242,8 +243,8 @@ impl Ledger {
     fn nodes(&self) -> impl FnMut(u8, u64) -> Result<Digest, LedgerError> {
         |level, index| {
             let (tile_level, number) = tile::tile_of(level, index);
-            let hashes = self.tile_hashes(tile_level, number)?;
-            tile::node(level, index, &hashes).ok_or_else(|| {
+            let node = self.in_tile(tile_level, number, |tile| tile.node(level, index))?;
+            node.ok_or_else(|| {
                 // Asked only for subtrees inside the tree, whose tiles are in memory or full.
                 let size = self.published().size;
                 LedgerError::Proof(ProofError::OutOfTree { index, size })
@@ -251,22 +252,31 @@ impl Ledger {
         }
     }
 
-    /// A tile from memory, or from its file when that agrees with the tile above it, or else from
-    /// the entries.
+    /// Looks into a tile in memory, or else in its file.
+    fn in_tile<T>(
+        &self,
+        level: u8,
+        number: u64,
+        look: impl Fn(&Tile) -> T,
+    ) -> Result<T, LedgerError> {
+        if let Some(tile) = self.shared.state().tree.tile(level, number) {
+            return Ok(look(tile));
+        }
+        Ok(look(self.stored_tile(level, number)?.as_ref()))
+    }
+
+    /// A tile from its file when that agrees with the tile above it, or else from the entries.
     ///
     /// A damaged tile must never become a proof: an agent would take it for a forked ledger.
-    fn tile_hashes(&self, level: u8, number: u64) -> Result<Arc<Vec<Digest>>, LedgerError> {
-        if let Some(hashes) = self.shared.state().tree.in_memory(level, number) {
-            return Ok(hashes);
-        }
+    fn stored_tile(&self, level: u8, number: u64) -> Result<Arc<Tile>, LedgerError> {
         let cache = || {
             self.shared
                 .tiles
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        if let Some(hashes) = cache().get(&(level, number)) {
-            return Ok(Arc::clone(hashes));
+        if let Some(tile) = cache().get(&(level, number)) {
+            return Ok(Arc::clone(tile));
         }
         let (content, width) = (Content::Hashes(level), WIDTH);
         let path = TilePath {
@@ -278,33 +288,33 @@ impl Ledger {
         if tile::LEVEL_MAX <= level {
             return Err(LedgerError::Tile(file));
         }
-        let above = self.tile_hashes(level + 1, number >> 8)?;
         let place = usize::try_from(number & 0xff).unwrap_or_default();
-        let agrees = |hashes: &Vec<Digest>| {
-            let root = hashes.iter().copied().collect::<Edge>().root();
-            hashes.len() == usize::from(WIDTH) && above.get(place) == Some(&root)
-        };
+        let root = self.in_tile(level + 1, number >> 8, |above| {
+            above.hashes().get(place).copied()
+        })?;
+        let agrees = |tile: &Tile| root.is_some() && tile.root() == root;
         let bytes = durable::read(&file, 32 * u64::from(WIDTH)).ok();
         let hashes = bytes.and_then(|bytes| tile::decode_hashes(&bytes).ok());
-        let hashes = if let Some(hashes) = hashes.filter(agrees) {
-            hashes
+        let tile: Option<Tile> = hashes.map(|hashes| hashes.into_iter().collect());
+        let tile = if let Some(tile) = tile.filter(agrees) {
+            tile
         } else {
             tracing::warn!(tile = %path, "a tile file is wrong; it was computed from the entries");
-            let hashes = self.compute_tile(level, number)?;
-            Some(hashes).filter(agrees).ok_or(LedgerError::Tile(file))?
+            let tile = self.compute_tile(level, number)?;
+            Some(tile).filter(agrees).ok_or(LedgerError::Tile(file))?
         };
-        let hashes = Arc::new(hashes);
+        let tile = Arc::new(tile);
         let mut cache = cache();
         if TILES_MAX <= cache.len() {
             // Low levels and old entries first.
             drop(cache.pop_first());
         }
-        let _none_before = cache.insert((level, number), Arc::clone(&hashes));
-        Ok(hashes)
+        let _none_before = cache.insert((level, number), Arc::clone(&tile));
+        Ok(tile)
     }
 
-    /// The hashes of a full tile, from the entries or from the tiles below.
-    fn compute_tile(&self, level: u8, number: u64) -> Result<Vec<Digest>, LedgerError> {
+    /// A full tile, from the entries or from the tiles below.
+    fn compute_tile(&self, level: u8, number: u64) -> Result<Tile, LedgerError> {
         let first = number * u64::from(WIDTH);
         let range = first..first + u64::from(WIDTH);
         match level.checked_sub(1) {
@@ -313,8 +323,8 @@ impl Ledger {
                 .collect(),
             Some(below) => range
                 .map(|number| {
-                    let hashes = self.compute_tile(below, number)?;
-                    Ok(hashes.into_iter().collect::<Edge>().root())
+                    let below = self.compute_tile(below, number)?;
+                    Ok(below.root().unwrap_or(merkle::EMPTY_ROOT))
                 })
                 .collect(),
         }

@@ -135,7 +135,7 @@ fn what_was_appended_is_read_back_also_after_opening_anew() {
         assert_eq!(
             appended
                 .iter()
-                .map(|a| (a.index, a.new))
+                .map(|a| (a.index, a.leaf.is_some()))
                 .collect::<Vec<_>>(),
             [(0, true), (1, true)]
         );
@@ -159,7 +159,10 @@ fn what_was_appended_is_read_back_also_after_opening_anew() {
     // What is there already keeps its place, and nothing is written for it.
     let again = ledger.append_blocking(submission).unwrap();
     assert_eq!(
-        again.iter().map(|a| (a.index, a.new)).collect::<Vec<_>>(),
+        again
+            .iter()
+            .map(|a| (a.index, a.leaf.is_some()))
+            .collect::<Vec<_>>(),
         [(0, false), (1, false)]
     );
     assert_eq!(ledger.published().size, 2);
@@ -169,7 +172,10 @@ fn what_was_appended_is_read_back_also_after_opening_anew() {
     };
     let twice = ledger.append_blocking(twice).unwrap();
     assert_eq!(
-        twice.iter().map(|a| (a.index, a.new)).collect::<Vec<_>>(),
+        twice
+            .iter()
+            .map(|a| (a.index, a.leaf.is_some()))
+            .collect::<Vec<_>>(),
         [(2, true), (2, false)]
     );
     drop(ledger);
@@ -459,7 +465,7 @@ fn too_much_at_once_is_busy_and_what_was_taken_is_answered() {
     assert!(answers.len() >= WAITING_MAX);
     drop(held);
     for answer in answers {
-        assert!(answer.blocking_recv().unwrap().unwrap()[0].new);
+        assert!(answer.blocking_recv().unwrap().unwrap()[0].leaf.is_some());
     }
     assert_eq!(ledger.published().size, seq);
     fill(&ledger, seq + 1);

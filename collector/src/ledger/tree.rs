@@ -11,9 +11,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shared::id::Digest;
 use shared::merkle::{self, Edge};
-use shared::tile::{self, Content, TileError, TilePath, WIDTH};
+use shared::tile::{self, Content, Tile, TileError, TilePath, WIDTH};
 
 /// A full tile or bundle that is due as a file.
 #[derive(Clone, Debug)]
@@ -26,12 +25,12 @@ pub(super) struct Full {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     edge: Edge,
-    /// By tile level, the hashes of the tile that is not full yet.
-    levels: Vec<Vec<Digest>>,
+    /// By level, the tile that is not full yet.
+    levels: Vec<Tile>,
     /// The data of the leaves whose bundle is not full yet.
     leaves: Vec<Vec<u8>>,
     /// Full tiles of hashes that may not be files yet.
-    due: BTreeMap<(u8, u64), Arc<Vec<Digest>>>,
+    due: BTreeMap<(u8, u64), Tile>,
 }
 
 impl Tree {
@@ -65,38 +64,38 @@ impl Tree {
         for level in 0..=tile::LEVEL_MAX {
             let place = usize::from(level);
             if self.levels.len() <= place {
-                self.levels.push(Vec::new());
+                self.levels.push(Tile::default());
             }
-            let Some(hashes) = self.levels.get_mut(place) else {
+            let Some(tile) = self.levels.get_mut(place) else {
                 break;
             };
-            hashes.push(hash);
-            if hashes.len() < width {
+            tile.push(hash);
+            let Some(root) = tile.root() else {
                 break;
-            }
-            let hashes = Arc::new(std::mem::take(hashes));
-            hash = hashes.iter().copied().collect::<Edge>().root();
+            };
+            hash = root;
+            let tile = std::mem::take(tile);
             let number = index >> (8 * (u32::from(level) + 1));
             let path = TilePath {
                 content: Content::Hashes(level),
                 number,
                 width: WIDTH,
             };
-            let bytes = Arc::new(tile::encode_hashes(&hashes));
+            let bytes = Arc::new(tile::encode_hashes(tile.hashes()));
             full.push(Full { path, bytes });
-            let _none_before = self.due.insert((level, number), hashes);
+            let _none_before = self.due.insert((level, number), tile);
         }
         Ok(full)
     }
 
     /// The tile `number` of `level` as far as it is in memory.
-    pub(super) fn in_memory(&self, level: u8, number: u64) -> Option<Arc<Vec<Digest>>> {
+    pub(super) fn tile(&self, level: u8, number: u64) -> Option<&Tile> {
         if let Some(due) = self.due.get(&(level, number)) {
-            return Some(Arc::clone(due));
+            return Some(due);
         }
-        let hashes = self.levels.get(usize::from(level))?;
+        let open = self.levels.get(usize::from(level))?;
         let count = self.size() >> (8 * u32::from(level));
-        (number == count >> 8).then(|| Arc::new(hashes.clone()))
+        (number == count >> 8).then_some(open)
     }
 
     /// The leaves of bundle `number`, if it is the one that is not full yet.

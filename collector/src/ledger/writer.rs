@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use shared::checkpoint::Signer;
 use shared::durable::{Position, Segments};
@@ -19,6 +20,10 @@ use super::{Appended, LedgerError, Message, NewEntry, Published, Shared, leaf_of
 pub(super) const GROUP_ENTRIES_MAX: usize = 256;
 /// Bytes after which nothing more is taken into a group.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
+/// Full tiles and the checkpoint become files when nothing came for so long, or when so many tiles
+/// are due: one costs as much as the sync of a group, and everything that comes meanwhile waits.
+const QUIET: Duration = Duration::from_secs(1);
+const DUE_MAX: usize = 32;
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -30,8 +35,8 @@ pub(super) struct Writer {
     pub(super) due: Vec<Full>,
 }
 
-/// The id and the index of each entry of a submission, and whether it is new.
-type Places = Vec<(Digest, u64, bool)>;
+/// The id and the index of each entry of a submission, and the leaf data of new ones.
+type Places = Vec<(Digest, u64, Option<String>)>;
 
 /// What one group adds; nothing of it counts before it is on disk.
 struct Group {
@@ -54,9 +59,10 @@ impl Group {
         }
     }
 
-    fn add_entry(&mut self, entry: &NewEntry, id: Digest) -> u64 {
+    fn add_entry(&mut self, entry: &NewEntry, id: Digest) -> (u64, String) {
         let index = self.edge.size();
-        let data = leaf_of(entry, id, self.own).to_string().into_bytes();
+        let text = leaf_of(entry, id, self.own).to_string();
+        let data = text.clone().into_bytes();
         self.own += u64::from(entry.stream.is_none());
         self.edge.push(leaf_hash(&data));
         let (leaf, envelope) = (data.as_slice(), entry.envelope.as_slice());
@@ -68,27 +74,39 @@ impl Group {
         .encode();
         self.entries.push((data, id, self.records.len()));
         self.records.push(record);
-        index
+        (index, text)
     }
 }
 
 impl Writer {
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
-        while let Ok(first) = receiver.recv() {
-            let messages = self.collect(first, receiver);
-            match self.commit(&messages) {
-                Ok((places, checkpoint)) => answer(messages, places, &checkpoint),
-                Err(error) => {
-                    refuse(messages, &error);
-                    tracing::error!(%error, "a group of entries was not written");
-                }
+        loop {
+            match receiver.recv_timeout(QUIET) {
+                Ok(first) => self.take(first, receiver),
+                Err(RecvTimeoutError::Timeout) => self.write_due(),
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
             if self.segments.is_stopped() {
                 return;
             }
-            self.write_due();
+            if DUE_MAX <= self.due.len() {
+                self.write_due();
+            }
         }
-        self.close();
+    }
+
+    fn take(&mut self, first: Message, receiver: &Receiver<Message>) {
+        // Whoever admits goes first, so that a group holds what they have ready when every
+        // processor is busy; where one is free this returns at once.
+        std::thread::yield_now();
+        let messages = self.collect(first, receiver);
+        match self.commit(&messages) {
+            Ok((places, checkpoint)) => answer(messages, places, &checkpoint),
+            Err(error) => {
+                refuse(messages, &error);
+                tracing::error!(%error, "a group of entries was not written");
+            }
+        }
     }
 
     /// Everything that waits already, within the bounds of a group.
@@ -152,9 +170,12 @@ impl Writer {
             let entries = message.submission.entries.iter().zip(&message.ids);
             let places = entries.map(|(entry, id)| {
                 let known = state.ids.get(id).or_else(|| new_ids.get(id)).copied();
-                let index = known.unwrap_or_else(|| group.add_entry(entry, *id));
-                let _same = new_ids.insert(*id, index);
-                (*id, index, known.is_none())
+                if let Some(index) = known {
+                    return (*id, index, None);
+                }
+                let (index, leaf) = group.add_entry(entry, *id);
+                let _none_before = new_ids.insert(*id, index);
+                (*id, index, Some(leaf))
             });
             let places = places.collect();
             group.answers.push(places);
@@ -201,7 +222,7 @@ impl Writer {
         LedgerError::Stopped(Arc::clone(reason))
     }
 
-    /// Writes full tiles, and then the checkpoint; what fails is tried again after the next group.
+    /// Writes full tiles, and then the checkpoint; what fails is tried again later.
     fn write_due(&mut self) {
         if self.due.is_empty() {
             return;
@@ -237,12 +258,12 @@ impl Writer {
 
 fn answer(messages: Vec<Message>, answers: Vec<Places>, now: &Arc<Published>) {
     for (message, places) in messages.into_iter().zip(answers) {
-        let appended = places.into_iter().map(|(id, index, new)| {
+        let appended = places.into_iter().map(|(id, index, leaf)| {
             let checkpoint = Arc::clone(now);
             Appended {
                 id,
                 index,
-                new,
+                leaf,
                 checkpoint,
             }
         });

@@ -136,7 +136,7 @@ async fn enrol_one(intake: &Intake, request: EnrolRequest) -> Answer<EnrolAnswer
         authority_pem: intake.authority.certificate_pem().to_owned(),
         record,
         ledger_key: intake.ledger_key.to_string(),
-        receipt: submit::receipt(intake, 0, &[entered])?,
+        receipt: submit::receipt(intake, 0, vec![(entered, None)])?,
         heartbeat_s: intake.config.fleet.heartbeat_seconds,
     }))
 }

@@ -42,7 +42,7 @@ pub(super) async fn hello(
         };
         return Err(Wrong(Box::new(refusal.problem())));
     }
-    let receipt = receipt(&intake, hello.seen.size, &[])?;
+    let receipt = receipt(&intake, hello.seen.size, Vec::new())?;
     Ok(Json(HelloAnswer {
         head: standing.head,
         receipt,
@@ -129,10 +129,12 @@ async fn take(intake: &Intake, stream: &Stream, body: &[u8], seen: u64) -> Answe
     };
     *standing = after;
     drop(standing);
-    let mut entered = entered.iter().map(|appended| appended.index);
-    let indexes: Vec<u64> = places
+    let mut entered = entered
         .into_iter()
-        .filter_map(|place| place.or_else(|| entered.next()))
+        .map(|appended| (appended.index, appended.leaf));
+    let proven = places
+        .into_iter()
+        .filter_map(|place| place.map_or_else(|| entered.next(), |index| Some((index, None))))
         .collect();
     if let Some(refused) = &refused {
         intake.counters.count(refused.problem.code.as_str());
@@ -140,7 +142,7 @@ async fn take(intake: &Intake, stream: &Stream, body: &[u8], seen: u64) -> Answe
             record = %refused.id, "record refused: {}", refused.problem.title);
     }
     Ok(Json(SubmitAnswer {
-        receipt: receipt(intake, seen, &indexes)?,
+        receipt: receipt(intake, seen, proven)?,
         refused,
     }))
 }
@@ -268,7 +270,13 @@ impl Known for Sight<'_> {
 }
 
 /// The newest checkpoint with its growth from `seen` entries, and proofs for these entries.
-pub(super) fn receipt(intake: &Intake, seen: u64, indexes: &[u64]) -> Result<Receipt, LedgerError> {
+///
+/// Leaf data that the caller has is not read again.
+pub(super) fn receipt(
+    intake: &Intake,
+    seen: u64,
+    proven: Vec<(u64, Option<String>)>,
+) -> Result<Receipt, LedgerError> {
     let ledger = &intake.ledger;
     let published = ledger.published();
     // Who has seen more than there is gets the checkpoint, which is the proof against us.
@@ -283,9 +291,10 @@ pub(super) fn receipt(intake: &Intake, seen: u64, indexes: &[u64]) -> Result<Rec
         Vec::new()
     };
     let mut entries = Vec::new();
-    for &index in indexes {
+    for (index, leaf) in proven {
+        let read = || Ok::<_, LedgerError>(ledger.entry(index)?.leaf.to_string());
         entries.push(Entered {
-            leaf: ledger.entry(index)?.leaf.to_string(),
+            leaf: leaf.map_or_else(read, Ok)?,
             index,
             inclusion: ledger.inclusion(index, published.size)?,
         });

@@ -11,7 +11,7 @@ use crate::leaf::Leaf;
 use crate::limits;
 use crate::merkle;
 use crate::pack::{self, Manifest};
-use crate::tile::{self, Content, TilePath, WIDTH};
+use crate::tile::{self, Content, Tile, TilePath, WIDTH};
 
 /// Longest tile, and longest bundle.
 const TILE_BYTES_MAX: usize = 256 * 32;
@@ -34,7 +34,7 @@ struct Absent;
 pub(super) struct Hashes<'a> {
     pack: &'a Pack,
     end: u64,
-    held: BTreeMap<u8, (u64, Vec<Digest>)>,
+    held: BTreeMap<u8, (u64, Tile)>,
 }
 
 impl<'a> Hashes<'a> {
@@ -46,7 +46,7 @@ impl<'a> Hashes<'a> {
         }
     }
 
-    fn tile(&mut self, level: u8, number: u64) -> Result<&[Digest], Absent> {
+    fn tile(&mut self, level: u8, number: u64) -> Result<&Tile, Absent> {
         let held = self.held.get(&level).is_some_and(|held| held.0 == number);
         if !held {
             let count = self.end >> (8 * u32::from(level));
@@ -60,15 +60,17 @@ impl<'a> Hashes<'a> {
             let read = self.pack.read(&pack::tile_name(&path), TILE_BYTES_MAX);
             let bytes = read.map_err(|_unread| Absent)?;
             let hashes = tile::decode_hashes(&bytes).map_err(|_malformed| Absent)?;
-            self.held.insert(level, (number, hashes));
+            let tile = hashes.into_iter().collect();
+            self.held.insert(level, (number, tile));
         }
         let held = self.held.get(&level).ok_or(Absent)?;
-        Ok(held.1.as_slice())
+        Ok(&held.1)
     }
 
     fn read(&mut self, level: u8, index: u64) -> Result<Digest, Absent> {
         let (tile_level, number) = tile::tile_of(level, index);
-        tile::node(level, index, self.tile(tile_level, number)?).ok_or(Absent)
+        let tile = self.tile(tile_level, number)?;
+        tile.node(level, index).ok_or(Absent)
     }
 
     /// The root of the first `size` entries, when the pack holds enough for it.
@@ -224,7 +226,7 @@ fn bundle(
     }
     let own = leaves.iter().map(|leaf| merkle::leaf_hash(leaf));
     match hashes.tile(0, path.number) {
-        Ok(wanted) if own.eq(wanted.iter().copied()) => Ok(None),
+        Ok(wanted) if own.eq(wanted.hashes().iter().copied()) => Ok(None),
         Ok(_other) => Ok(Some(
             "holds leaves that do not fit the hashes of the ledger",
         )),

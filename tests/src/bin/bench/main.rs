@@ -1,6 +1,7 @@
 //! bench: figures of speed and memory, each beside a baseline measured in the same run.
 
 mod agent;
+mod intake;
 mod process;
 
 use std::io::Write as _;
@@ -48,7 +49,7 @@ impl Measured {
 /// A benchmark and its name.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Measured>>);
 
-const BENCHES: [Bench; 1] = [("agent", agent::measure)];
+const BENCHES: [Bench; 2] = [("agent", agent::measure), ("intake", intake::measure)];
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -100,7 +101,7 @@ fn show(figures: &[Measured], json: bool) -> anyhow::Result<()> {
         } = figure;
         writeln!(
             out,
-            "{bench:8} {figure:28} {value:10.3} {unit:10} {ratio:8.2} x {baseline:.3} ({against})"
+            "{bench:8} {figure:46} {value:10.3} {unit:10} {ratio:8.2} x {baseline:.3} ({against})"
         )?;
     }
     Ok(())

@@ -45,6 +45,11 @@ pub(crate) fn own_cpu_seconds() -> anyhow::Result<f64> {
     Ok(ticks("/proc/self/stat", [13, 14])? / 100.0)
 }
 
+/// CPU seconds that a process has used so far.
+pub(crate) fn used_cpu_seconds(process: &Child) -> anyhow::Result<f64> {
+    Ok(ticks(&format!("/proc/{}/stat", process.id()), [13, 14])? / 100.0)
+}
+
 /// The sum of two fields of stat, counted from 0; on Linux there are 100 ticks a second.
 fn ticks(path: &str, fields: [usize; 2]) -> anyhow::Result<f64> {
     let text = durable::read_text(Path::new(path), 4096)?;
