@@ -55,6 +55,9 @@ const RENEWAL: Duration = Duration::from_hours(24);
 /// Reads the clock. Only `main` has the real one.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// The derived state, shared by the follower that writes it and those who show it.
+pub type Derived = Arc<RwLock<Option<Status>>>;
+
 /// What the listener works with.
 pub struct Intake {
     /// Folder of the collector: the tokens lie there.
@@ -69,8 +72,8 @@ pub struct Intake {
     pub ledger: Ledger,
     /// Who may submit.
     pub fleet: RwLock<Fleet>,
-    /// What the ledger says of the controls.
-    pub status: Arc<Status>,
+    /// What the ledger says of the controls; `None` while it is opened again.
+    pub status: Derived,
     /// The clock.
     pub clock: Clock,
     /// What was refused and noticed, by code.
@@ -143,7 +146,7 @@ impl Intake {
     pub fn new(
         dir: PathBuf,
         (config, authority, ledger_key): (Config, Authority, VerifierKey),
-        (ledger, fleet, status): (Ledger, Fleet, Arc<Status>),
+        (ledger, fleet, status): (Ledger, Fleet, Derived),
         clock: Clock,
     ) -> Self {
         let submissions = Arc::new(Semaphore::new(config.intake.submissions_max));

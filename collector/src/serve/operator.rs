@@ -158,14 +158,20 @@ async fn answer(intake: &Arc<Intake>, socket: UnixStream) -> io::Result<()> {
 
 async fn carry_out(intake: &Arc<Intake>, ask: Ask) -> Told {
     match ask {
-        Ask::Status { screen } => match show(&intake.status, intake.now(), screen) {
-            Ok((text, held)) => Told {
-                text,
-                held,
-                refused: false,
-            },
-            Err(error) => refused(error.to_string()),
-        },
+        Ask::Status { screen } => {
+            let status = intake.status.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(status) = status.as_ref() else {
+                return refused("the derived state is made again; ask again soon".to_owned());
+            };
+            match show(status, intake.now(), screen) {
+                Ok((text, held)) => Told {
+                    text,
+                    held,
+                    refused: false,
+                },
+                Err(error) => refused(crate::admit::chain(&error)),
+            }
+        }
         Ask::Revoke { host, reason } => {
             // To the end even when the operator hangs up: what the ledger says takes effect.
             let intake = Arc::clone(intake);

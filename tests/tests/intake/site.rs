@@ -1,7 +1,7 @@
 //! A collector in this process, with its own clock, and peers that speak to its real TLS socket.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use collector::authority::Authority;
 use collector::catalog::Catalog;
@@ -66,7 +66,11 @@ impl Site {
         let intake = Arc::new(Intake::new(
             dir.path().to_owned(),
             (config, authority, key),
-            (ledger, Fleet::default(), Arc::new(status)),
+            (
+                ledger,
+                Fleet::default(),
+                Arc::new(RwLock::new(Some(status))),
+            ),
             Arc::new(now),
         ));
         let listener = serve::listen(&intake.config).await.unwrap();
