@@ -243,3 +243,18 @@ fn an_exporter_cannot_say_something_else_of_the_whole() {
         "the manifest says 18446744073709551615",
     );
 }
+
+#[test]
+fn a_ledger_of_more_entries_than_can_be_looked_at_is_refused_at_once() {
+    let ledger = Ledger::sample();
+    let invent = |ledger: &Ledger, cut: &mut Cut| {
+        let size = 1 << 62;
+        cut.manifest.end = size;
+        let checkpoint = ledger.invented(size).into_bytes();
+        let _true_one = cut
+            .files
+            .insert(pack::CHECKPOINT_END.to_owned(), checkpoint);
+    };
+    let part = "more than a pack may have";
+    check(&ledger, invent, ("tree", Verdict::Fail, part));
+}
