@@ -47,7 +47,8 @@ pub(super) struct Records<'a> {
     streams: BTreeMap<Stream, Shown>,
     /// Names of files that something asked for.
     used: BTreeSet<String>,
-    blobs: BTreeMap<Digest, evidence::Blob>,
+    /// What was read, and whether it was read as an observation.
+    blobs: BTreeMap<(Digest, bool), evidence::Blob>,
     /// Blobs that are not here: the host may say later that it dropped them.
     absent: Vec<(Stream, u64, Digest)>,
     /// Records that a proof file shows to be in the ledger, and where.
@@ -369,7 +370,9 @@ impl<'a> Records<'a> {
             "{} attestations hold under the enrolled keys, {} records under the key of decisions",
             counts.evidence, counts.decisions
         );
-        let content = format!("{} blobs are what the records name", self.blobs.len());
+        let blobs = self.pack.under("blobs/");
+        let blobs = blobs.filter(|name| self.used.contains(*name)).count();
+        let content = format!("{blobs} blobs are what the records name");
         let seen = format!(
             "{} records saw the same ledger; {} saw a state older than this pack can show",
             counts.roots, counts.roots_older

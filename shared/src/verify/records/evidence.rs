@@ -106,12 +106,13 @@ impl Records<'_> {
             let digest = subject.digest.sha256;
             let probe = subject.name.strip_prefix("observation/");
             let name = pack::blob_name(&digest);
-            if !self.blobs.contains_key(&digest) {
+            let key = (digest, probe.is_some());
+            if !self.blobs.contains_key(&key) {
                 match self.pack.read(&name, limits::BLOB_BYTES_MAX) {
                     Ok(bytes) => {
                         self.used.insert(name.clone());
                         let blob = self.blob(&name, &digest, (probe, &bytes));
-                        let _only = self.blobs.insert(digest, blob);
+                        let _only = self.blobs.insert(key, blob);
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                         self.absent.push((stream.clone(), seq, digest));
@@ -125,7 +126,7 @@ impl Records<'_> {
                 }
             }
             if let (Some(Blob::Observation(is, outcome)), Some(probe)) =
-                (self.blobs.get(&digest), probe)
+                (self.blobs.get(&key), probe)
             {
                 let run = evidence.run.probes.iter().find(|run| run.probe == probe);
                 if is != probe || run.is_none_or(|run| run.outcome != *outcome) {

@@ -180,6 +180,32 @@ fn observations_are_what_their_records_say() {
 }
 
 #[test]
+fn a_copy_that_is_named_as_an_observation_later_is_read_as_one() {
+    let bad = OBSERVATION.replacen("false", "1", 1);
+    for later in [true, false] {
+        let name_both = |ledger: &mut Ledger| {
+            ledger.copy = Some(bad.clone());
+            for _ in 0..3 {
+                ledger.evidence(&stream("web-1", 1), |_| {});
+            }
+            if later {
+                ledger.observation.clone_from(&bad);
+            }
+            for _ in 0..3 {
+                ledger.evidence(&stream("web-1", 1), |_| {});
+            }
+        };
+        let wanted = if later {
+            ("blobs", Verdict::Fail, "a fact does not fit its schema")
+        } else {
+            // The observation, the copy, and by what two hosts asked to be enrolled.
+            ("blobs", Verdict::Ok, "4 blobs are what the records name")
+        };
+        goes_on(name_both, wanted);
+    }
+}
+
+#[test]
 fn decisions_of_other_kinds_hold_under_their_key() {
     let decided = |ledger: &mut Ledger| {
         let revoked = Revoked {

@@ -44,6 +44,8 @@ pub(super) struct Ledger {
     own: u64,
     /// What the probe of every host observes from now on.
     pub(super) observation: String,
+    /// What it copies from now on.
+    pub(super) copy: Option<String>,
     /// The root over the first n entries, for each n.
     roots: Vec<Digest>,
     edge: Edge,
@@ -73,6 +75,7 @@ impl Ledger {
             hosts: BTreeMap::new(),
             own: 0,
             observation: OBSERVATION.to_owned(),
+            copy: None,
             roots: vec![merkle::EMPTY_ROOT],
             edge: Edge::default(),
         }
@@ -184,19 +187,23 @@ impl Ledger {
     pub(super) fn evidence(&mut self, stream: &Stream, change: impl FnOnce(&mut Evidence)) {
         let size = self.size();
         let (key, prev, seq) = &self.hosts[stream];
-        let (kind, probes, subject) = if seq % 3 == 0 {
-            let digest = Digest::of(self.observation.as_bytes());
-            self.blobs.insert(digest, self.observation.clone().into());
+        let (kind, probes, subjects) = if seq % 3 == 0 {
+            let mut subjects = Vec::new();
+            let copied = self.copy.iter().map(|copy| ("artifact/copy", copy));
+            for (name, text) in copied.chain([("observation/clock", &self.observation)]) {
+                let digest = Digest::of(text.as_bytes());
+                self.blobs.insert(digest, text.clone().into());
+                subjects.push(Subject::new(name, digest));
+            }
             let probe = ProbeRun {
                 probe: "clock".to_owned(),
                 outcome: Outcome::Facts,
                 took_ms: 3,
             };
-            let subject = Subject::new("observation/clock", digest);
-            (Kind::Evidence, vec![probe], subject)
+            (Kind::Evidence, vec![probe], subjects)
         } else {
             let subject = Subject::new("attestation", *prev);
-            (Kind::Heartbeat, Vec::new(), subject)
+            (Kind::Heartbeat, Vec::new(), vec![subject])
         };
         let mut evidence = Evidence {
             stream: Position {
@@ -238,7 +245,7 @@ impl Ledger {
             },
             evidence.stream.seq,
         );
-        let statement = Statement::new(EVIDENCE_TYPE, vec![subject], evidence);
+        let statement = Statement::new(EVIDENCE_TYPE, subjects, evidence);
         let file = statement.seal(key).unwrap();
         let id = self.enter(LeafKind::Evidence, origin, file);
         let host = self.hosts.get_mut(stream).unwrap();
