@@ -17,6 +17,7 @@ use crate::limits;
 use crate::merkle;
 use crate::pack;
 use crate::stream::{Enrolment, Record, Stream};
+use crate::time::Timestamp;
 
 /// Longest key file.
 const KEY_BYTES_MAX: usize = 4096;
@@ -27,7 +28,8 @@ pub(super) struct Shown {
     pub(super) records: Vec<Record>,
     pub(super) enrolment: Option<Enrolment>,
     key: Option<PublicKey>,
-    revoked: bool,
+    /// It was revoked, or a newer one of its agent was enrolled.
+    ended: bool,
     /// Records whose blobs the host dropped, by its own word.
     dropped: Vec<(u64, u64)>,
 }
@@ -201,6 +203,10 @@ impl<'a> Records<'a> {
             (LeafKind::Evidence, LeafOrigin::Collector { .. }) => {
                 Err("is evidence without an agent".to_owned())
             }
+            // The numbers of the collector show that none of its records is left out.
+            (_, LeafOrigin::Agent { .. }) => {
+                Err("is a decision with the number of an agent".into())
+            }
             (LeafKind::Enrol | LeafKind::Revoke, _) => self.authority(index, leaf, &file),
             (
                 LeafKind::Decision
@@ -233,9 +239,9 @@ impl<'a> Records<'a> {
                 let begin = self.manifest.predicate.period.from;
                 let older = index < self.tree.start;
                 let from = if older {
-                    decision.at.max(begin)
+                    leaf.received.max(begin)
                 } else {
-                    decision.at
+                    leaf.received
                 };
                 let enrolment = Enrolment {
                     id: leaf.id,
@@ -248,7 +254,7 @@ impl<'a> Records<'a> {
                 };
                 for (stream, shown) in &mut self.streams {
                     if stream.agent == enrolled.agent {
-                        shown.end(decision.at);
+                        shown.end(leaf.received);
                     }
                 }
                 self.enrol(&enrolled, enrolment)
@@ -260,8 +266,7 @@ impl<'a> Records<'a> {
                 };
                 let shown = self.streams.get_mut(&stream);
                 let shown = shown.ok_or_else(|| format!("revokes {stream}, never enrolled"))?;
-                shown.end(decision.at);
-                shown.revoked = true;
+                shown.end(leaf.received);
                 Ok(())
             }
             _ => Err("is not of the kind that its entry says".to_owned()),
@@ -390,7 +395,9 @@ impl<'a> Records<'a> {
 }
 
 impl Shown {
-    fn end(&mut self, at: crate::time::Timestamp) {
+    /// Ends the stream at the time of receipt, which the ledger fixes in its order.
+    fn end(&mut self, at: Timestamp) {
+        self.ended = true;
         if let Some(enrolment) = &mut self.enrolment
             && enrolment.until.is_none()
         {

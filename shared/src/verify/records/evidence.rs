@@ -54,8 +54,8 @@ impl Records<'_> {
         if let Some(gap) = &attestation.evidence().gap {
             shown.dropped.push((gap.first, gap.last));
         }
-        if shown.revoked {
-            return Err(format!("was entered after {stream} was revoked"));
+        if shown.ended {
+            return Err(format!("was entered after {stream} was ended"));
         }
         let Some(key) = shown.key else {
             return Err(format!("is of {stream}, which was never enrolled"));

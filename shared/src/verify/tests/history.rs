@@ -7,6 +7,7 @@ use crate::decision::{Decided, Revoked};
 use crate::id::Digest;
 use crate::key::SigningKey;
 use crate::leaf::LeafKind;
+use crate::stream::Stream;
 use crate::verify::Verdict;
 
 /// Checks what is said of a ledger that goes on in an odd way.
@@ -71,7 +72,29 @@ fn what_is_wrong_in_the_ledger_itself_is_told() {
         (
             "signatures",
             Verdict::Fail,
-            "was entered after web-1-g1 was revoked",
+            "was entered after web-1-g1 was ended",
+        ),
+    );
+    goes_on(
+        |ledger| {
+            ledger.enrol(&stream("web-1", 2), 5);
+            ledger.evidence(&web, |_| {});
+        },
+        (
+            "signatures",
+            Verdict::Fail,
+            "was entered after web-1-g1 was ended",
+        ),
+    );
+    goes_on(
+        |ledger| {
+            let origin = ledger.leaves[2].origin.clone();
+            let _id = ledger.decide_as(LeafKind::Revoke, origin, revoked(&web));
+        },
+        (
+            "signatures",
+            Verdict::Fail,
+            "is a decision with the number of an agent",
         ),
     );
     goes_on(
@@ -86,6 +109,33 @@ fn what_is_wrong_in_the_ledger_itself_is_told() {
         |ledger| ledger.enrol(&web, 3),
         ("signatures", Verdict::Fail, "enrols web-1-g1 a second time"),
     );
+}
+
+fn revoked(stream: &Stream) -> Decided {
+    Decided::Revoke(Revoked {
+        agent: stream.agent.clone(),
+        generation: stream.generation,
+        reason: String::new(),
+    })
+}
+
+#[test]
+fn a_decision_counts_from_its_receipt_whatever_time_it_says() {
+    // Silent for 16 entries of 10 s, then revoked with a date from before the silence.
+    for late_ms in [0, -1_000_000, 1_000_000] {
+        let goes_silent = |ledger: &mut Ledger| {
+            for _ in 0..16 {
+                ledger.evidence(&stream("web-1", 1), |_| {});
+            }
+            ledger.late_ms = late_ms;
+            ledger.revoke(&stream("db-1", 1));
+            for _ in 0..16 {
+                ledger.evidence(&stream("web-1", 1), |_| {});
+            }
+        };
+        let part = "db-1-g1: silent-tail 2026-01-02T03:48:49.900Z..2026-01-02T03:51:40.000Z";
+        goes_on(goes_silent, ("silence", Verdict::Note, part));
+    }
 }
 
 #[test]
@@ -208,12 +258,7 @@ fn a_copy_that_is_named_as_an_observation_later_is_read_as_one() {
 #[test]
 fn decisions_of_other_kinds_hold_under_their_key() {
     let decided = |ledger: &mut Ledger| {
-        let revoked = Revoked {
-            agent: "web-1".parse().unwrap(),
-            generation: 1,
-            reason: String::new(),
-        };
-        let revoked = Decided::Revoke(revoked);
+        let revoked = revoked(&stream("web-1", 1));
         ledger.decide(LeafKind::Decision, revoked.clone());
         ledger.decide(LeafKind::Enrol, revoked);
     };

@@ -46,6 +46,8 @@ pub(super) struct Ledger {
     pub(super) observation: String,
     /// What it copies from now on.
     pub(super) copy: Option<String>,
+    /// What decisions add to the time when they were made.
+    pub(super) late_ms: i64,
     /// The root over the first n entries, for each n.
     roots: Vec<Digest>,
     edge: Edge,
@@ -76,6 +78,7 @@ impl Ledger {
             own: 0,
             observation: OBSERVATION.to_owned(),
             copy: None,
+            late_ms: 0,
             roots: vec![merkle::EMPTY_ROOT],
             edge: Edge::default(),
         }
@@ -130,16 +133,26 @@ impl Ledger {
 
     /// Enters a decision, which the key of decisions signs.
     pub(super) fn decide(&mut self, kind: LeafKind, decides: Decided) -> Digest {
+        let number = self.own;
+        self.own += 1;
+        self.decide_as(kind, LeafOrigin::Collector { number }, decides)
+    }
+
+    /// The same with any number.
+    pub(super) fn decide_as(
+        &mut self,
+        kind: LeafKind,
+        origin: LeafOrigin,
+        decides: Decided,
+    ) -> Digest {
         let decision = Decision {
-            at: at(self.size()),
+            at: at(self.size()).plus_ms(self.late_ms),
             by: "operator".to_owned(),
             decides,
         };
         let statement = Statement::new(DECISION_TYPE, Vec::new(), decision);
-        let number = self.own;
-        self.own += 1;
         let file = statement.seal(&self.decisions).unwrap();
-        self.enter(kind, LeafOrigin::Collector { number }, file)
+        self.enter(kind, origin, file)
     }
 
     pub(super) fn revoke(&mut self, stream: &Stream) {
