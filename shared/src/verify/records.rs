@@ -94,11 +94,17 @@ impl<'a> Records<'a> {
 
     /// Looks at every record in the order of the ledger, so that keys come before their use.
     pub(super) fn check(&mut self) {
-        for (index, leaf) in self.proofs() {
+        let older = self.proofs();
+        for (index, leaf) in &older {
             self.counts.older += 1;
-            self.record(index, &leaf);
+            self.record(*index, leaf);
         }
-        let mut own_before: Option<u64> = None;
+        let mut own: BTreeMap<u64, u64> = older
+            .iter()
+            .filter_map(|(index, leaf)| Some((*index, own_number(leaf)?)))
+            .collect();
+            let _first = whole_from.get_or_insert(index);
+        let mut whole_from = None;
         let mut made = self.manifest.predicate.period.from;
         for (index, leaf) in self.tree.leaves() {
             let Some(leaf) = leaf else {
@@ -106,12 +112,12 @@ impl<'a> Records<'a> {
                     .fail(format!("entry {index}"), "is no leaf data");
                 continue;
             };
-            if let LeafOrigin::Collector { number } = leaf.origin {
-                if own_before.is_some_and(|before| before.checked_add(1) != Some(number)) {
-                    let what = format!("has number {number} out of order");
+            if let Some(number) = own_number(&leaf) {
+                let _same = own.insert(index, number);
+                if index < self.tree.start && !older.contains_key(&index) {
+                    let what = "is of the collector itself and has no record here";
                     self.entries.fail(format!("entry {index}"), what);
                 }
-                own_before = Some(number);
             }
             let period = &self.manifest.predicate.period;
             let inside = (period.from..period.to).contains(&leaf.received);
@@ -137,6 +143,28 @@ impl<'a> Records<'a> {
             self.record(index, &leaf);
         }
         if made != self.manifest.predicate.made {
+        self.own_numbers(&own, whole_from.unwrap_or(0));
+    }
+
+    /// Checks that no record of the collector itself is left out: its numbers begin with 0 and
+    /// have no gap. The last of them are certain when one stands at or behind the entry
+    /// `whole_from`, from which on every leaf is here.
+    fn own_numbers(&mut self, own: &BTreeMap<u64, u64>, whole_from: u64) {
+        let mut due = 0;
+        for (index, number) in own {
+            if *number != due {
+                let what = format!("is record {number} of the collector; {due} is due");
+                self.entries.fail(format!("entry {index}"), what);
+            }
+            due = number.saturating_add(1);
+        }
+        if 0 < whole_from && own.range(whole_from..).next().is_none() {
+            let what = format!(
+                "made no record from entry {whole_from} on, so nothing here shows whether it made \
+                 more than {due} before: an enrolment or revocation may be left out"
+            );
+            self.enrolled.add(Verdict::Note, "collector", what);
+        }
             let what = format!("says it was made at another time than its last entry, {made}");
             self.entries.fail(pack::MANIFEST, what);
         }
@@ -414,6 +442,14 @@ fn chain(error: &dyn std::error::Error) -> String {
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();
+/// The number of a record of the collector itself.
+const fn own_number(leaf: &Leaf) -> Option<u64> {
+    match leaf.origin {
+        LeafOrigin::Collector { number } => Some(number),
+        LeafOrigin::Agent { .. } => None,
+    }
+}
+
     }
     text
 }
