@@ -1,5 +1,6 @@
 //! The records of a pack: each is an entry of the ledger, and holds under the key it must.
 
+mod absent;
 mod evidence;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +31,7 @@ pub(super) struct Shown {
     key: Option<PublicKey>,
     /// It was revoked, or a newer one of its agent was enrolled.
     ended: bool,
-    /// Records whose blobs the host dropped, by its own word.
-    dropped: Vec<(u64, u64)>,
+    absent: absent::Absent,
 }
 
 /// The records, as far as they were looked at.
@@ -51,8 +51,6 @@ pub(super) struct Records<'a> {
     used: BTreeSet<String>,
     /// What was read, and whether it was read as an observation.
     blobs: BTreeMap<(Digest, bool), evidence::Blob>,
-    /// Blobs that are not here: the host may say later that it dropped them.
-    absent: Vec<(Stream, u64, Digest)>,
     /// Records that a proof file shows to be in the ledger, and where.
     proven: BTreeMap<Digest, u64>,
     counts: Counts,
@@ -86,7 +84,6 @@ impl<'a> Records<'a> {
             streams: BTreeMap::new(),
             used: BTreeSet::new(),
             blobs: BTreeMap::new(),
-            absent: Vec::new(),
             proven: BTreeMap::new(),
             counts: Counts::default(),
         }
@@ -103,10 +100,10 @@ impl<'a> Records<'a> {
             .iter()
             .filter_map(|(index, leaf)| Some((*index, own_number(leaf)?)))
             .collect();
-            let _first = whole_from.get_or_insert(index);
         let mut whole_from = None;
         let mut made = self.manifest.predicate.period.from;
         for (index, leaf) in self.tree.leaves() {
+            let _first = whole_from.get_or_insert(index);
             let Some(leaf) = leaf else {
                 self.entries
                     .fail(format!("entry {index}"), "is no leaf data");
@@ -143,6 +140,9 @@ impl<'a> Records<'a> {
             self.record(index, &leaf);
         }
         if made != self.manifest.predicate.made {
+            let what = format!("says it was made at another time than its last entry, {made}");
+            self.entries.fail(pack::MANIFEST, what);
+        }
         self.own_numbers(&own, whole_from.unwrap_or(0));
     }
 
@@ -164,9 +164,6 @@ impl<'a> Records<'a> {
                  more than {due} before: an enrolment or revocation may be left out"
             );
             self.enrolled.add(Verdict::Note, "collector", what);
-        }
-            let what = format!("says it was made at another time than its last entry, {made}");
-            self.entries.fail(pack::MANIFEST, what);
         }
     }
 
@@ -350,20 +347,31 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Ends the claims about records; gives the streams.
-    pub(super) fn close(mut self, claims: &mut Vec<Claim>) -> BTreeMap<Stream, Shown> {
-        for (stream, seq, digest) in std::mem::take(&mut self.absent) {
-            let dropped = self.streams.get(&stream).is_some_and(|shown| {
-                let mut gaps = shown.dropped.iter();
-                gaps.any(|(first, last)| (*first..=*last).contains(&seq))
-            });
-            if dropped {
-                self.counts.dropped += 1;
-            } else {
-                let what = format!("is missing; {stream} record {seq} names it");
+    /// Says of blobs that are not here what their hosts say.
+    fn absent(&mut self) {
+        for (stream, shown) in &mut self.streams {
+            let judged = std::mem::take(&mut shown.absent).judge();
+            self.counts.dropped += judged.dropped;
+            for (digest, seq) in judged.missing {
+                let what = format!(
+                    "is missing; {stream} record {seq} names it, and no gap accounts for it"
+                );
                 self.content.fail(pack::blob_name(&digest), what);
             }
+            for (digest, seq) in judged.owed {
+                let what = format!(
+                    "is missing; {stream} record {seq} names it, and its host may say later that \
+                     it dropped it"
+                );
+                let name = pack::blob_name(&digest);
+                self.content.add(Verdict::CannotCheck, name, what);
+            }
         }
+    }
+
+    /// Ends the claims about records; gives the streams.
+    pub(super) fn close(mut self, claims: &mut Vec<Claim>) -> BTreeMap<Stream, Shown> {
+        self.absent();
         for folder in ["attestations/", "blobs/", pack::PROOFS.0, pack::AGENTS] {
             for name in self.pack.under(folder) {
                 if !self.used.contains(name) {
@@ -434,14 +442,6 @@ impl Shown {
     }
 }
 
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
 /// The number of a record of the collector itself.
 const fn own_number(leaf: &Leaf) -> Option<u64> {
     match leaf.origin {
@@ -450,6 +450,14 @@ const fn own_number(leaf: &Leaf) -> Option<u64> {
     }
 }
 
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
     }
     text
 }

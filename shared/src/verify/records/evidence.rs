@@ -51,9 +51,6 @@ impl Records<'_> {
             enrolment.first = record.seq;
         }
         shown.records.push(record);
-        if let Some(gap) = &attestation.evidence().gap {
-            shown.dropped.push((gap.first, gap.last));
-        }
         if shown.ended {
             return Err(format!("was entered after {stream} was ended"));
         }
@@ -64,8 +61,10 @@ impl Records<'_> {
             .verify(&key)
             .map_err(|error| error.to_string())?;
         let attestation = verified.attestation();
+        let period = self.tree.start <= index;
+        shown.absent.record(attestation.evidence(), period);
         self.saw(index, &stream, attestation);
-        if self.tree.start <= index {
+        if period {
             self.blobs(&stream, attestation);
         }
         Ok(())
@@ -115,7 +114,8 @@ impl Records<'_> {
                         let _only = self.blobs.insert(key, blob);
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        self.absent.push((stream.clone(), seq, digest));
+                        let shown = self.streams.entry(stream.clone()).or_default();
+                        shown.absent.names(digest, seq);
                         continue;
                     }
                     Err(error) => {

@@ -238,7 +238,7 @@ impl Ledger {
             seen: Seen {
                 size: size - 1,
                 root: self.root(size - 1),
-                acked: None,
+                acked: seq.checked_sub(2),
             },
             run: Run {
                 agent: "evident-agent/0.1.0".to_owned(),
@@ -398,11 +398,11 @@ impl Ledger {
 }
 
 /// What a host says when its spool was full.
-pub(super) fn gap(first: u64, last: u64) -> Gap {
+pub(super) fn gap(first: u64, last: u64, blobs: u64) -> Gap {
     Gap {
         first,
         last,
-        blobs: 1,
+        blobs,
         reason: "spool is full".to_owned(),
     }
 }
