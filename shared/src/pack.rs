@@ -16,8 +16,9 @@
 //!                                     the leaf data
 //! ```
 //!
-//! From before the period come all enrolments, revocations and decisions, and the last record of
-//! each stream, so that nothing can be left out between it and the first of the period.
+//! From before the period come all records of the collector itself, whose numbers have no gap, and
+//! the last record of each stream, so that nothing can be left out between it and the first of the
+//! period.
 //!
 //! The same entries give the same bytes: nothing in a pack depends on when it was cut.
 
