@@ -112,7 +112,7 @@ impl Default for Intake {
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             connections_max: 1024,
-            submissions_max: 32,
+            submissions_max: 128,
             connection_seconds: 600,
             request_seconds: 60,
         }

@@ -1,19 +1,23 @@
 //! `serve`: takes evidence in, judges it and answers operators until it is told to stop.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use collector::catalog::Catalog;
 use collector::config::{Config, Format};
 use collector::follow;
 use collector::ledger::Ledger;
-use collector::serve::{self, Clock, Intake};
+use collector::serve::{self, Clock, Derived, Intake};
 use collector::status::Status;
 use shared::durable;
 use shared::key::PublicKey;
 use tokio::sync::watch;
+
+/// How long to wait before the ledger is followed again after an error.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn serve(
@@ -31,7 +35,7 @@ pub(crate) fn serve(
     let ledger_key = signer.verifier_key().clone();
     let ledger = Ledger::open(&super::ledger_dir(dir), signer)?;
     let fleet = super::fleet(&ledger, &authority)?;
-    let status = Arc::new(open_status(dir)?);
+    let status = Arc::new(RwLock::new(Some(open_status(dir)?)));
     let decisions = authority.decisions.public();
     tracing::info!(entries = ledger.published().size, "ledger is open");
     let parts = (ledger.clone(), fleet, Arc::clone(&status));
@@ -46,37 +50,53 @@ pub(crate) fn serve(
         .enable_all()
         .build()?;
     let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
     let follower = runtime.spawn(follow(
+        dir.to_owned(),
         ledger,
         Arc::clone(&status),
         decisions,
         stopped.clone(),
     ));
-    let served = runtime.block_on(async {
-        let listener = serve::listen(&intake.config).await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(signals(stop)?);
-        let operators = tokio::spawn(serve::operator::serve(Arc::clone(&intake), stopped.clone()));
-        if let Some(file) = ready_file {
-            durable::write(file, address.to_string().as_bytes(), 0o644)
-                .with_context(|| format!("cannot write `{}`", file.display()))?;
-        }
-        tracing::info!(%address, "agents can connect");
-        serve::serve(Arc::clone(&intake), listener, stopped).await?;
-        operators.await??;
-        anyhow::Ok(())
-    });
+    let served = runtime.block_on(listen_and_serve(&intake, ready_file, &stop, stopped));
+    // However it ended: everybody who waits for the end is told.
+    stop.send_replace(true);
     runtime.block_on(follower)?;
-    runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+    runtime.shutdown_timeout(Duration::from_secs(10));
     served?;
     drop(intake);
-    if let Some(status) = Arc::into_inner(status) {
+    let last = status
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(status) = last {
         status.close()?;
-    } else {
-        tracing::warn!("derived state is still in use; it will be made again at start");
     }
     tracing::info!("stopped");
     Ok(true)
+}
+
+/// Opens both listeners, and serves until told to stop.
+async fn listen_and_serve(
+    intake: &Arc<Intake>,
+    ready_file: Option<&Path>,
+    stop: &Arc<watch::Sender<bool>>,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let listener = serve::listen(&intake.config).await?;
+    let operator = serve::operator::listen(&intake.dir)?;
+    let address = listener.local_addr()?;
+    tokio::spawn(signals(Arc::clone(stop))?);
+    let operators = serve::operator::serve(Arc::clone(intake), operator, stopped.clone());
+    let operators = tokio::spawn(operators);
+    if let Some(file) = ready_file {
+        durable::write(file, address.to_string().as_bytes(), 0o644)
+            .with_context(|| format!("cannot write `{}`", file.display()))?;
+    }
+    tracing::info!(%address, "agents can connect");
+    serve::serve(Arc::clone(intake), listener, stopped).await?;
+    operators.await?;
+    Ok(())
 }
 
 /// Opens the derived state; what cannot be trusted is made again by following from the beginning.
@@ -90,10 +110,12 @@ pub(super) fn open_status(dir: &Path) -> anyhow::Result<Status> {
     Ok(status)
 }
 
-/// Follows the ledger until `stop` changes; a ledger that cannot be followed is said and retried.
+/// Follows the ledger until `stop` changes. When the derived state cannot be kept (a full disk, for
+/// one), it is opened again and followed from where it stands, until that works.
 async fn follow(
+    dir: PathBuf,
     ledger: Ledger,
-    status: Arc<Status>,
+    status: Derived,
     decisions: PublicKey,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -101,29 +123,61 @@ async fn follow(
         return;
     };
     loop {
-        let (ledger, status) = (ledger.clone(), Arc::clone(&status));
+        let (dir, ledger, status) = (dir.clone(), ledger.clone(), Arc::clone(&status));
         let followed =
-            tokio::task::spawn_blocking(move || follow::catch_up(&ledger, &status, &decisions));
-        match followed.await {
-            Ok(Ok(_position)) => {}
-            Ok(Err(error)) => {
-                let error = anyhow::Error::from(error);
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "the ledger cannot be followed"
-                );
-            }
-            Err(error) => tracing::error!(%error, "the follower failed"),
+            tokio::task::spawn_blocking(move || step(&dir, &ledger, &status, &decisions));
+        let failed = match followed.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(error) => Some(error.into()),
+        };
+        if let Some(error) = &failed {
+            let error = format!("{error:#}");
+            tracing::error!(error, "the ledger cannot be followed; it is tried again");
         }
         tokio::select! {
-            changed = grown.changed() => if changed.is_err() { return },
+            changed = grown.changed(), if failed.is_none() => if changed.is_err() { return },
+            () = tokio::time::sleep(AGAIN), if failed.is_some() => {}
             _ = stop.changed() => return,
         }
     }
 }
 
+/// Follows to the end of the ledger; an error leaves no derived state open.
+fn step(
+    dir: &Path,
+    ledger: &Ledger,
+    derived: &Derived,
+    decisions: &PublicKey,
+) -> anyhow::Result<()> {
+    let open = derived
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_some();
+    if !open {
+        let opened = open_status(dir)?;
+        *derived.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+    }
+    let followed = {
+        let status = derived.read().unwrap_or_else(PoisonError::into_inner);
+        status
+            .as_ref()
+            .map(|status| follow::catch_up(ledger, status, decisions))
+    };
+    if let Some(Err(error)) = followed {
+        drop(
+            derived
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        return Err(error.into());
+    }
+    Ok(())
+}
+
 /// Ends when the process is told to stop.
-fn signals(stop: watch::Sender<bool>) -> std::io::Result<impl Future<Output = ()> + Send> {
+fn signals(stop: Arc<watch::Sender<bool>>) -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -135,8 +189,6 @@ fn signals(stop: watch::Sender<bool>) -> std::io::Result<impl Future<Output = ()
         }
         tracing::info!("told to stop");
         stop.send_replace(true);
-        // Held until the end, so that nobody takes its loss for the signal.
-        std::future::pending::<()>().await;
     })
 }
 

@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use collector::authority::Authority;
@@ -83,7 +83,11 @@ impl Server {
         let intake = Arc::new(Intake::new(
             folder.to_owned(),
             (config, authority, ledger_key),
-            (ledger, Fleet::default(), Arc::new(status)),
+            (
+                ledger,
+                Fleet::default(),
+                Arc::new(RwLock::new(Some(status))),
+            ),
             Arc::new(now),
         ));
         let runtime = tokio::runtime::Builder::new_multi_thread()
