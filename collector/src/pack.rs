@@ -224,7 +224,7 @@ fn checkpoint(ledger: &Ledger, signer: &Signer, size: u64) -> Result<String, Pac
 struct Selected {
     start: u64,
     end: u64,
-    /// Enrolments, revocations, decisions, and the last record of each stream, before `start`.
+    /// All records of the collector itself, and the last record of each stream, before `start`.
     older: BTreeSet<u64>,
 }
 
@@ -253,7 +253,15 @@ impl Selected {
                         let ended = ended(ledger, scope, index)?;
                         last.retain(|stream, _| !ended.ends(stream));
                     }
-                    (LeafKind::Decision, _) => {
+                    // All records of the collector itself, so that its numbers have no gap.
+                    (
+                        LeafKind::Decision
+                        | LeafKind::Catalogue
+                        | LeafKind::Roster
+                        | LeafKind::Redact
+                        | LeafKind::Pack,
+                        _,
+                    ) => {
                         let _new = older.insert(index);
                     }
                     (
@@ -265,14 +273,7 @@ impl Selected {
                         let stream = Stream { agent, generation };
                         let _older = last.insert(stream, index);
                     }
-                    (
-                        LeafKind::Evidence
-                        | LeafKind::Catalogue
-                        | LeafKind::Roster
-                        | LeafKind::Redact
-                        | LeafKind::Pack,
-                        _,
-                    ) => {}
+                    (LeafKind::Evidence, LeafOrigin::Collector { .. }) => {}
                 }
             }
         }

@@ -16,14 +16,16 @@
 //!                                     the leaf data
 //! ```
 //!
-//! From before the period come all enrolments, revocations and decisions, and the last record of
-//! each stream, so that nothing can be left out between it and the first of the period.
+//! From before the period come all records of the collector itself, whose numbers have no gap, and
+//! the last record of each stream, so that nothing can be left out between it and the first of the
+//! period.
 //!
 //! The same entries give the same bytes: nothing in a pack depends on when it was cut.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -146,19 +148,35 @@ pub fn tile_name(path: &TilePath) -> String {
 /// leaf of the period is there and the one before it, both roots can be computed, and that the
 /// ledger at the start is the beginning of the ledger at the end.
 pub fn tiles(start: u64, end: u64) -> impl Iterator<Item = TilePath> {
+    let width = u64::from(tile::WIDTH);
+    rows(start, end).flat_map(move |(content, count, numbers)| {
+        numbers.map(move |number| TilePath {
+            content,
+            number,
+            width: u16::try_from(count - number * width)
+                .map_or(tile::WIDTH, |rest| rest.min(tile::WIDTH)),
+        })
+    })
+}
+
+/// How many [`tiles`] gives, which may be more than anybody can look at.
+#[must_use]
+pub fn tile_count(start: u64, end: u64) -> u64 {
+    let counts = rows(start, end).map(|(_, _, numbers)| numbers.end.saturating_sub(numbers.start));
+    counts.fold(0, u64::saturating_add)
+}
+
+/// Of each kind of tile, how many hashes or leaves there are, and the numbers of the tiles.
+fn rows(start: u64, end: u64) -> impl Iterator<Item = (Content, u64, Range<u64>)> {
     let first = start.saturating_sub(1);
     let width = u64::from(tile::WIDTH);
     let levels = (0..=tile::LEVEL_MAX).map(|level| (Content::Hashes(level), 8 * u32::from(level)));
     levels
         .chain([(Content::Entries, 0)])
-        .flat_map(move |(content, shift)| {
+        .map(move |(content, shift)| {
             let count = end >> shift;
-            ((first >> shift) / width..count.div_ceil(width)).map(move |number| TilePath {
-                content,
-                number,
-                width: u16::try_from(count - number * width)
-                    .map_or(tile::WIDTH, |rest| rest.min(tile::WIDTH)),
-            })
+            let numbers = (first >> shift) / width..count.div_ceil(width);
+            (content, count, numbers)
         })
 }
 

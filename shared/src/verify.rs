@@ -215,7 +215,8 @@ impl Report {
 const SHOWN: &str = "\
 Shown: who signed each record, that nothing was changed, left out or moved in the period, and the
 order of the records. Not shown: that a host told the truth (whoever controls a host can make it
-report something false), hosts that were never enrolled, and what came after the last entry.";
+report something false), hosts that were never enrolled, what came after the last entry, and where
+a note says so, that no enrolment or revocation from before the period was left out.";
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

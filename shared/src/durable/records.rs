@@ -219,10 +219,7 @@ impl Records {
     fn advance(&mut self) -> Result<Option<(Position, Vec<u8>)>, SegmentError> {
         loop {
             if let Some(payload) = self.take()? {
-                let position = self.at();
-                let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-                self.offset = self.offset.saturating_add(FRAME).saturating_add(length);
-                return Ok(Some((position, payload)));
+                return Ok(Some(self.step(payload)));
             }
             // Opened anew when it is asked again, since more may have been appended by then.
             self.open = None;
@@ -231,6 +228,13 @@ impl Records {
                 continue;
             }
             self.tail = self.look_behind()?;
+            // What proves damage may have been written since the record here was looked at. It was
+            // written after this record was synced, so if there is one, it is seen now.
+            if self.tail == Tail::Damaged
+                && let Some(payload) = self.take()?
+            {
+                return Ok(Some(self.step(payload)));
+            }
             match self.tail {
                 Tail::Clean if self.closed => {
                     (self.number, self.offset) = (self.number.saturating_add(1), HEADER);
@@ -247,6 +251,14 @@ impl Records {
                 }
             }
         }
+    }
+
+    /// Goes behind the record at the current offset.
+    fn step(&mut self, payload: Vec<u8>) -> (Position, Vec<u8>) {
+        let position = self.at();
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        self.offset = self.offset.saturating_add(FRAME).saturating_add(length);
+        (position, payload)
     }
 
     /// The record at the current offset, if there is a good one.

@@ -1,5 +1,6 @@
 //! The records of a pack: each is an entry of the ledger, and holds under the key it must.
 
+mod absent;
 mod evidence;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::limits;
 use crate::merkle;
 use crate::pack;
 use crate::stream::{Enrolment, Record, Stream};
+use crate::time::Timestamp;
 
 /// Longest key file.
 const KEY_BYTES_MAX: usize = 4096;
@@ -27,9 +29,9 @@ pub(super) struct Shown {
     pub(super) records: Vec<Record>,
     pub(super) enrolment: Option<Enrolment>,
     key: Option<PublicKey>,
-    revoked: bool,
-    /// Records whose blobs the host dropped, by its own word.
-    dropped: Vec<(u64, u64)>,
+    /// It was revoked, or a newer one of its agent was enrolled.
+    ended: bool,
+    absent: absent::Absent,
 }
 
 /// The records, as far as they were looked at.
@@ -47,9 +49,8 @@ pub(super) struct Records<'a> {
     streams: BTreeMap<Stream, Shown>,
     /// Names of files that something asked for.
     used: BTreeSet<String>,
-    blobs: BTreeMap<Digest, evidence::Blob>,
-    /// Blobs that are not here: the host may say later that it dropped them.
-    absent: Vec<(Stream, u64, Digest)>,
+    /// What was read, and whether it was read as an observation.
+    blobs: BTreeMap<(Digest, bool), evidence::Blob>,
     /// Records that a proof file shows to be in the ledger, and where.
     proven: BTreeMap<Digest, u64>,
     counts: Counts,
@@ -83,7 +84,6 @@ impl<'a> Records<'a> {
             streams: BTreeMap::new(),
             used: BTreeSet::new(),
             blobs: BTreeMap::new(),
-            absent: Vec::new(),
             proven: BTreeMap::new(),
             counts: Counts::default(),
         }
@@ -91,24 +91,30 @@ impl<'a> Records<'a> {
 
     /// Looks at every record in the order of the ledger, so that keys come before their use.
     pub(super) fn check(&mut self) {
-        for (index, leaf) in self.proofs() {
+        let older = self.proofs();
+        for (index, leaf) in &older {
             self.counts.older += 1;
-            self.record(index, &leaf);
+            self.record(*index, leaf);
         }
-        let mut own_before: Option<u64> = None;
+        let mut own: BTreeMap<u64, u64> = older
+            .iter()
+            .filter_map(|(index, leaf)| Some((*index, own_number(leaf)?)))
+            .collect();
+        let mut whole_from = None;
         let mut made = self.manifest.predicate.period.from;
         for (index, leaf) in self.tree.leaves() {
+            let _first = whole_from.get_or_insert(index);
             let Some(leaf) = leaf else {
                 self.entries
                     .fail(format!("entry {index}"), "is no leaf data");
                 continue;
             };
-            if let LeafOrigin::Collector { number } = leaf.origin {
-                if own_before.is_some_and(|before| before.checked_add(1) != Some(number)) {
-                    let what = format!("has number {number} out of order");
+            if let Some(number) = own_number(&leaf) {
+                let _same = own.insert(index, number);
+                if index < self.tree.start && !older.contains_key(&index) {
+                    let what = "is of the collector itself and has no record here";
                     self.entries.fail(format!("entry {index}"), what);
                 }
-                own_before = Some(number);
             }
             let period = &self.manifest.predicate.period;
             let inside = (period.from..period.to).contains(&leaf.received);
@@ -136,6 +142,28 @@ impl<'a> Records<'a> {
         if made != self.manifest.predicate.made {
             let what = format!("says it was made at another time than its last entry, {made}");
             self.entries.fail(pack::MANIFEST, what);
+        }
+        self.own_numbers(&own, whole_from.unwrap_or(0));
+    }
+
+    /// Checks that no record of the collector itself is left out: its numbers begin with 0 and
+    /// have no gap. The last of them are certain when one stands at or behind the entry
+    /// `whole_from`, from which on every leaf is here.
+    fn own_numbers(&mut self, own: &BTreeMap<u64, u64>, whole_from: u64) {
+        let mut due = 0;
+        for (index, number) in own {
+            if *number != due {
+                let what = format!("is record {number} of the collector; {due} is due");
+                self.entries.fail(format!("entry {index}"), what);
+            }
+            due = number.saturating_add(1);
+        }
+        if 0 < whole_from && own.range(whole_from..).next().is_none() {
+            let what = format!(
+                "made no record from entry {whole_from} on, so nothing here shows whether it made \
+                 more than {due} before: an enrolment or revocation may be left out"
+            );
+            self.enrolled.add(Verdict::Note, "collector", what);
         }
     }
 
@@ -200,6 +228,10 @@ impl<'a> Records<'a> {
             (LeafKind::Evidence, LeafOrigin::Collector { .. }) => {
                 Err("is evidence without an agent".to_owned())
             }
+            // The numbers of the collector show that none of its records is left out.
+            (_, LeafOrigin::Agent { .. }) => {
+                Err("is a decision with the number of an agent".into())
+            }
             (LeafKind::Enrol | LeafKind::Revoke, _) => self.authority(index, leaf, &file),
             (
                 LeafKind::Decision
@@ -232,9 +264,9 @@ impl<'a> Records<'a> {
                 let begin = self.manifest.predicate.period.from;
                 let older = index < self.tree.start;
                 let from = if older {
-                    decision.at.max(begin)
+                    leaf.received.max(begin)
                 } else {
-                    decision.at
+                    leaf.received
                 };
                 let enrolment = Enrolment {
                     id: leaf.id,
@@ -247,7 +279,7 @@ impl<'a> Records<'a> {
                 };
                 for (stream, shown) in &mut self.streams {
                     if stream.agent == enrolled.agent {
-                        shown.end(decision.at);
+                        shown.end(leaf.received);
                     }
                 }
                 self.enrol(&enrolled, enrolment)
@@ -259,8 +291,7 @@ impl<'a> Records<'a> {
                 };
                 let shown = self.streams.get_mut(&stream);
                 let shown = shown.ok_or_else(|| format!("revokes {stream}, never enrolled"))?;
-                shown.end(decision.at);
-                shown.revoked = true;
+                shown.end(leaf.received);
                 Ok(())
             }
             _ => Err("is not of the kind that its entry says".to_owned()),
@@ -316,20 +347,31 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Ends the claims about records; gives the streams.
-    pub(super) fn close(mut self, claims: &mut Vec<Claim>) -> BTreeMap<Stream, Shown> {
-        for (stream, seq, digest) in std::mem::take(&mut self.absent) {
-            let dropped = self.streams.get(&stream).is_some_and(|shown| {
-                let mut gaps = shown.dropped.iter();
-                gaps.any(|(first, last)| (*first..=*last).contains(&seq))
-            });
-            if dropped {
-                self.counts.dropped += 1;
-            } else {
-                let what = format!("is missing; {stream} record {seq} names it");
+    /// Says of blobs that are not here what their hosts say.
+    fn absent(&mut self) {
+        for (stream, shown) in &mut self.streams {
+            let judged = std::mem::take(&mut shown.absent).judge();
+            self.counts.dropped += judged.dropped;
+            for (digest, seq) in judged.missing {
+                let what = format!(
+                    "is missing; {stream} record {seq} names it, and no gap accounts for it"
+                );
                 self.content.fail(pack::blob_name(&digest), what);
             }
+            for (digest, seq) in judged.owed {
+                let what = format!(
+                    "is missing; {stream} record {seq} names it, and its host may say later that \
+                     it dropped it"
+                );
+                let name = pack::blob_name(&digest);
+                self.content.add(Verdict::CannotCheck, name, what);
+            }
         }
+    }
+
+    /// Ends the claims about records; gives the streams.
+    pub(super) fn close(mut self, claims: &mut Vec<Claim>) -> BTreeMap<Stream, Shown> {
+        self.absent();
         for folder in ["attestations/", "blobs/", pack::PROOFS.0, pack::AGENTS] {
             for name in self.pack.under(folder) {
                 if !self.used.contains(name) {
@@ -369,7 +411,9 @@ impl<'a> Records<'a> {
             "{} attestations hold under the enrolled keys, {} records under the key of decisions",
             counts.evidence, counts.decisions
         );
-        let content = format!("{} blobs are what the records name", self.blobs.len());
+        let blobs = self.pack.under("blobs/");
+        let blobs = blobs.filter(|name| self.used.contains(*name)).count();
+        let content = format!("{blobs} blobs are what the records name");
         let seen = format!(
             "{} records saw the same ledger; {} saw a state older than this pack can show",
             counts.roots, counts.roots_older
@@ -387,12 +431,22 @@ impl<'a> Records<'a> {
 }
 
 impl Shown {
-    fn end(&mut self, at: crate::time::Timestamp) {
+    /// Ends the stream at the time of receipt, which the ledger fixes in its order.
+    fn end(&mut self, at: Timestamp) {
+        self.ended = true;
         if let Some(enrolment) = &mut self.enrolment
             && enrolment.until.is_none()
         {
             enrolment.until = Some(at);
         }
+    }
+}
+
+/// The number of a record of the collector itself.
+const fn own_number(leaf: &Leaf) -> Option<u64> {
+    match leaf.origin {
+        LeafOrigin::Collector { number } => Some(number),
+        LeafOrigin::Agent { .. } => None,
     }
 }
 

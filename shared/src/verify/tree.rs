@@ -161,6 +161,12 @@ fn open(
 
 /// Checks that exactly the tiles that belong here are here, and that each fits the one above it.
 fn tiles(pack: &Pack, start: &TreeHead, end: &TreeHead, claim: &mut Claim) {
+    // The sizes are signed, but whoever signed them may be bad: the work must have an end.
+    let due = pack::tile_count(start.size, end.size);
+    if usize::try_from(due).map_or(true, |due| pack::FILES_MAX < due) {
+        let what = format!("is over entries of {due} tiles, more than a pack may have");
+        return claim.fail(pack::CHECKPOINT_END, what);
+    }
     let mut hashes = Hashes::new(pack, end.size);
     let mut count = 0;
     for path in pack::tiles(start.size, end.size) {

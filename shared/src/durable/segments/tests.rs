@@ -364,3 +364,26 @@ fn after_a_failed_write_everything_is_refused() {
     drop(segments);
     assert_eq!(contents(folder.path()).unwrap(), [b"kept"]);
 }
+
+#[test]
+fn a_reader_beside_a_writer_finds_no_damage() {
+    const GROUPS: usize = 4000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut segments = Segments::open(folder.path(), 8 << 20).unwrap();
+    let reader = segments.reader().clone();
+    let writer = std::thread::spawn(move || {
+        for _ in 0..GROUPS {
+            append(&mut segments, &[&[7; 900], &[8; 100]]);
+        }
+    });
+    let mut before = 0;
+    while before < 2 * GROUPS {
+        let ended = writer.is_finished();
+        let records = reader.records().unwrap();
+        let now = records.map(Result::unwrap).count();
+        assert!(before <= now, "{before} records became {now}");
+        assert!(!ended || now == 2 * GROUPS, "{now}");
+        before = now;
+    }
+    writer.join().unwrap();
+}

@@ -51,11 +51,8 @@ impl Records<'_> {
             enrolment.first = record.seq;
         }
         shown.records.push(record);
-        if let Some(gap) = &attestation.evidence().gap {
-            shown.dropped.push((gap.first, gap.last));
-        }
-        if shown.revoked {
-            return Err(format!("was entered after {stream} was revoked"));
+        if shown.ended {
+            return Err(format!("was entered after {stream} was ended"));
         }
         let Some(key) = shown.key else {
             return Err(format!("is of {stream}, which was never enrolled"));
@@ -64,8 +61,10 @@ impl Records<'_> {
             .verify(&key)
             .map_err(|error| error.to_string())?;
         let attestation = verified.attestation();
+        let period = self.tree.start <= index;
+        shown.absent.record(attestation.evidence(), period);
         self.saw(index, &stream, attestation);
-        if self.tree.start <= index {
+        if period {
             self.blobs(&stream, attestation);
         }
         Ok(())
@@ -106,15 +105,17 @@ impl Records<'_> {
             let digest = subject.digest.sha256;
             let probe = subject.name.strip_prefix("observation/");
             let name = pack::blob_name(&digest);
-            if !self.blobs.contains_key(&digest) {
+            let key = (digest, probe.is_some());
+            if !self.blobs.contains_key(&key) {
                 match self.pack.read(&name, limits::BLOB_BYTES_MAX) {
                     Ok(bytes) => {
                         self.used.insert(name.clone());
                         let blob = self.blob(&name, &digest, (probe, &bytes));
-                        let _only = self.blobs.insert(digest, blob);
+                        let _only = self.blobs.insert(key, blob);
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        self.absent.push((stream.clone(), seq, digest));
+                        let shown = self.streams.entry(stream.clone()).or_default();
+                        shown.absent.names(digest, seq);
                         continue;
                     }
                     Err(error) => {
@@ -125,7 +126,7 @@ impl Records<'_> {
                 }
             }
             if let (Some(Blob::Observation(is, outcome)), Some(probe)) =
-                (self.blobs.get(&digest), probe)
+                (self.blobs.get(&key), probe)
             {
                 let run = evidence.run.probes.iter().find(|run| run.probe == probe);
                 if is != probe || run.is_none_or(|run| run.outcome != *outcome) {

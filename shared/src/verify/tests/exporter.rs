@@ -2,6 +2,7 @@
 
 use super::sample::{Cut, Ledger, OBSERVATION, at, stream};
 use super::{END, START};
+use crate::dsse::Envelope;
 use crate::id::Digest;
 use crate::key::SigningKey;
 use crate::pack;
@@ -167,6 +168,11 @@ fn an_exporter_cannot_hide_what_came_before() {
     for (index, claim, part) in [
         (START - 1, "streams", "db-1-g1: missing 0..129"),
         (0, "signatures", "web-1-g1, which was never enrolled"),
+        (
+            0,
+            "records",
+            "entry 1: is record 1 of the collector; 0 is due",
+        ),
     ] {
         let hide = |ledger: &Ledger, cut: &mut Cut| {
             let id = id_at(ledger, index);
@@ -174,6 +180,104 @@ fn an_exporter_cannot_hide_what_came_before() {
             drop(cut.files.remove(&pack::proof_name(&id)).unwrap());
         };
         check(&ledger, hide, (claim, Verdict::Fail, part));
+    }
+}
+
+/// A host that was enrolled before the period and is never heard of in it, and one that was revoked
+/// before it; then `change` of a ledger of 262 entries, and 24 more.
+fn with_a_silent_host(change: impl FnOnce(&mut Ledger)) -> Ledger {
+    let mut ledger = Ledger::new();
+    for (agent, seed) in [("web-1", 3), ("left-1", 4), ("gone-1", 5)] {
+        ledger.enrol(&stream(agent, 1), seed);
+    }
+    ledger.revoke(&stream("left-1", 1));
+    ledger.evidence(&stream("gone-1", 1), |_| {});
+    while ledger.size() < START {
+        ledger.evidence(&stream("web-1", 1), |_| {});
+    }
+    change(&mut ledger);
+    for _ in 0..24 {
+        ledger.evidence(&stream("web-1", 1), |_| {});
+    }
+    ledger
+}
+
+/// Takes the records at `indices` out, and what belongs to the silent host alone.
+fn hide(indices: &[u64]) -> impl Fn(&Ledger, &mut Cut) {
+    let silent = indices.contains(&2);
+    move |ledger, cut| {
+        for index in indices {
+            let id = id_at(ledger, *index);
+            drop(cut.files.remove(&pack::record_name(&id)).unwrap());
+            drop(cut.files.remove(&pack::proof_name(&id)).unwrap());
+        }
+        if silent {
+            let name = pack::agent_name(&stream("gone-1", 1));
+            drop(cut.files.remove(&name).unwrap());
+            let asks = |_: &String, file: &mut Vec<u8>| {
+                let file = Envelope::from_file(file);
+                file.is_ok_and(|file| String::from_utf8(file.body).unwrap().contains("gone-1"))
+            };
+            assert!(0 < cut.files.extract_if(.., asks).count());
+        }
+    }
+}
+
+#[test]
+fn an_exporter_cannot_hide_a_silent_host_when_a_record_of_the_collector_follows() {
+    let followed = with_a_silent_host(|ledger| ledger.enrol(&stream("new-1", 1), 6));
+    check(
+        &followed,
+        |_, _| {},
+        ("enrolments", Verdict::Ok, "4 agents"),
+    );
+    for (hidden, number, due) in [(&[2, 4][..], 3, 2), (&[3], 4, 3), (&[2, 3, 4], 4, 2)] {
+        let part = format!("is record {number} of the collector; {due} is due");
+        check(&followed, hide(hidden), ("records", Verdict::Fail, &part));
+    }
+}
+
+#[test]
+fn where_no_record_of_the_collector_follows_it_is_noted() {
+    let alone = with_a_silent_host(|_| {});
+    let part = "gone-1-g1: silent-tail";
+    check(&alone, |_, _| {}, ("silence", Verdict::Note, part));
+    // In the middle it is found all the same.
+    let part = "entry 3: is record 3 of the collector; 2 is due";
+    check(&alone, hide(&[2, 4]), ("records", Verdict::Fail, part));
+    let part = "nothing here shows whether it made more than 4 before";
+    check(&alone, |_, _| {}, ("enrolments", Verdict::Note, part));
+    let part = "nothing here shows whether it made more than 2 before";
+    check(
+        &alone,
+        hide(&[2, 3, 4]),
+        ("enrolments", Verdict::Note, part),
+    );
+}
+
+#[test]
+fn a_record_of_the_collector_in_the_first_bundle_cannot_be_hidden() {
+    let mut ledger = Ledger::sample();
+    while ledger.size() < 512 + 10 {
+        ledger.evidence(&stream("web-1", 1), |_| {});
+        ledger.evidence(&stream("db-1", 1), |_| {});
+    }
+    ledger.revoke(&stream("db-1", 1));
+    while ledger.size() < 512 + 30 {
+        ledger.evidence(&stream("web-1", 1), |_| {});
+    }
+    for hidden in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cut = ledger.cut(512 + 20, ledger.size());
+        if hidden {
+            hide(&[512 + 10])(&ledger, &mut cut);
+        }
+        ledger.write(dir.path(), cut);
+        let report = verify(dir.path(), &ledger.trust()).unwrap();
+        let text = report.to_string();
+        let part = "entry 522: is of the collector itself and has no record here";
+        assert_eq!(text.contains(part), hidden, "{text}");
+        assert_eq!(report.exit_status(), u8::from(hidden), "{text}");
     }
 }
 
@@ -242,4 +346,19 @@ fn an_exporter_cannot_say_something_else_of_the_whole() {
         fail,
         "the manifest says 18446744073709551615",
     );
+}
+
+#[test]
+fn a_ledger_of_more_entries_than_can_be_looked_at_is_refused_at_once() {
+    let ledger = Ledger::sample();
+    let invent = |ledger: &Ledger, cut: &mut Cut| {
+        let size = 1 << 62;
+        cut.manifest.end = size;
+        let checkpoint = ledger.invented(size).into_bytes();
+        let _true_one = cut
+            .files
+            .insert(pack::CHECKPOINT_END.to_owned(), checkpoint);
+    };
+    let part = "more than a pack may have";
+    check(&ledger, invent, ("tree", Verdict::Fail, part));
 }

@@ -44,6 +44,10 @@ pub(super) struct Ledger {
     own: u64,
     /// What the probe of every host observes from now on.
     pub(super) observation: String,
+    /// What it copies from now on.
+    pub(super) copy: Option<String>,
+    /// What decisions add to the time when they were made.
+    pub(super) late_ms: i64,
     /// The root over the first n entries, for each n.
     roots: Vec<Digest>,
     edge: Edge,
@@ -73,6 +77,8 @@ impl Ledger {
             hosts: BTreeMap::new(),
             own: 0,
             observation: OBSERVATION.to_owned(),
+            copy: None,
+            late_ms: 0,
             roots: vec![merkle::EMPTY_ROOT],
             edge: Edge::default(),
         }
@@ -127,16 +133,26 @@ impl Ledger {
 
     /// Enters a decision, which the key of decisions signs.
     pub(super) fn decide(&mut self, kind: LeafKind, decides: Decided) -> Digest {
+        let number = self.own;
+        self.own += 1;
+        self.decide_as(kind, LeafOrigin::Collector { number }, decides)
+    }
+
+    /// The same with any number.
+    pub(super) fn decide_as(
+        &mut self,
+        kind: LeafKind,
+        origin: LeafOrigin,
+        decides: Decided,
+    ) -> Digest {
         let decision = Decision {
-            at: at(self.size()),
+            at: at(self.size()).plus_ms(self.late_ms),
             by: "operator".to_owned(),
             decides,
         };
         let statement = Statement::new(DECISION_TYPE, Vec::new(), decision);
-        let number = self.own;
-        self.own += 1;
         let file = statement.seal(&self.decisions).unwrap();
-        self.enter(kind, LeafOrigin::Collector { number }, file)
+        self.enter(kind, origin, file)
     }
 
     pub(super) fn revoke(&mut self, stream: &Stream) {
@@ -184,19 +200,23 @@ impl Ledger {
     pub(super) fn evidence(&mut self, stream: &Stream, change: impl FnOnce(&mut Evidence)) {
         let size = self.size();
         let (key, prev, seq) = &self.hosts[stream];
-        let (kind, probes, subject) = if seq % 3 == 0 {
-            let digest = Digest::of(self.observation.as_bytes());
-            self.blobs.insert(digest, self.observation.clone().into());
+        let (kind, probes, subjects) = if seq % 3 == 0 {
+            let mut subjects = Vec::new();
+            let copied = self.copy.iter().map(|copy| ("artifact/copy", copy));
+            for (name, text) in copied.chain([("observation/clock", &self.observation)]) {
+                let digest = Digest::of(text.as_bytes());
+                self.blobs.insert(digest, text.clone().into());
+                subjects.push(Subject::new(name, digest));
+            }
             let probe = ProbeRun {
                 probe: "clock".to_owned(),
                 outcome: Outcome::Facts,
                 took_ms: 3,
             };
-            let subject = Subject::new("observation/clock", digest);
-            (Kind::Evidence, vec![probe], subject)
+            (Kind::Evidence, vec![probe], subjects)
         } else {
             let subject = Subject::new("attestation", *prev);
-            (Kind::Heartbeat, Vec::new(), subject)
+            (Kind::Heartbeat, Vec::new(), vec![subject])
         };
         let mut evidence = Evidence {
             stream: Position {
@@ -218,7 +238,7 @@ impl Ledger {
             seen: Seen {
                 size: size - 1,
                 root: self.root(size - 1),
-                acked: None,
+                acked: seq.checked_sub(2),
             },
             run: Run {
                 agent: "evident-agent/0.1.0".to_owned(),
@@ -238,7 +258,7 @@ impl Ledger {
             },
             evidence.stream.seq,
         );
-        let statement = Statement::new(EVIDENCE_TYPE, vec![subject], evidence);
+        let statement = Statement::new(EVIDENCE_TYPE, subjects, evidence);
         let file = statement.seal(key).unwrap();
         let id = self.enter(LeafKind::Evidence, origin, file);
         let host = self.hosts.get_mut(stream).unwrap();
@@ -265,6 +285,11 @@ impl Ledger {
 
     pub(super) fn checkpoint(&self, size: u64) -> String {
         self.signer.sign(size, self.root(size)).to_string()
+    }
+
+    /// A checkpoint over entries that are nowhere.
+    pub(super) fn invented(&self, size: u64) -> String {
+        self.signer.sign(size, Digest::of(b"nowhere")).to_string()
     }
 
     pub(super) fn proof(&self, index: u64, end: u64) -> String {
@@ -373,11 +398,11 @@ impl Ledger {
 }
 
 /// What a host says when its spool was full.
-pub(super) fn gap(first: u64, last: u64) -> Gap {
+pub(super) fn gap(first: u64, last: u64, blobs: u64) -> Gap {
     Gap {
         first,
         last,
-        blobs: 1,
+        blobs,
         reason: "spool is full".to_owned(),
     }
 }
