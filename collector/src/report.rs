@@ -108,6 +108,7 @@ impl Report {
             .filter(|control| control.state != ControlState::NoCheck)
             .collect();
         screen.head(self);
+        screen.warnings(self);
         for control in &with_checks {
             screen.control(control);
         }
@@ -172,6 +173,17 @@ impl Screen {
                     0,
                     "These observations are not signed and in no ledger: they are no evidence.",
                 );
+            }
+        }
+    }
+
+    /// What happened on hosts that a person must see to.
+    fn warnings(&mut self, report: &Report) {
+        for host in &report.hosts {
+            if let Some(warning) = &host.warning {
+                let mark = self.painted("!", "1;31", 0);
+                self.line("");
+                self.wrapped(0, &format!("{mark} {}: {warning}", host.host));
             }
         }
     }

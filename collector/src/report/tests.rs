@@ -6,7 +6,7 @@ use shared::fact;
 use shared::observation::{Means, Outcome, Source, Status as Answer};
 
 use super::*;
-use crate::status::{Change, ProbeOutcome};
+use crate::status::{Change, Place, ProbeOutcome};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -106,7 +106,11 @@ fn fleet(folder: &std::path::Path) -> Status {
             observation: Some(seen),
         });
         changes.push(Change::Run {
-            host: host(name),
+            place: Place {
+                host: host(name),
+                generation: 1,
+                seq: 0,
+            },
             attestation: Digest::of(name.as_bytes()),
             collected: at(taken),
             received: at(taken),
@@ -147,6 +151,31 @@ fn colours_only_on_request_and_lines_only_as_wide() {
         let trimmed: Vec<_> = bare.lines().map(str::trim_end).collect();
         assert_eq!(trimmed, plain.lines().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_fork_is_shown_before_all_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = fleet(folder.path());
+    let place = Place {
+        host: host("web-1"),
+        generation: 1,
+        seq: 0,
+    };
+    let position = status.position().unwrap();
+    status.apply(position, &Change::Record(place)).unwrap();
+    let report = Report::of(&status, at("2026-01-02T16:00:00Z")).unwrap();
+    let screen = report.screen(100, false);
+    let third = screen.lines().nth(2).unwrap();
+    let wanted = "! web-1: its stream forked: a second record 0 came, so a snapshot was restored";
+    assert!(third.starts_with(wanted), "{screen}");
+    assert!(!screen.contains("failing"), "{screen}");
+    let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+    assert_eq!(json["hosts"][0]["forked"], 0);
+    let warning = json["hosts"][0]["warning"].as_str().unwrap();
+    assert!(warning.ends_with("enrol the host again with a new token."));
+    assert_eq!(json["hosts"][1]["forked"], serde_json::Value::Null);
+    assert_eq!(json["hosts"][1]["warning"], serde_json::Value::Null);
 }
 
 #[test]
