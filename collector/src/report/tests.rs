@@ -179,12 +179,65 @@ fn a_fork_is_shown_before_all_else() {
 }
 
 #[test]
+fn what_was_refused_is_counted_in_one_line() {
+    let plain = judged();
+    let none = plain.clone().with_counters([("chain", 0)]);
+    assert_eq!(none.screen(90, false), plain.screen(90, false));
+    let counted = plain.with_counters([("chain", 1), ("clock-ahead", 0), ("signature", 2)]);
+    let screen = counted.screen(90, false);
+    let last = screen.lines().last().unwrap();
+    assert_eq!(last, "Refused or noticed since start: signature 2, chain 1.");
+    let json: serde_json::Value = serde_json::from_str(&counted.json()).unwrap();
+    let wanted = serde_json::json!({"chain": 1, "clock-ahead": 0, "signature": 2});
+    assert_eq!(json["counters"], wanted);
+}
+
+#[test]
+fn only_what_is_known_to_be_good_holds() {
+    let clock_alone = |seen: &[(Digest, Observation)]| {
+        let catalog = Catalog::embedded().unwrap();
+        let now = at("2026-01-02T12:00:00Z");
+        let mut report = Report::judged(&catalog, host("web-1"), seen, now);
+        for control in &mut report.controls {
+            if control.control != "A.8.17" {
+                control.state = ControlState::NoCheck;
+                control.checks.clear();
+            }
+        }
+        report
+    };
+    let good = clock_alone(&observations());
+    assert!(good.holds());
+    assert!(!clock_alone(&[]).holds(), "nothing was looked at");
+    assert!(!judged().holds(), "a control fails");
+    for (state, holds) in [
+        (ControlState::NotApplicable, true),
+        (ControlState::Failing, false),
+        (ControlState::Unknown, false),
+        (ControlState::NoHost, false),
+        (ControlState::NoCheck, true),
+    ] {
+        let mut other = good.clone();
+        let extra = &mut other.controls[0];
+        extra.state = state;
+        assert_eq!(other.holds(), holds, "{state:?}");
+    }
+    let mut uncovered = good;
+    for control in &mut uncovered.controls {
+        control.checks.clear();
+    }
+    assert!(!uncovered.holds(), "no host sent anything");
+}
+
+#[test]
 fn nothing_is_not_everything() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Arc::new(Catalog::embedded().unwrap());
     let (status, _) = Status::open(folder.path(), catalog).unwrap();
     let now = at("2026-01-02T12:00:00Z");
-    let screen = Report::of(&status, now).unwrap().screen(80, false);
+    let report = Report::of(&status, now).unwrap();
+    assert!(!report.holds());
+    let screen = report.screen(80, false);
     assert!(screen.contains("0 of 0 findings pass"), "{screen}");
     assert!(
         screen.contains("5 of 93 controls have checks here: 5 no host."),
