@@ -30,6 +30,9 @@
 //! where that `has` leads there. Each field that is read of the records of a list must be there in
 //! each record, unless `has(record.field)` guards it. So an oversight in an expression costs a
 //! pass; it never makes one.
+//!
+//! A list of which a bound let only a part be seen counts as missing wherever it is named, also
+//! in `has`: what was cut off may be what fails.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -385,11 +388,6 @@ impl Catalog {
     /// All checks, in the order of their ids.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         self.checks.values()
-    }
-
-    /// The check of this id.
-    pub fn check(&self, id: &str) -> Option<&Check> {
-        self.checks.get(id)
     }
 
     /// The checks that read this probe, in the order of their ids.

@@ -65,6 +65,9 @@ pub enum Undecided {
     /// A fact that is read was not seen.
     #[error("`{0}` was not seen")]
     Missing(&'static str),
+    /// A list that is read is not whole: it or one of its sources was longer than is looked at.
+    #[error("`{0}` was seen in part only")]
+    Cut(&'static str),
     /// A field of a record of a list that is read was not seen.
     #[error("`{field}` of record {record} of `{list}` was not seen")]
     MissingField {
@@ -110,11 +113,6 @@ impl Expression {
             tree,
             reading,
         })
-    }
-
-    /// The text.
-    pub fn source(&self) -> &str {
-        &self.source
     }
 
     /// Which facts it reads.
