@@ -46,13 +46,12 @@ use shared::time::Timestamp;
 mod checks;
 mod controls;
 mod expression;
-mod fault;
 mod guard;
 mod operand;
 mod typing;
 
+pub use crate::fault::Fault;
 pub use expression::{Expression, Need, Reading, SOURCE_BYTES_MAX, Undecided};
-pub use fault::Fault;
 
 /// Longest file of a catalogue in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -296,7 +295,7 @@ pub enum CatalogError {
         path: PathBuf,
     },
     /// At least one file is wrong; each fault names its place.
-    #[error("{}", fault::joined(.0))]
+    #[error("{}", crate::fault::joined(.0))]
     Faults(Vec<Fault>),
 }
 

@@ -255,16 +255,14 @@ fn deciding(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<
 
 /// Of a pass only what is said in a word or two: its lists are counted, long texts left out.
 fn short(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<String, String> {
-    let names = expression.reading().facts.iter();
-    let seen = names.filter_map(|name| Some((*name, facts.get(*name)?)));
-    let words = seen.map(|(name, value)| match value {
-        Value::List(records) => (name, counted(records.len())),
-        scalar => (name, shown(scalar, now)),
-    });
+    let mut words = deciding(expression, facts, now);
+    for (name, value) in facts {
+        if let (Value::List(records), Some(words)) = (value, words.get_mut(name)) {
+            *words = counted(records.len());
+        }
+    }
+    words.retain(|_, words| words.chars().count() <= WORDS_CHARS_MAX);
     words
-        .filter(|(_, words)| words.chars().count() <= WORDS_CHARS_MAX)
-        .map(|(name, words)| (name.to_owned(), words))
-        .collect()
 }
 
 fn listed(deciding: &BTreeMap<String, String>) -> String {

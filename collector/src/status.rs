@@ -230,20 +230,7 @@ impl Status {
                 generation,
                 at,
             } => {
-                let mut known = self.host(host)?;
-                if known.as_ref().is_some_and(|known| known.forked.is_some()) {
-                    // Whose findings they were is not known.
-                    known = None;
-                    self.forget_findings(host, &mut writes)?;
-                }
-                let enrolled = Host {
-                    generation: *generation,
-                    enrolled: *at,
-                    revoked: None,
-                    next_seq: 0,
-                    forked: None,
-                    last: known.and_then(|known| known.last),
-                };
+                let enrolled = self.enrolled(host, *generation, *at, &mut writes)?;
                 writes.put(host_key(host), &enrolled);
             }
             Change::Revoked {
@@ -292,6 +279,32 @@ impl Status {
         self.store.apply(due.saturating_add(1), writes)
     }
 
+    /// The host under a new generation. After a fork it begins empty: whose findings they were is
+    /// not known.
+    fn enrolled(
+        &self,
+        host: &AgentId,
+        generation: u64,
+        enrolled: Timestamp,
+        writes: &mut Writes,
+    ) -> Result<Host, StatusError> {
+        let mut known = self.host(host)?;
+        if known.as_ref().is_some_and(|known| known.forked.is_some()) {
+            known = None;
+            for (check, _finding) in self.store.scan::<IgnoredAny>(&finding_key(host, ""))? {
+                writes.remove(finding_key(host, &check));
+            }
+        }
+        Ok(Host {
+            generation,
+            enrolled,
+            revoked: None,
+            next_seq: 0,
+            forked: None,
+            last: known.and_then(|known| known.last),
+        })
+    }
+
     /// The host after a record of its stream, and whether the record counts; `None` when it
     /// changes nothing, because the generation was ended or has forked already.
     fn stepped(&self, place: &Place) -> Result<Option<(Host, bool)>, StatusError> {
@@ -336,13 +349,6 @@ impl Status {
                 observation,
             };
             writes.put(key, &latest);
-        }
-        Ok(())
-    }
-
-    fn forget_findings(&self, host: &AgentId, writes: &mut Writes) -> Result<(), StatusError> {
-        for (check, _finding) in self.store.scan::<IgnoredAny>(&finding_key(host, ""))? {
-            writes.remove(finding_key(host, &check));
         }
         Ok(())
     }

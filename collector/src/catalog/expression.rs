@@ -9,10 +9,10 @@ use cel::{Context, Env, ExecutionError, Value as CelValue};
 use shared::fact::{Facts, Subject, Value};
 use shared::time::Timestamp;
 
-use super::fault::Complaint;
 use super::operand::Type;
 use super::typing;
 use super::{Parameter, duration_ms};
+use crate::fault::Complaint;
 
 /// Longest source of an expression in bytes.
 pub const SOURCE_BYTES_MAX: usize = 2048;
