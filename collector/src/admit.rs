@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::attestation::{Attestation, AttestationError, Verified};
+use shared::fact;
 use shared::id::{AgentId, Digest};
 use shared::limits;
+use shared::observation::{Observation, ObservationError, Outcome};
 use shared::time::Timestamp;
 use shared::wire::{Code, Problem};
 
@@ -49,8 +51,37 @@ pub trait Known {
     fn has_blob(&self, digest: &Digest) -> bool;
     /// Where the record is in the ledger.
     fn index_of(&self, id: &Digest) -> Option<u64>;
+    /// The root over the first `size` entries; `None` when there are fewer.
+    fn root(&self, size: u64) -> Option<Digest>;
+    /// What a blob is: one that came with the submission, or one of the ledger.
+    fn shape(&self, digest: &Digest, came: Option<&[u8]>) -> Shape;
     /// Number of entries.
     fn size(&self) -> u64;
+}
+
+/// What a blob is, as far as admission looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// An observation of this probe, with this outcome.
+    Observation(&'static str, Outcome),
+    /// An observation of a probe or a schema that is not known here.
+    Newer,
+    /// No observation.
+    Other,
+}
+
+impl Shape {
+    /// Looks at the bytes of a blob.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        match Observation::from_bytes(bytes) {
+            Ok(observation) => fact::subject(&observation.probe).map_or(Self::Newer, |subject| {
+                Self::Observation(subject.probe, observation.outcome)
+            }),
+            Err(ObservationError::Schema { .. }) => Self::Newer,
+            Err(_) => Self::Other,
+        }
+    }
 }
 
 /// Why an attestation is refused.
@@ -120,6 +151,32 @@ pub enum Refusal {
         seen: u64,
         /// Entries that there are.
         size: u64,
+    },
+    /// The record has seen less of the ledger than the one before.
+    #[error("record {seq} has seen {seen} entries, and the record before it {before}")]
+    SeenLess {
+        /// Number of the record.
+        seq: u64,
+        /// Entries that were seen.
+        seen: u64,
+        /// Entries that the record before had seen.
+        before: u64,
+    },
+    /// The record has seen another ledger of the same length.
+    #[error("record {seq} has seen another root over {size} entries than this ledger has")]
+    OtherLedger {
+        /// Number of the record.
+        seq: u64,
+        /// Entries that were seen.
+        size: u64,
+    },
+    /// A blob that the record calls the observation of a probe is not that.
+    #[error("record {seq} names a blob that is not the observation of `{probe}` that it says")]
+    Content {
+        /// Number of the record.
+        seq: u64,
+        /// The probe.
+        probe: String,
     },
     /// Blobs that it names are not here.
     #[error("record {seq} names {} blobs that are not here", .missing.len())]
@@ -211,6 +268,13 @@ pub fn admit(
     if size < seen {
         return Err(Refusal::Shrunk { seq, seen, size });
     }
+    if seen < standing.seen {
+        let before = standing.seen;
+        return Err(Refusal::SeenLess { seq, seen, before });
+    }
+    if known.root(seen) != Some(evidence.seen.root) {
+        return Err(Refusal::OtherLedger { seq, size: seen });
+    }
     Ok(Admission::Next(Admitted {
         verified,
         blobs,
@@ -226,21 +290,48 @@ fn complete(
 ) -> Result<Vec<(Digest, Vec<u8>)>, Refusal> {
     let mut blobs = BTreeMap::new();
     let mut missing = Vec::new();
-    for digest in verified.attestation().blobs() {
-        if known.has_blob(&digest) {
+    let attestation = verified.attestation();
+    let evidence = attestation.evidence();
+    let seq = evidence.stream.seq;
+    for subject in attestation.subjects() {
+        let digest = subject.digest.sha256;
+        let came = offered.blobs.get(&digest).copied();
+        if subject.name == "attestation" {
             continue;
         }
-        match offered.blobs.get(&digest) {
-            Some(bytes) => drop(blobs.insert(digest, bytes.to_vec())),
-            None if offered.dropped.contains(&digest) => {}
-            None => missing.push(digest),
+        if !known.has_blob(&digest) {
+            match came {
+                Some(bytes) => drop(blobs.insert(digest, bytes.to_vec())),
+                None if offered.dropped.contains(&digest) => continue,
+                None => {
+                    missing.push(digest);
+                    continue;
+                }
+            }
+        }
+        let Some(probe) = subject.name.strip_prefix("observation/") else {
+            continue;
+        };
+        let run = evidence.run.probes.iter().find(|run| run.probe == probe);
+        let said = match known.shape(&digest, came) {
+            Shape::Observation(of, outcome) => {
+                of == probe && run.is_some_and(|run| run.outcome == outcome)
+            }
+            Shape::Newer => true,
+            Shape::Other => false,
+        };
+        if !said {
+            return Err(Refusal::Content {
+                seq,
+                probe: probe.to_owned(),
+            });
         }
     }
     if missing.is_empty() {
-        return Ok(blobs.into_iter().collect());
+        Ok(blobs.into_iter().collect())
+    } else {
+        Err(Refusal::MissingBlobs { seq, missing })
     }
-    let seq = verified.attestation().evidence().stream.seq;
-    Err(Refusal::MissingBlobs { seq, missing })
 }
 
 impl Admitted {
@@ -304,6 +395,18 @@ impl Refusal {
                 Code::Unavailable,
                 "the collector must be restored to the newest copy of its ledger",
             ),
+            Self::SeenLess { .. } => (
+                Code::Chain,
+                "the state of the agent was restored from an older copy; enrol again",
+            ),
+            Self::OtherLedger { .. } => (
+                Code::Chain,
+                "the agent knows another history of this ledger; tell whoever audits the collector",
+            ),
+            Self::Content { .. } => (
+                Code::Content,
+                "update the agent; this record was not made by it",
+            ),
             Self::MissingBlobs { .. } => (Code::MissingBlobs, "send the blobs before the record"),
         };
         let missing = match self {
@@ -317,7 +420,10 @@ impl Refusal {
             | Self::Quarantined { .. }
             | Self::Early { .. }
             | Self::Link { .. }
-            | Self::Shrunk { .. } => Vec::new(),
+            | Self::Shrunk { .. }
+            | Self::SeenLess { .. }
+            | Self::OtherLedger { .. }
+            | Self::Content { .. } => Vec::new(),
         };
         let detail = std::error::Error::source(self).map(chain);
         Problem {

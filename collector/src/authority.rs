@@ -138,6 +138,10 @@ impl Authority {
                 AuthorityError::Certificate(rcgen::Error::CouldNotParseCertificate)
             })?
             .into_owned();
+        if !certifies(&certificate, &pair) {
+            let (path, source) = (dir.join(AUTHORITY_KEY), KeyError::Other);
+            return Err(AuthorityError::Key { path, source });
+        }
         let issuer =
             Issuer::from_ca_cert_der(&certificate, pair).map_err(AuthorityError::Certificate)?;
         let signing = |name: &str| {
@@ -258,6 +262,14 @@ pub fn agent_of(certificate: &CertificateDer<'_>, domain: &str) -> Option<(Agent
     (spiffe_id(domain, &agent, generation) == *name).then_some((agent, generation))
 }
 
+/// Whether a certificate is for this key.
+fn certifies(certificate: &CertificateDer<'_>, pair: &KeyPair) -> bool {
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+    X509Certificate::from_der(certificate)
+        .is_ok_and(|(_rest, read)| read.public_key().raw == pair.subject_public_key_info())
+}
+
 /// Valid from an hour ago, so that a host whose clock is a little late can connect.
 fn parameters(now: Timestamp, days: i64) -> Result<CertificateParams, AuthorityError> {
     let at = |ms: i64| {
@@ -315,6 +327,17 @@ mod tests {
         assert_eq!(made.ledger.public(), read.ledger.public());
         let again = Authority::create(dir.path(), &config(), now);
         assert!(matches!(again, Err(AuthorityError::Exists(_))));
+        let other = tempfile::tempdir().unwrap();
+        drop(Authority::create(other.path(), &config(), now).unwrap());
+        let own = super::read(dir.path(), AUTHORITY_KEY).unwrap();
+        std::fs::copy(
+            other.path().join(AUTHORITY_KEY),
+            dir.path().join(AUTHORITY_KEY),
+        )
+        .unwrap();
+        let error = Authority::load(dir.path(), &config()).unwrap_err();
+        assert!(error.to_string().contains(AUTHORITY_KEY), "{error}");
+        durable::write(&dir.path().join(AUTHORITY_KEY), own.as_bytes(), 0o600).unwrap();
         std::fs::remove_file(dir.path().join(LEDGER_KEY)).unwrap();
         let error = Authority::load(dir.path(), &config()).unwrap_err();
         assert!(error.to_string().contains(LEDGER_KEY), "{error}");

@@ -7,6 +7,7 @@ use collector::authority::Authority;
 use collector::config::Config;
 use collector::fleet::Fleet;
 use collector::ledger::Ledger;
+use shared::attestation::Attestation;
 use shared::checkpoint::Signer;
 
 pub(crate) mod init;
@@ -23,8 +24,22 @@ pub(crate) fn load(dir: &Path) -> anyhow::Result<(Config, Authority)> {
             format!("no collector in `{}`: {hint}", dir.display())
         }
     })?;
+    only_owner(dir)?;
     let authority = Authority::load(dir, &config)?;
     Ok((config, authority))
+}
+
+/// Refuses a folder that others may enter: private keys lie in it.
+pub(crate) fn only_owner(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let mode = std::fs::metadata(dir)?.mode() & 0o777;
+    anyhow::ensure!(
+        mode.trailing_zeros() >= 6,
+        "`{0}` has mode {mode:o}, so others may enter, and keys lie in it: chmod 0700 {0}",
+        dir.display()
+    );
+    Ok(())
 }
 
 /// Name of the ledger: the first of this collector.
@@ -49,6 +64,17 @@ pub(crate) fn fleet(ledger: &Ledger, authority: &Authority) -> anyhow::Result<Fl
     for entry in ledger.entries_from(0) {
         let entry = entry?;
         fleet.take(entry.index, &entry.leaf, &entry.envelope, &decisions)?;
+    }
+    // What a stream has seen stands in its last record alone.
+    for stream in fleet.streams() {
+        let Ok(mut standing) = stream.standing.try_lock() else {
+            continue;
+        };
+        let Some(index) = standing.head.and_then(|head| ledger.index_of(&head.id)) else {
+            continue;
+        };
+        let last = Attestation::from_file(ledger.entry(index)?.envelope)?;
+        standing.seen = last.evidence().seen.size;
     }
     Ok(fleet)
 }

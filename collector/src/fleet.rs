@@ -36,8 +36,11 @@ pub struct Stream {
     pub heartbeat_s: u64,
     /// Whether this generation was revoked or a newer one began.
     pub ended: bool,
-    /// Where the stream stands. Whoever admits holds this lock until the ledger has answered.
+    /// Where the stream stands. Whoever admits, or ends the stream, holds this lock until the
+    /// ledger has answered.
     pub standing: Arc<Mutex<Standing>>,
+    /// Held while a submission is read and worked on: a host has one at a time.
+    pub submitting: Arc<Mutex<()>>,
 }
 
 /// Where a stream stands.
@@ -45,6 +48,8 @@ pub struct Stream {
 pub struct Standing {
     /// Its last record in the ledger.
     pub head: Option<StreamHead>,
+    /// How many entries of the ledger that record had seen.
+    pub seen: u64,
     /// The number of a record that the stream has twice: nothing more is taken until the agent
     /// is enrolled again.
     pub forked: Option<u64>,
@@ -113,7 +118,7 @@ impl Fleet {
                 })?;
                 // Nobody else holds the lock: entries are taken before the intake opens.
                 if let Ok(mut standing) = stream.standing.try_lock() {
-                    standing.take(*seq, leaf.id);
+                    standing.take(*seq, leaf.id, 0);
                 }
                 Ok(())
             }
@@ -157,7 +162,7 @@ impl Fleet {
                 for older in generations.values_mut() {
                     end(older);
                 }
-                let standing = Arc::default();
+                let (standing, submitting) = (Arc::default(), Arc::default());
                 let stream = Stream {
                     agent,
                     generation,
@@ -166,6 +171,7 @@ impl Fleet {
                     heartbeat_s,
                     ended: false,
                     standing,
+                    submitting,
                 };
                 drop(generations.insert(generation, Arc::new(stream)));
             }
@@ -192,6 +198,11 @@ impl Fleet {
         self.agents.get(agent)?.get(&generation).map(Arc::clone)
     }
 
+    /// Every stream, also those that have ended.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.agents.values().flat_map(BTreeMap::values)
+    }
+
     /// The newest generation of an agent.
     #[must_use]
     pub fn newest(&self, agent: &AgentId) -> Option<Arc<Stream>> {
@@ -208,6 +219,7 @@ fn end(stream: &mut Arc<Stream>) {
         record,
         heartbeat_s,
         standing,
+        submitting,
         ..
     } = stream.as_ref();
     *stream = Arc::new(Stream {
@@ -218,14 +230,16 @@ fn end(stream: &mut Arc<Stream>) {
         heartbeat_s: *heartbeat_s,
         ended: true,
         standing: Arc::clone(standing),
+        submitting: Arc::clone(submitting),
     });
 }
 
 impl Standing {
-    /// Takes a record that is in the ledger.
-    pub fn take(&mut self, seq: u64, id: Digest) {
+    /// Takes a record that is in the ledger, and that had seen so many entries.
+    pub fn take(&mut self, seq: u64, id: Digest, seen: u64) {
         if seq == self.next_seq() {
             self.head = Some(StreamHead { seq, id });
+            self.seen = seen;
         } else {
             // Admission lets only the next record in, or the proof of a fork.
             self.forked = Some(seq);

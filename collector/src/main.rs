@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use collector::serve::Clock;
 use shared::id::AgentId;
@@ -61,9 +62,9 @@ enum Command {
         /// Further names or addresses that agents use for it
         #[arg(long = "also", value_name = "NAME")]
         also: Vec<String>,
-        /// Where agents connect
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
-        listen: std::net::SocketAddr,
+        /// Where agents connect; without it port 8443, of all addresses unless the name is localhost
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<std::net::SocketAddr>,
     },
     /// Take in evidence, judge it, answer `status`
     Serve {
@@ -183,7 +184,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             name,
             also,
             listen,
-        } => command::init::init(&folder.dir, &name, &also, listen, now).map(print),
+        } => command::init::init(&folder.dir, &name, &also, listen, now).and_then(print),
         Command::Serve {
             folder,
             listen,
@@ -193,27 +194,27 @@ fn run(command: Command) -> anyhow::Result<bool> {
             let made = command::init::enrol_token(&folder.dir, host, now)?;
             // The token alone goes to standard output, so that a script can take it.
             drop(writeln!(std::io::stderr(), "{}", made.advice));
-            Ok(print(made.token))
+            print(made.token)
         }
         Command::Revoke {
             folder,
             host,
             reason,
-        } => command::look::revoke(&folder.dir, host, reason).map(print),
+        } => command::look::revoke(&folder.dir, host, reason).and_then(print),
         Command::Status { folder, format } => {
-            command::look::status(&folder.dir, screen(format), now).map(show)
+            command::look::status(&folder.dir, screen(format), now).and_then(show)
         }
         Command::Judge {
             file,
             catalog,
             format,
-        } => command::look::judge(&file, catalog.as_deref(), screen(format)).map(show),
-        Command::Replay { folder } => command::look::replay(&folder.dir).map(show),
+        } => command::look::judge(&file, catalog.as_deref(), screen(format)).and_then(show),
+        Command::Replay { folder } => command::look::replay(&folder.dir).and_then(show),
         Command::Fsck {
             folder,
             repair,
             format,
-        } => command::look::fsck(&folder.dir, repair, format == Format::Json).map(show),
+        } => command::look::fsck(&folder.dir, repair, format == Format::Json).and_then(show),
         Command::Pack {
             folder,
             from,
@@ -221,10 +222,10 @@ fn run(command: Command) -> anyhow::Result<bool> {
             out,
         } => {
             let period = (from.as_deref(), to.as_deref());
-            command::look::pack(&folder.dir, period, &out, now).map(print)
+            command::look::pack(&folder.dir, period, &out, now).and_then(print)
         }
         Command::CheckConfig { folder, catalog } => {
-            command::init::check_config(&folder.dir, catalog.as_deref()).map(print)
+            command::init::check_config(&folder.dir, catalog.as_deref()).and_then(print)
         }
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -234,12 +235,12 @@ fn run(command: Command) -> anyhow::Result<bool> {
                 "evident-collector",
                 &mut text,
             );
-            Ok(print(String::from_utf8_lossy(&text).into_owned()))
+            print(String::from_utf8_lossy(&text).into_owned())
         }
         Command::Man => {
             let mut text = Vec::new();
             clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
-            Ok(print(String::from_utf8_lossy(&text).into_owned()))
+            print(String::from_utf8_lossy(&text).into_owned())
         }
     }
 }
@@ -272,18 +273,24 @@ fn screen(format: Format) -> collector::serve::operator::Screen {
     }
 }
 
-/// Prints a text and calls it done. A reader that has gone away is no error.
-fn print(text: String) -> bool {
-    show((text, true))
-}
-
-/// Prints a text and hands on whether all held.
-fn show((mut text, held): (String, bool)) -> bool {
+/// Prints a text, and hands on whether all held. A reader that has gone away is no error; a text
+/// that is lost in another way is one.
+fn show((mut text, held): (String, bool)) -> anyhow::Result<bool> {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    drop(std::io::stdout().write_all(text.as_bytes()));
-    held
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the result")
+        }
+        _ => Ok(held),
+    }
+}
+
+/// Prints a text of something that is done.
+fn print(text: String) -> anyhow::Result<bool> {
+    show((text, true))
 }
 
 fn say_error(error: &anyhow::Error) {

@@ -25,9 +25,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::admit::Shape;
 use crate::authority::{self, Authority, AuthorityError};
 use crate::config::Config;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Stream};
 use crate::ledger::Ledger;
 use crate::status::Status;
 
@@ -36,10 +37,16 @@ mod enrol;
 pub mod operator;
 mod submit;
 
+use answer::Wrong;
+
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(30);
+/// Most connections without a certificate at once, and how long each may stay: they can ask for
+/// an enrolment and nothing else.
+const STRANGERS_MAX: usize = 64;
+const STRANGER_LIFE: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The server certificate is made anew this often, long before it ends.
@@ -68,9 +75,10 @@ pub struct Intake {
     pub clock: Clock,
     /// What was refused and noticed, by code.
     pub counters: Counters,
-    nonces: Mutex<BTreeMap<Digest, Timestamp>>,
+    numbers: enrol::Numbers,
     enrolling: tokio::sync::Mutex<()>,
-    submissions: Semaphore,
+    submissions: Arc<Semaphore>,
+    shapes: Mutex<BTreeMap<Digest, Shape>>,
 }
 
 impl std::fmt::Debug for Intake {
@@ -138,7 +146,7 @@ impl Intake {
         (ledger, fleet, status): (Ledger, Fleet, Arc<Status>),
         clock: Clock,
     ) -> Self {
-        let submissions = Semaphore::new(config.intake.submissions_max);
+        let submissions = Arc::new(Semaphore::new(config.intake.submissions_max));
         Self {
             dir,
             config,
@@ -149,14 +157,33 @@ impl Intake {
             status,
             clock,
             counters: Counters::default(),
-            nonces: Mutex::default(),
+            numbers: enrol::Numbers::default(),
             enrolling: tokio::sync::Mutex::default(),
             submissions,
+            shapes: Mutex::default(),
         }
     }
 
     fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// The stream of an agent that may submit.
+    fn enrolled(&self, agent: &AgentId, generation: u64) -> Result<Arc<Stream>, Wrong> {
+        let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+        let who = format!("{agent} generation {generation}");
+        match fleet.stream(agent, generation) {
+            Some(stream) if !stream.ended => Ok(stream),
+            Some(_ended) => {
+                let hint = "ask the operator for a new enrolment token";
+                let title = "the enrolment of this host was ended";
+                Err(Wrong::new(Code::Revoked, title, hint).with(who))
+            }
+            None => {
+                let title = "the host is not enrolled here";
+                Err(Wrong::new(Code::UnknownHost, title, "enrol this host").with(who))
+            }
+        }
     }
 }
 
@@ -189,6 +216,7 @@ pub async fn serve(
     let acceptor = TlsAcceptor::from(Arc::new(tls(&intake, Arc::clone(&certificate))?));
     let router = router(&intake);
     let connections = Arc::new(Semaphore::new(intake.config.intake.connections_max));
+    let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
     let mut renewal = tokio::time::interval(RENEWAL);
     let _first_tick = renewal.tick().await;
     loop {
@@ -212,6 +240,7 @@ pub async fn serve(
                     acceptor: acceptor.clone(),
                     router: router.clone(),
                     intake: Arc::clone(&intake),
+                    strangers: Arc::clone(&strangers),
                 };
                 let stop = stop.clone();
                 drop(tokio::spawn(async move {
@@ -233,6 +262,7 @@ struct Connection {
     acceptor: TlsAcceptor,
     router: Router,
     intake: Arc<Intake>,
+    strangers: Arc<Semaphore>,
 }
 
 impl Connection {
@@ -257,6 +287,15 @@ impl Connection {
             }
             _ => Peer(None),
         };
+        let mut life = Duration::from_secs(self.intake.config.intake.connection_seconds);
+        let mut place = None;
+        if peer.0.is_none() {
+            let Ok(permit) = self.strangers.try_acquire_owned() else {
+                return counters.count("too-many-strangers");
+            };
+            place = Some(permit);
+            life = STRANGER_LIFE;
+        }
         let service = TowerToHyperService::new(self.router.layer(Extension(peer)));
         let mut connection = std::pin::pin!(
             hyper::server::conn::http1::Builder::new()
@@ -265,7 +304,6 @@ impl Connection {
                 .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(TokioIo::new(tls), service)
         );
-        let life = Duration::from_secs(self.intake.config.intake.connection_seconds);
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
             () = tokio::time::sleep(life) => None,
@@ -285,6 +323,7 @@ impl Connection {
             counters.count("connection-broken");
             tracing::debug!(%error, "connection ended early");
         }
+        drop(place);
     }
 }
 

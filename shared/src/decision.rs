@@ -135,6 +135,10 @@ pub fn open_enrolment(file: &[u8]) -> Result<(Enrolment, PublicKey), DecisionErr
     let statement: Statement<Enrolment> = Statement::from_body(&envelope.body, ENROLMENT_TYPE)?;
     let key = PublicKey::from_pem(&statement.predicate.evidence_key)?;
     key.check_strength()?;
+    // The text goes into the ledger and into packs as it is, so it has one form.
+    if key.to_pem() != statement.predicate.evidence_key {
+        return Err(KeyError::Form.into());
+    }
     envelope.verify(&key)?;
     Ok((statement.predicate, key))
 }

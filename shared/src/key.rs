@@ -34,6 +34,9 @@ pub enum KeyError {
     /// The signature is not one of this key over these bytes.
     #[error("signature does not hold")]
     Signature,
+    /// The key is not the one that belongs to what lies beside it.
+    #[error("not the key of the certificate beside it")]
+    Other,
     /// The machine gave no random bytes.
     #[error("no random bytes from the machine")]
     Random,

@@ -36,5 +36,3 @@ pub const AGENT_ID_BYTES_MAX: usize = 63;
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size at which a new segment file is begun.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// How far the host's wall clock may run ahead of the collector's before a record is refused.
-pub const CLOCK_AHEAD_MS_MAX: i64 = 24 * 3600 * 1000;

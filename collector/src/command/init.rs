@@ -20,11 +20,17 @@ pub(crate) fn init(
     dir: &Path,
     name: &str,
     also: &[String],
-    listen: SocketAddr,
+    listen: Option<SocketAddr>,
     now: Timestamp,
 ) -> anyhow::Result<String> {
     use std::os::unix::fs::DirBuilderExt as _;
 
+    let all = if name == "localhost" {
+        [127, 0, 0, 1]
+    } else {
+        [0, 0, 0, 0]
+    };
+    let listen = listen.unwrap_or_else(|| SocketAddr::from((all, 8443)));
     let path = dir.join(config::FILE);
     if path.exists() {
         bail!(
@@ -60,6 +66,7 @@ pub(crate) fn init(
         .mode(0o700)
         .create(dir)
         .with_context(|| format!("cannot make the folder `{}`", dir.display()))?;
+    super::only_owner(dir)?;
     let authority = Authority::create(dir, &config, now)?;
     let signer = super::signer(&config, &authority)?;
     let trust = format!(

@@ -46,26 +46,16 @@ pub(crate) fn serve(
         .enable_all()
         .build()?;
     let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
     let follower = runtime.spawn(follow(
         ledger,
         Arc::clone(&status),
         decisions,
         stopped.clone(),
     ));
-    let served = runtime.block_on(async {
-        let listener = serve::listen(&intake.config).await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(signals(stop)?);
-        let operators = tokio::spawn(serve::operator::serve(Arc::clone(&intake), stopped.clone()));
-        if let Some(file) = ready_file {
-            durable::write(file, address.to_string().as_bytes(), 0o644)
-                .with_context(|| format!("cannot write `{}`", file.display()))?;
-        }
-        tracing::info!(%address, "agents can connect");
-        serve::serve(Arc::clone(&intake), listener, stopped).await?;
-        operators.await??;
-        anyhow::Ok(())
-    });
+    let served = runtime.block_on(listen_and_serve(&intake, ready_file, &stop, stopped));
+    // However it ended: everybody who waits for the end is told.
+    stop.send_replace(true);
     runtime.block_on(follower)?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(10));
     served?;
@@ -77,6 +67,29 @@ pub(crate) fn serve(
     }
     tracing::info!("stopped");
     Ok(true)
+}
+
+/// Opens both listeners, and serves until told to stop.
+async fn listen_and_serve(
+    intake: &Arc<Intake>,
+    ready_file: Option<&Path>,
+    stop: &Arc<watch::Sender<bool>>,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let listener = serve::listen(&intake.config).await?;
+    let operator = serve::operator::listen(&intake.dir)?;
+    let address = listener.local_addr()?;
+    tokio::spawn(signals(Arc::clone(stop))?);
+    let operators = serve::operator::serve(Arc::clone(intake), operator, stopped.clone());
+    let operators = tokio::spawn(operators);
+    if let Some(file) = ready_file {
+        durable::write(file, address.to_string().as_bytes(), 0o644)
+            .with_context(|| format!("cannot write `{}`", file.display()))?;
+    }
+    tracing::info!(%address, "agents can connect");
+    serve::serve(Arc::clone(intake), listener, stopped).await?;
+    operators.await?;
+    Ok(())
 }
 
 /// Opens the derived state; what cannot be trusted is made again by following from the beginning.
@@ -123,7 +136,7 @@ async fn follow(
 }
 
 /// Ends when the process is told to stop.
-fn signals(stop: watch::Sender<bool>) -> std::io::Result<impl Future<Output = ()> + Send> {
+fn signals(stop: Arc<watch::Sender<bool>>) -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -135,8 +148,6 @@ fn signals(stop: watch::Sender<bool>) -> std::io::Result<impl Future<Output = ()
         }
         tracing::info!("told to stop");
         stop.send_replace(true);
-        // Held until the end, so that nobody takes its loss for the signal.
-        std::future::pending::<()>().await;
     })
 }
 

@@ -21,12 +21,30 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most tokens at once.
 const TOKENS_MAX: usize = 4096;
 
-/// A token that can still be spent.
+/// A token, as its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Token {
+pub struct Token {
     sha256: Digest,
     host: Option<AgentId>,
     until: Timestamp,
+}
+
+impl Token {
+    /// The hash, which stands in the ledger.
+    #[must_use]
+    pub const fn sha256(&self) -> Digest {
+        self.sha256
+    }
+
+    fn admits(&self, host: &AgentId) -> Result<(), TokenError> {
+        match &self.host {
+            Some(wanted) if wanted != host => Err(TokenError::OtherHost {
+                wanted: wanted.clone(),
+                given: host.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A token cannot be made or is not accepted.
@@ -50,6 +68,9 @@ pub enum TokenError {
     /// Nobody made this token, or it was spent, or it has ended.
     #[error("the token is unknown, spent or has ended")]
     Unknown,
+    /// The token was made for any host, and this one was enrolled before. It is not spent.
+    #[error("`{0}` was enrolled before, and the token names no host")]
+    Unbound(AgentId),
     /// The token was made for another host. It is not spent.
     #[error("the token was made for host `{wanted}`, not for `{given}`")]
     OtherHost {
@@ -88,7 +109,32 @@ pub fn make(
     Ok(secret)
 }
 
-/// Spends a token for `host`: afterwards nobody can use it again. Returns its hash.
+/// Checks that a token can be spent for `host`; `bound` tells that it must name that host.
+///
+/// # Errors
+///
+/// [`TokenError::Unknown`], [`TokenError::OtherHost`] or [`TokenError::Unbound`].
+pub fn check(
+    dir: &Path,
+    secret: &str,
+    host: &AgentId,
+    bound: bool,
+    now: Timestamp,
+) -> Result<(), TokenError> {
+    let sha256 = hash(secret);
+    change(dir, now, |tokens| {
+        let token = tokens
+            .iter()
+            .find(|token| token.sha256 == sha256)
+            .ok_or(TokenError::Unknown)?;
+        if bound && token.host.is_none() {
+            return Err(TokenError::Unbound(host.clone()));
+        }
+        token.admits(host)
+    })
+}
+
+/// Spends a token for `host`: afterwards nobody can use it again.
 ///
 /// # Errors
 ///
@@ -98,25 +144,30 @@ pub fn spend(
     secret: &str,
     host: &AgentId,
     now: Timestamp,
-) -> Result<Digest, TokenError> {
+) -> Result<Token, TokenError> {
     let sha256 = hash(secret);
     change(dir, now, |tokens| {
         let place = tokens.iter().position(|token| token.sha256 == sha256);
         let token = place
             .and_then(|at| tokens.get(at))
-            .ok_or(TokenError::Unknown)?;
-        match &token.host {
-            Some(wanted) if wanted != host => Err(TokenError::OtherHost {
-                wanted: wanted.clone(),
-                given: host.clone(),
-            }),
-            _ => {
-                tokens.retain(|token| token.sha256 != sha256);
-                Ok(())
-            }
-        }
-    })?;
-    Ok(sha256)
+            .ok_or(TokenError::Unknown)?
+            .clone();
+        token.admits(host)?;
+        tokens.retain(|token| token.sha256 != sha256);
+        Ok(token)
+    })
+}
+
+/// Makes a token usable again whose enrolment was not entered.
+///
+/// # Errors
+///
+/// [`TokenError::File`].
+pub fn give_back(dir: &Path, token: Token, now: Timestamp) -> Result<(), TokenError> {
+    change(dir, now, |tokens| {
+        tokens.push(token);
+        Ok(())
+    })
 }
 
 /// What is kept of a token, and what stands in the ledger.
@@ -125,11 +176,11 @@ pub fn hash(secret: &str) -> Digest {
     Digest::of(secret.as_bytes())
 }
 
-fn change(
+fn change<T>(
     dir: &Path,
     now: Timestamp,
-    edit: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenError>,
-) -> Result<(), TokenError> {
+    edit: impl FnOnce(&mut Vec<Token>) -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
     let path = dir.join(FILE);
     let failed = |source| TokenError::File {
         path: path.clone(),
@@ -144,9 +195,14 @@ fn change(
         Err(error) => return Err(failed(error)),
     };
     tokens.retain(|token| now < token.until);
-    edit(&mut tokens)?;
+    let before = tokens.len();
+    let edited = edit(&mut tokens)?;
+    if tokens.len() == before {
+        return Ok(edited);
+    }
     let bytes = serde_json::to_vec(&tokens).map_err(|error| failed(error.into()))?;
-    durable::write(&path, &bytes, 0o600).map_err(failed)
+    durable::write(&path, &bytes, 0o600).map_err(failed)?;
+    Ok(edited)
 }
 
 #[cfg(test)]
@@ -168,11 +224,26 @@ mod tests {
         assert!(matches!(late, Err(TokenError::Unknown)));
         let token = make(dir.path(), Some(web.clone()), at(0), at(100)).unwrap();
         assert_eq!(
-            spend(dir.path(), &token, &web, at(1)).unwrap(),
+            spend(dir.path(), &token, &web, at(1)).unwrap().sha256(),
             hash(&token)
         );
         let again = spend(dir.path(), &token, &web, at(2));
         assert!(matches!(again, Err(TokenError::Unknown)));
+    }
+
+    #[test]
+    fn a_token_that_names_no_host_does_not_begin_a_known_one_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let web: AgentId = "web".parse().unwrap();
+        let token = make(dir.path(), None, at(0), at(100)).unwrap();
+        assert!(check(dir.path(), &token, &web, false, at(1)).is_ok());
+        let known = check(dir.path(), &token, &web, true, at(1));
+        assert!(matches!(known, Err(TokenError::Unbound(_))));
+        let bound = make(dir.path(), Some(web.clone()), at(0), at(100)).unwrap();
+        assert!(check(dir.path(), &bound, &web, true, at(1)).is_ok());
+        let spent = spend(dir.path(), &bound, &web, at(1)).unwrap();
+        give_back(dir.path(), spent, at(1)).unwrap();
+        assert!(check(dir.path(), &bound, &web, true, at(1)).is_ok());
     }
 
     #[test]

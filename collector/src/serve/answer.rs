@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use shared::limits;
 use shared::wire::{Code, Problem};
@@ -139,39 +140,34 @@ impl FromRequestParts<Arc<Intake>> for Enrolled {
             let title = "the connection carries no certificate of an agent";
             return Err(Wrong::new(Code::Certificate, title, "enrol this host"));
         };
-        let fleet = intake
-            .fleet
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some(stream) = fleet.stream(agent, *generation) else {
-            let wrong = Wrong::new(
-                Code::UnknownHost,
-                "the host is not enrolled here",
-                "enrol this host",
-            );
-            return Err(wrong.with(format_args!("{agent} generation {generation}")));
-        };
-        if stream.ended {
-            let hint = "ask the operator for a new enrolment token";
-            let wrong = Wrong::new(Code::Revoked, "the enrolment of this host was ended", hint);
-            return Err(wrong.with(format_args!("{agent} generation {generation}")));
-        }
-        Ok(Self(stream))
+        intake.enrolled(agent, *generation).map(Self)
     }
 }
 
 /// Reads a body of at most `bytes_max` bytes.
 pub(super) async fn bytes(body: Body, bytes_max: usize) -> Result<hyper::body::Bytes, Wrong> {
-    axum::body::to_bytes(body, bytes_max)
-        .await
-        .map_err(|error| {
-            Wrong::new(
-                Code::TooLarge,
-                "the request is too large, or was cut",
-                "send less at once",
-            )
-            .with(format_args!("{error}; at most {bytes_max} bytes"))
-        })
+    use hyper::body::Body as _;
+
+    let long = || {
+        Wrong::new(
+            Code::TooLarge,
+            "the request is too large",
+            "send less at once",
+        )
+        .with(format_args!("at most {bytes_max} bytes"))
+    };
+    // What says that it is too long is not read at all.
+    let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if bytes_max < stated {
+        return Err(long());
+    }
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(long()),
+        Err(error) => {
+            Err(Wrong::new(Code::Malformed, "the request was cut", "try again").with(error))
+        }
+    }
 }
 
 /// Reads a JSON body of at most one blob's size.

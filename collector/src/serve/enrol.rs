@@ -1,6 +1,7 @@
 //! Enrolment and renewal: a token and two keys in, a certificate and a place in the ledger out.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::Json;
 use axum::body::Body;
@@ -8,8 +9,9 @@ use axum::extract::State;
 use shared::attestation::Statement;
 use shared::decision::{self, DECISION_TYPE, Decided, Decision, Enrolled as Enrolling, Enrolment};
 use shared::id::Digest;
-use shared::key;
+use shared::key::{self, KeyError};
 use shared::leaf::LeafKind;
+use shared::time::Timestamp;
 use shared::wire::{Code, EnrolAnswer, EnrolRequest, NonceAnswer, RenewAnswer, RenewRequest};
 
 use super::answer::{Answer, Enrolled, Wrong, json};
@@ -20,25 +22,61 @@ use crate::ledger::{LedgerError, NewEntry, Submission};
 
 /// How long a number for an enrolment can be used.
 const NONCE_MS: i64 = 5 * 60 * 1000;
-/// Most enrolments under way at once.
-const NONCES_MAX: usize = 4096;
+/// Numbers that new agents must sign. A number proves itself, so asking for many costs nothing:
+/// 8 bytes of time, 8 random ones, and 16 that only this process can compute from them.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    secret: OnceLock<[u8; 32]>,
+    /// Numbers that enrolled a host and have not ended.
+    spent: Mutex<BTreeMap<Digest, Timestamp>>,
+}
+
+impl Numbers {
+    fn give(&self, now: Timestamp) -> Result<Digest, KeyError> {
+        let random: [u8; 8] = key::random()?;
+        self.number(now.plus_ms(NONCE_MS).unix_ms(), random)
+    }
+
+    fn number(&self, until_ms: i64, random: [u8; 8]) -> Result<Digest, KeyError> {
+        let made: [u8; 32] = key::random()?;
+        let secret = self.secret.get_or_init(|| made);
+        let open = [until_ms.to_be_bytes(), random].concat();
+        // All three parts have a fixed length, and half of the hash is shown: it cannot be extended.
+        let closed = Digest::of(&[&secret[..], &open].concat());
+        let mut number = [0; 32];
+        for (to, from) in number.iter_mut().zip(open.iter().chain(closed.as_bytes())) {
+            *to = *from;
+        }
+        Ok(Digest(number))
+    }
+
+    /// Whether the number was given here, has not ended and has not been spent.
+    fn good(&self, number: &Digest, now: Timestamp) -> bool {
+        let ([until, random, ..], _rest) = number.as_bytes().as_chunks::<8>() else {
+            return false;
+        };
+        let until_ms = i64::from_be_bytes(*until);
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        now.unix_ms() < until_ms
+            && !spent.contains_key(number)
+            && self
+                .number(until_ms, *random)
+                .is_ok_and(|made| made == *number)
+    }
+
+    fn spend(&self, number: Digest, now: Timestamp) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.retain(|_number, until| now < *until);
+        let _new = spent.insert(number, now.plus_ms(NONCE_MS));
+    }
+}
 
 /// Gives a number that the new agent must sign.
 pub(super) async fn nonce(State(intake): State<Arc<Intake>>) -> Answer<NonceAnswer> {
-    let nonce = key::random()
-        .map(Digest)
+    let nonce = intake
+        .numbers
+        .give(intake.now())
         .map_err(|_unspecified| Wrong::new(Code::Unavailable, "no random bytes", "try again"))?;
-    let now = intake.now();
-    let mut nonces = intake.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-    nonces.retain(|_nonce, until| now < *until);
-    if NONCES_MAX <= nonces.len() {
-        return Err(Wrong::new(
-            Code::Busy,
-            "too many enrolments under way",
-            "try again",
-        ));
-    }
-    let _new = nonces.insert(nonce, now.plus_ms(NONCE_MS));
     Ok(Json(NonceAnswer { nonce }))
 }
 
@@ -60,7 +98,7 @@ pub(super) async fn enrol(State(intake): State<Arc<Intake>>, body: Body) -> Answ
     })
 }
 
-/// Opens the statement of the new agent, and takes its number out of use.
+/// Opens the statement of the new agent.
 fn claim(intake: &Intake, request: &EnrolRequest) -> Result<Enrolment, Wrong> {
     let (claim, _key) =
         decision::open_enrolment(request.statement.as_bytes()).map_err(|error| {
@@ -71,12 +109,7 @@ fn claim(intake: &Intake, request: &EnrolRequest) -> Result<Enrolment, Wrong> {
             )
             .with(chain(&error))
         })?;
-    let known = intake
-        .nonces
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .remove(&claim.nonce);
-    if known.is_none_or(|until| until <= intake.now()) {
+    if !intake.numbers.good(&claim.nonce, intake.now()) {
         let title = "the enrolment took too long, or its number is not from this collector";
         return Err(Wrong::new(Code::Token, title, "run the enrolment again"));
     }
@@ -95,8 +128,12 @@ async fn enrol_one(intake: &Intake, request: EnrolRequest) -> Answer<EnrolAnswer
         fleet.newest(&claim.agent)
     };
     let generation = newest
+        .as_ref()
         .map_or(0, |stream| stream.generation)
         .saturating_add(1);
+    // A token for any host makes a new one; only the operator lets a known one begin again.
+    let bound = newest.is_some();
+    token::check(&intake.dir, &request.token, &claim.agent, bound, now).map_err(refused_token)?;
     let days = i64::from(intake.config.fleet.certificate_days);
     let (tls_key, certificate_pem) = intake
         .authority
@@ -112,22 +149,30 @@ async fn enrol_one(intake: &Intake, request: EnrolRequest) -> Answer<EnrolAnswer
     }
     let token =
         token::spend(&intake.dir, &request.token, &claim.agent, now).map_err(refused_token)?;
+    intake.numbers.spend(claim.nonce, now);
     let statement = request.statement.into_bytes();
     let enrolled = Enrolling {
         agent: claim.agent.clone(),
         generation,
         evidence_key: claim.evidence_key,
         statement: Digest::of(&statement),
-        token,
+        token: token.sha256(),
         heartbeat_s: intake.config.fleet.heartbeat_seconds,
     };
-    let (record, entered) = decide(
-        intake,
-        LeafKind::Enrol,
-        Decided::Enrol(enrolled),
-        vec![statement],
-    )
-    .await?;
+    let decided = Decided::Enrol(enrolled);
+    let made = decide(intake, LeafKind::Enrol, decided, vec![statement]).await;
+    let (record, entered) = match made {
+        Ok(made) => made,
+        Err(wrong) => {
+            // Nothing was entered when the ledger is only busy or full: the token is good again.
+            if wrong.0.code == Code::Busy
+                && let Err(error) = token::give_back(&intake.dir, token, now)
+            {
+                tracing::error!(error = %chain(&error), "a token is lost");
+            }
+            return Err(wrong);
+        }
+    };
     tracing::info!(agent = %claim.agent, generation, index = entered, "host enrolled");
     Ok(Json(EnrolAnswer {
         agent: claim.agent,
@@ -142,6 +187,9 @@ async fn enrol_one(intake: &Intake, request: EnrolRequest) -> Answer<EnrolAnswer
 }
 
 /// Signs a decision, enters it and lets it take effect. Returns the record and its index.
+///
+/// Nothing of the stream that it ends is entered meanwhile. Whoever calls this must not stop half
+/// way: what the ledger says must take effect.
 pub(super) async fn decide(
     intake: &Intake,
     kind: LeafKind,
@@ -165,6 +213,17 @@ pub(super) async fn decide(
         })?;
     let record = String::from_utf8_lossy(&file).into_owned();
     let id = Digest::of(&file);
+    let ends = {
+        let fleet = intake.fleet.read().unwrap_or_else(PoisonError::into_inner);
+        match &decided {
+            Decided::Enrol(enrolled) => fleet.newest(&enrolled.agent),
+            Decided::Revoke(revoked) => fleet.stream(&revoked.agent, revoked.generation),
+        }
+    };
+    let _nothing_meanwhile = match &ends {
+        Some(stream) => Some(stream.standing.lock().await),
+        None => None,
+    };
     let submission = Submission {
         entries: vec![NewEntry {
             kind,
@@ -224,7 +283,10 @@ fn refused_request(error: crate::authority::AuthorityError) -> Wrong {
 }
 
 fn refused_token(error: TokenError) -> Wrong {
-    if matches!(error, TokenError::Unknown | TokenError::OtherHost { .. }) {
+    if matches!(
+        error,
+        TokenError::Unknown | TokenError::OtherHost { .. } | TokenError::Unbound(_)
+    ) {
         let hint = "make a new one with `evident-collector enrol-token`";
         return Wrong::new(Code::Token, "the token is refused", hint).with(error);
     }

@@ -2,7 +2,7 @@
 //! can ask the running collector. One line of JSON in, one line out, then it closes.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -96,17 +96,28 @@ pub async fn ask(dir: &Path, ask: &Ask) -> io::Result<Option<Told>> {
     Ok(Some(serde_json::from_slice(&answer)?))
 }
 
-/// Answers operators until `stop` changes.
+/// Opens the operator's socket in the collector's folder.
+///
+/// The ledger's lock says that no other collector runs there, so an old socket is a dead one.
 ///
 /// # Errors
 ///
-/// [`ServeError::Listen`] when the socket cannot be made.
-pub async fn serve(intake: Arc<Intake>, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
-    let path = intake.dir.join(SOCKET);
-    let listener = listen(&path).map_err(|source| ServeError::Listen {
+/// [`ServeError::Listen`], for one when the path is longer than the 107 bytes of unix(7).
+pub fn listen(dir: &Path) -> Result<UnixListener, ServeError> {
+    let path = dir.join(SOCKET);
+    let failed = |source| ServeError::Listen {
         address: path.display().to_string(),
         source,
-    })?;
+    };
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    UnixListener::bind(&path).map_err(failed)
+}
+
+/// Answers operators until `stop` changes, and takes the socket away.
+pub async fn serve(intake: Arc<Intake>, listener: UnixListener, mut stop: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -129,20 +140,10 @@ pub async fn serve(intake: Arc<Intake>, mut stop: watch::Receiver<bool>) -> Resu
             }
         }
     }
-    drop(std::fs::remove_file(&path));
-    Ok(())
+    drop(std::fs::remove_file(intake.dir.join(SOCKET)));
 }
 
-/// The ledger's lock says that no other collector runs here, so an old socket is a dead one.
-fn listen(path: &PathBuf) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    UnixListener::bind(path)
-}
-
-async fn answer(intake: &Intake, socket: UnixStream) -> io::Result<()> {
+async fn answer(intake: &Arc<Intake>, socket: UnixStream) -> io::Result<()> {
     let (reading, mut writing) = socket.into_split();
     let mut line = String::new();
     let _length = BufReader::new(reading.take(ASK_BYTES_MAX))
@@ -155,7 +156,7 @@ async fn answer(intake: &Intake, socket: UnixStream) -> io::Result<()> {
     writing.write_all(&serde_json::to_vec(&told)?).await
 }
 
-async fn carry_out(intake: &Intake, ask: Ask) -> Told {
+async fn carry_out(intake: &Arc<Intake>, ask: Ask) -> Told {
     match ask {
         Ask::Status { screen } => match show(&intake.status, intake.now(), screen) {
             Ok((text, held)) => Told {
@@ -165,7 +166,13 @@ async fn carry_out(intake: &Intake, ask: Ask) -> Told {
             },
             Err(error) => refused(error.to_string()),
         },
-        Ask::Revoke { host, reason } => revoke(intake, host, reason).await,
+        Ask::Revoke { host, reason } => {
+            // To the end even when the operator hangs up: what the ledger says takes effect.
+            let intake = Arc::clone(intake);
+            tokio::spawn(async move { revoke(&intake, host, reason).await })
+                .await
+                .unwrap_or_else(|_panicked| refused("the collector failed".to_owned()))
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Submission: frames of a known agent in, one receipt out.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use shared::id::Digest;
@@ -15,9 +17,12 @@ use shared::wire::{self, Code, Frame, Hello, HelloAnswer, Problem, Refused, Subm
 
 use super::Intake;
 use super::answer::{Answer, Enrolled, Wrong, bytes, json};
-use crate::admit::{self, Admission, Admitted, Known, Notice, Offered, Refusal};
+use crate::admit::{self, Admission, Admitted, Known, Notice, Offered, Refusal, Shape};
 use crate::fleet::{Standing, Stream};
-use crate::ledger::{self, Ledger, LedgerError, NewEntry, Submission};
+use crate::ledger::{self, LedgerError, NewEntry, Submission};
+
+/// Most blobs of which it is remembered what they are.
+const SHAPES_MAX: usize = 65_536;
 
 /// Tells an agent where its stream and the ledger stand.
 pub(super) async fn hello(
@@ -42,6 +47,14 @@ pub(super) async fn hello(
         };
         return Err(Wrong(Box::new(refusal.problem())));
     }
+    let published = intake.ledger.published().size;
+    let same =
+        hello.seen.size <= published && intake.ledger.root(hello.seen.size)? == hello.seen.root;
+    if !same {
+        intake.counters.count("contradiction");
+        tracing::error!(agent = %stream.agent, seen = hello.seen.size, entries = published,
+            "the agent has seen another history of this ledger than there is now");
+    }
     let receipt = receipt(&intake, hello.seen.size, Vec::new())?;
     Ok(Json(HelloAnswer {
         head: standing.head,
@@ -62,20 +75,29 @@ pub(super) struct Seen {
 pub(super) async fn submit(
     State(intake): State<Arc<Intake>>,
     Enrolled(stream): Enrolled,
-    Query(Seen { seen }): Query<Seen>,
+    seen: Result<Query<Seen>, QueryRejection>,
     body: Body,
 ) -> Answer<SubmitAnswer> {
-    let Ok(_permit) = intake.submissions.try_acquire() else {
-        return Err(Wrong::new(
-            Code::Busy,
-            "the collector has too much to do",
-            "try again",
-        ));
-    };
+    let Query(Seen { seen }) = seen.map_err(|error| {
+        let hint = "update the agent";
+        Wrong::new(Code::Malformed, "`seen` is no number of entries", hint).with(error.body_text())
+    })?;
+    // One at a time for each host, so that no host takes the places of others; both are held until
+    // the work is done, also when the caller hangs up.
+    let busy = || Wrong::new(Code::Busy, "the collector has too much to do", "try again");
+    let one_at_a_time = Arc::clone(&stream.submitting)
+        .try_lock_owned()
+        .map_err(|_held| busy())?;
+    let place = Arc::clone(&intake.submissions)
+        .try_acquire_owned()
+        .map_err(|_full| busy())?;
     let body = bytes(body, limits::REQUEST_BYTES_MAX).await?;
-    let task = Arc::clone(&intake);
     // To the end even when the caller hangs up: the ledger and the standing must agree.
-    let done = tokio::spawn(async move { take(&task, &stream, &body, seen).await });
+    let done = tokio::spawn(async move {
+        let answer = take(&intake, &stream, &body, seen).await;
+        drop((one_at_a_time, place));
+        answer
+    });
     done.await.unwrap_or_else(|_panicked| {
         Err(Wrong::new(
             Code::Unavailable,
@@ -116,6 +138,8 @@ async fn take(intake: &Intake, stream: &Stream, body: &[u8], seen: u64) -> Answe
         ));
     }
     let mut standing = stream.standing.lock().await;
+    // Whoever ends a stream holds this lock, so from here on it does not end.
+    let stream = &*intake.enrolled(&stream.agent, stream.generation)?;
     let mut after = *standing;
     let Looked {
         group,
@@ -155,9 +179,10 @@ fn look(
 ) -> Looked {
     let mut looked = Looked::default();
     let mut sight = Sight {
-        ledger: &intake.ledger,
+        intake,
         fresh: BTreeSet::new(),
         entered: BTreeSet::new(),
+        root: Cell::new(None),
     };
     let mut offered = Offered::default();
     let received = intake.now();
@@ -222,7 +247,8 @@ impl Looked {
             .fresh
             .extend(blobs.iter().map(|(digest, _bytes)| *digest));
         let _new = sight.entered.insert(attestation.id());
-        standing.take(place.seq, attestation.id());
+        let seen = attestation.evidence().seen.size;
+        standing.take(place.seq, attestation.id(), seen);
         self.places.push(None);
         self.group.blobs.extend(blobs);
         self.group.entries.push(NewEntry {
@@ -248,24 +274,59 @@ fn notice(intake: &Intake, stream: &Stream, admitted: &Admitted) {
 
 /// The ledger together with what this submission is about to enter.
 struct Sight<'a> {
-    ledger: &'a Ledger,
+    intake: &'a Intake,
     /// New blobs.
     fresh: BTreeSet<Digest>,
     /// New records.
     entered: BTreeSet<Digest>,
+    /// The root that was asked for last: records that come together have seen the same.
+    root: Cell<Option<(u64, Digest)>>,
 }
 
 impl Known for Sight<'_> {
     fn has_blob(&self, digest: &Digest) -> bool {
-        self.fresh.contains(digest) || self.ledger.has_blob(digest)
+        self.fresh.contains(digest) || self.intake.ledger.has_blob(digest)
     }
 
     fn index_of(&self, id: &Digest) -> Option<u64> {
-        self.ledger.index_of(id)
+        self.intake.ledger.index_of(id)
+    }
+
+    fn root(&self, size: u64) -> Option<Digest> {
+        match self.root.get() {
+            Some((known, root)) if known == size => Some(root),
+            _ => {
+                let root = self.intake.ledger.root(size).ok()?;
+                self.root.set(Some((size, root)));
+                Some(root)
+            }
+        }
+    }
+
+    fn shape(&self, digest: &Digest, came: Option<&[u8]>) -> Shape {
+        let shapes = &self.intake.shapes;
+        let known = shapes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(digest)
+            .copied();
+        known.unwrap_or_else(|| {
+            let kept = || self.intake.ledger.blob(digest).ok().flatten();
+            let shape = match came {
+                Some(bytes) => Shape::of(bytes),
+                None => kept().map_or(Shape::Other, |bytes| Shape::of(&bytes)),
+            };
+            let mut shapes = shapes.lock().unwrap_or_else(PoisonError::into_inner);
+            if SHAPES_MAX <= shapes.len() {
+                shapes.clear();
+            }
+            let _new = shapes.insert(*digest, shape);
+            shape
+        })
     }
 
     fn size(&self) -> u64 {
-        self.ledger.published().size
+        self.intake.ledger.published().size
     }
 }
 
@@ -283,11 +344,6 @@ pub(super) fn receipt(
     let consistency = if seen <= published.size {
         ledger.consistency(seen, published.size)?
     } else {
-        tracing::error!(
-            seen,
-            size = published.size,
-            "an agent has seen more entries than there are"
-        );
         Vec::new()
     };
     let mut entries = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use rcgen::KeyPair;
 use shared::id::Digest;
 use shared::limits;
+use shared::observation::Outcome;
 use shared::time::Timestamp;
 use shared::wire::{self, Code, Frame};
 
@@ -47,6 +48,15 @@ fn records_that_are_wrong_are_refused_counted_and_harm_nothing() {
             evidence.stream.prev = peer.prev;
         });
         let ahead = peer.record(&site, |evidence| evidence.seen.size = 1000);
+        let behind = peer.record(&site, |evidence| evidence.seen.size = 0);
+        let elsewhere = peer.record(&site, |evidence| evidence.seen.root = Digest::of(b"x"));
+        let unlike = peer.record(&site, |evidence| {
+            evidence
+                .run
+                .probes
+                .iter_mut()
+                .for_each(|run| run.outcome = Outcome::Absent);
+        });
         for (file, code, part) in [
             (lax, Code::Encoding, "malformed"),
             (
@@ -58,6 +68,17 @@ fn records_that_are_wrong_are_refused_counted_and_harm_nothing() {
             (link, Code::Chain, "record 1 links to"),
             (forged, Code::Signature, "record 1 of web-1 is not signed"),
             (ahead, Code::Unavailable, "has seen 1000 entries"),
+            (
+                behind,
+                Code::Chain,
+                "has seen 0 entries, and the record before it 1",
+            ),
+            (
+                elsewhere,
+                Code::Chain,
+                "has seen another root over 1 entries",
+            ),
+            (unlike, Code::Content, "not the observation of `clock`"),
         ] {
             let before = site.count(code);
             let problem = peer.submit(&site, &file).await.unwrap_err();
@@ -158,6 +179,40 @@ fn bodies_that_are_no_submission_are_refused() {
         assert_eq!(wrong.code, Code::MissingBlobs);
         assert_eq!(wrong.missing, [Digest::of(OBSERVATION)]);
         assert_eq!(peer.submit(&site, &file).await, Ok(1));
+        let odd = site
+            .send(&peer.client, "/v1/submit?seen=abc", Vec::new())
+            .await
+            .unwrap_err();
+        assert_eq!((odd.code, odd.status), (Code::Malformed, 400));
+    });
+}
+
+#[test]
+fn nothing_is_entered_behind_the_end_of_an_enrolment() {
+    run(async {
+        let site = Site::start().await;
+        for round in 0..8 {
+            let name = format!("web-{round}");
+            let peer = site.enrol(&name).await;
+            let file = peer.record(&site, |_evidence| {});
+            // A large submission and the end of the enrolment at the same time.
+            let mut body = Vec::new();
+            for filler in 0..6_u8 {
+                Frame::Blob(&vec![filler; limits::BLOB_BYTES_MAX]).write(&mut body);
+            }
+            Frame::Blob(OBSERVATION).write(&mut body);
+            Frame::Attestation(&file).write(&mut body);
+            let (entered, ended) = tokio::join!(peer.submit_body(&site, body), site.enrol(&name));
+            assert_eq!(ended.generation, 2);
+            let ledger = &site.intake.ledger;
+            let end = ledger.index_of(&ended.prev).unwrap();
+            let record = ledger.index_of(&Digest::of(&file));
+            assert_eq!(entered.is_ok(), record.is_some());
+            assert!(
+                record.is_none_or(|record| record < end),
+                "round {round}: {record:?} {end}"
+            );
+        }
     });
 }
 
@@ -255,6 +310,14 @@ fn enrolments_that_are_wrong_spend_no_token() {
         assert_eq!(enrol(&late).await.unwrap_err().code, Code::Token);
         assert_eq!(site.intake.ledger.published().size, 0);
 
+        // Numbers cost nothing, so nobody can use them up.
+        for _number in 0..5000 {
+            assert!(
+                site.send(&client, wire::ENROL_NONCE, Vec::new())
+                    .await
+                    .is_ok()
+            );
+        }
         let (_key, _tls, good) = site.request("web-1", |_claim, _token| {}).await;
         assert!(enrol(&good).await.is_ok());
         // The number and the token are spent.
@@ -268,6 +331,12 @@ fn enrolments_that_are_wrong_spend_no_token() {
             fleet.newest(&"web-1".parse().unwrap()).unwrap().generation
         };
         assert_eq!(newest, 1);
+        // A token for any host does not begin a known one again.
+        let (_key, _tls, any) = site.request_unbound("web-1").await;
+        let problem = enrol(&any).await.unwrap_err();
+        assert_eq!(problem.code, Code::Token);
+        let (_key, _tls, any) = site.request_unbound("web-2").await;
+        assert!(enrol(&any).await.is_ok());
     });
 }
 

@@ -135,14 +135,34 @@ impl Site {
         name: &str,
         change: impl FnOnce(&mut Enrolment, &mut String),
     ) -> (SigningKey, KeyPair, EnrolRequest) {
+        self.request_with(self.token(Some(name)), name, change)
+            .await
+    }
+
+    /// The same with a token that names no host.
+    pub(crate) async fn request_unbound(&self, name: &str) -> (SigningKey, KeyPair, EnrolRequest) {
+        self.request_with(self.token(None), name, |_claim, _token| {})
+            .await
+    }
+
+    fn token(&self, host: Option<&str>) -> String {
+        let until = self.now().plus_ms(3_600_000);
+        let host = host.map(|host| host.parse().unwrap());
+        token::make(&self.intake.dir, host, self.now(), until).unwrap()
+    }
+
+    async fn request_with(
+        &self,
+        mut token: String,
+        name: &str,
+        change: impl FnOnce(&mut Enrolment, &mut String),
+    ) -> (SigningKey, KeyPair, EnrolRequest) {
         let client = self.client(None);
         let nonce = self
             .send(&client, wire::ENROL_NONCE, Vec::new())
             .await
             .unwrap();
         let nonce: NonceAnswer = serde_json::from_value(nonce).unwrap();
-        let until = self.now().plus_ms(3_600_000);
-        let mut token = token::make(&self.intake.dir, None, self.now(), until).unwrap();
         let (key, tls) = (
             SigningKey::generate().unwrap(),
             KeyPair::generate().unwrap(),
