@@ -76,6 +76,7 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                     host: enrolled.agent,
                     generation: enrolled.generation,
                     at,
+                    heartbeat_s: enrolled.heartbeat_s,
                 },
                 Decided::Revoke(revoked) => Change::Revoked {
                     host: revoked.agent,
@@ -93,6 +94,7 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                 host: evidence.stream.agent.clone(),
                 generation: evidence.stream.generation,
                 seq: evidence.stream.seq,
+                received,
             };
             if evidence.kind != Kind::Evidence {
                 return Ok(Change::Record(place));
@@ -118,7 +120,6 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                 attestation: attestation.id(),
                 // The clock of a host is a claim; nothing is collected after it was received.
                 collected: min(evidence.time.wall, received),
-                received,
                 outcomes,
             })
         }

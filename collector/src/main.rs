@@ -62,7 +62,7 @@ enum Command {
         /// Further names or addresses that agents use for it
         #[arg(long = "also", value_name = "NAME")]
         also: Vec<String>,
-        /// Where agents connect; without it port 8443, of all addresses unless the name is localhost
+        /// Where agents connect; without it port 8443 of all addresses, or of localhost alone
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<std::net::SocketAddr>,
     },

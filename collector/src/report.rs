@@ -51,6 +51,8 @@ pub struct Report {
     pub controls: Vec<ControlStatus>,
     /// What the collector refused or noticed since it started, by kind; empty when it does not run.
     pub counters: BTreeMap<String, u64>,
+    /// Entries of the ledger that are not in this report yet.
+    pub behind: u64,
 }
 
 impl Report {
@@ -66,6 +68,7 @@ impl Report {
             hosts: status.hosts(now)?,
             controls: status.controls(now)?,
             counters: BTreeMap::new(),
+            behind: 0,
         })
     }
 
@@ -87,6 +90,7 @@ impl Report {
             hosts: Vec::new(),
             controls: status::controls(catalog, &expected, collected),
             counters: BTreeMap::new(),
+            behind: 0,
         }
     }
 
@@ -98,8 +102,16 @@ impl Report {
         self
     }
 
-    /// Whether every control with checks is passing or not applicable, and evidence of at least one
-    /// host says so. Nothing known is not good.
+    /// The report of a state that lacks the last `behind` entries of the ledger.
+    #[must_use]
+    pub fn behind(mut self, behind: u64) -> Self {
+        self.behind = behind;
+        self
+    }
+
+    /// Whether every control with checks is passing or not applicable, evidence of at least one
+    /// host says so, no host needs a person, and nothing of the ledger is missing here. Nothing
+    /// known is not good.
     #[must_use]
     pub fn holds(&self) -> bool {
         let mut with_checks = self
@@ -107,7 +119,9 @@ impl Report {
             .iter()
             .filter(|control| control.state != ControlState::NoCheck);
         let mut checks = self.controls.iter().flat_map(|control| &control.checks);
-        checks.any(|check| 0 < check.covered)
+        let calm = self.hosts.iter().all(|host| host.warning.is_none());
+        calm && self.behind == 0
+            && checks.any(|check| 0 < check.covered)
             && with_checks.all(|control| {
                 matches!(
                     control.state,
@@ -212,6 +226,15 @@ impl Screen {
 
     /// What happened on hosts that a person must see to.
     fn warnings(&mut self, report: &Report) {
+        if 0 < report.behind {
+            let mark = self.painted("!", "1;31", 0);
+            self.line("");
+            let behind = report.behind;
+            self.wrapped(
+                0,
+                &format!("{mark} {behind} newer entries of the ledger are not here yet."),
+            );
+        }
         for host in &report.hosts {
             if let Some(warning) = &host.warning {
                 let mark = self.painted("!", "1;31", 0);

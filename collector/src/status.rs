@@ -45,6 +45,8 @@ pub enum Change {
         generation: u64,
         /// When.
         at: Timestamp,
+        /// The longest time between two records, in seconds.
+        heartbeat_s: u64,
     },
     /// A host may submit no more; it is no longer expected.
     Revoked {
@@ -65,8 +67,6 @@ pub enum Change {
         attestation: Digest,
         /// The host's time of the run.
         collected: Timestamp,
-        /// The collector's time of receipt.
-        received: Timestamp,
         /// Every probe that was due.
         outcomes: Vec<ProbeOutcome>,
     },
@@ -83,6 +83,8 @@ pub struct Place {
     pub generation: u64,
     /// Number of the record.
     pub seq: u64,
+    /// The collector's time of receipt.
+    pub received: Timestamp,
 }
 
 /// What came of one probe that was due.
@@ -124,6 +126,10 @@ pub struct Host {
     pub enrolled: Timestamp,
     /// When it was revoked, if it was.
     pub revoked: Option<Timestamp>,
+    /// The longest time between two records, in seconds; after it the host is silent.
+    pub heartbeat_s: u64,
+    /// When the last record came, of whatever kind; before the first, when it was enrolled.
+    pub heard: Timestamp,
     /// Number of the next record of this generation.
     pub next_seq: u64,
     /// Number of the record that came where another one stands or was due. The key or the state of
@@ -229,8 +235,10 @@ impl Status {
                 host,
                 generation,
                 at,
+                heartbeat_s,
             } => {
-                let enrolled = self.enrolled(host, *generation, *at, &mut writes)?;
+                let begun = (*generation, *at, *heartbeat_s);
+                let enrolled = self.enrolled(host, begun, &mut writes)?;
                 writes.put(host_key(host), &enrolled);
             }
             Change::Revoked {
@@ -254,12 +262,11 @@ impl Status {
                 place,
                 attestation,
                 collected,
-                received,
                 outcomes,
             } => {
                 let run = LastRun {
                     collected: *collected,
-                    received: *received,
+                    received: place.received,
                     attestation: *attestation,
                     probes: outcomes
                         .iter()
@@ -284,8 +291,7 @@ impl Status {
     fn enrolled(
         &self,
         host: &AgentId,
-        generation: u64,
-        enrolled: Timestamp,
+        (generation, enrolled, heartbeat_s): (u64, Timestamp, u64),
         writes: &mut Writes,
     ) -> Result<Host, StatusError> {
         let mut known = self.host(host)?;
@@ -299,6 +305,8 @@ impl Status {
             generation,
             enrolled,
             revoked: None,
+            heartbeat_s,
+            heard: enrolled,
             next_seq: 0,
             forked: None,
             last: known.and_then(|known| known.last),
@@ -314,6 +322,7 @@ impl Status {
         if host.generation != place.generation || host.forked.is_some() {
             return Ok(None);
         }
+        host.heard = place.received;
         let due = place.seq == host.next_seq;
         if due {
             host.next_seq = host.next_seq.saturating_add(1);

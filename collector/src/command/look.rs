@@ -36,7 +36,7 @@ pub(crate) fn status(dir: &Path, screen: Screen, now: Timestamp) -> anyhow::Resu
     let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
     let status = super::serve::open_status(dir)?;
     let _position = follow::catch_up(&ledger, &status, &authority.decisions.public())?;
-    let shown = operator::show(&status, now, screen)?;
+    let shown = operator::render(&operator::show(&status, &ledger, now)?, screen);
     status.close()?;
     Ok(shown)
 }

@@ -93,6 +93,7 @@ fn fleet(folder: &std::path::Path) -> Status {
             host: host(name),
             generation: 1,
             at: at("2026-01-01T12:00:00Z"),
+            heartbeat_s: 48 * 3600,
         });
     }
     for (name, taken) in [
@@ -110,10 +111,10 @@ fn fleet(folder: &std::path::Path) -> Status {
                 host: host(name),
                 generation: 1,
                 seq: 0,
+                received: at(taken),
             },
             attestation: Digest::of(name.as_bytes()),
             collected: at(taken),
-            received: at(taken),
             outcomes: outcomes.collect(),
         });
     }
@@ -161,6 +162,7 @@ fn a_fork_is_shown_before_all_else() {
         host: host("web-1"),
         generation: 1,
         seq: 0,
+        received: at("2026-01-02T13:00:00Z"),
     };
     let position = status.position().unwrap();
     status.apply(position, &Change::Record(place)).unwrap();
@@ -267,4 +269,32 @@ fn json_holds_all_controls_and_reads_back() {
     assert_eq!(clock["state"], "passing");
     assert_eq!(clock["strength"], "proves");
     assert_eq!(clock["checks"][0]["deciding"][0]["verdict"], "pass");
+}
+
+#[test]
+fn a_silent_host_and_a_late_state_are_shown_and_do_not_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = fleet(folder.path());
+    let late = Report::of(&status, at("2026-01-04T11:00:00Z")).unwrap();
+    let warned: Vec<_> = late
+        .hosts
+        .iter()
+        .map(|host| host.warning.is_some())
+        .collect();
+    assert_eq!(warned, [false, true, true]);
+    let screen = late.screen(100, false);
+    assert!(
+        screen.contains("! web-2: silent: its last record came 2 d ago"),
+        "{screen}"
+    );
+    assert!(!late.holds());
+    let behind = Report::of(&status, at("2026-01-02T16:00:00Z"))
+        .unwrap()
+        .behind(3);
+    let screen = behind.screen(100, false);
+    assert!(
+        screen.contains("! 3 newer entries of the ledger are not here yet."),
+        "{screen}"
+    );
+    assert!(!behind.holds());
 }

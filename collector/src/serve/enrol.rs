@@ -41,7 +41,7 @@ impl Numbers {
         let made: [u8; 32] = key::random()?;
         let secret = self.secret.get_or_init(|| made);
         let open = [until_ms.to_be_bytes(), random].concat();
-        // All three parts have a fixed length, and half of the hash is shown: it cannot be extended.
+        // All parts have a fixed length and half of the hash is shown, so it cannot be extended.
         let closed = Digest::of(&[&secret[..], &open].concat());
         let mut number = [0; 32];
         for (to, from) in number.iter_mut().zip(open.iter().chain(closed.as_bytes())) {

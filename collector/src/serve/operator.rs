@@ -16,8 +16,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::{Intake, ServeError, enrol};
+use crate::ledger::Ledger;
 use crate::report::Report;
-use crate::status::{ControlState, Status, StatusError};
+use crate::status::{Status, StatusError};
 
 /// Name of the socket in the collector's folder.
 pub const SOCKET: &str = "operator.sock";
@@ -163,12 +164,15 @@ async fn carry_out(intake: &Arc<Intake>, ask: Ask) -> Told {
             let Some(status) = status.as_ref() else {
                 return refused("the derived state is made again; ask again soon".to_owned());
             };
-            match show(status, intake.now(), screen) {
-                Ok((text, held)) => Told {
-                    text,
-                    held,
-                    refused: false,
-                },
+            match show(status, &intake.ledger, intake.now()) {
+                Ok(report) => {
+                    let (text, held) = render(&report.with_counters(intake.counters.all()), screen);
+                    Told {
+                        text,
+                        held,
+                        refused: false,
+                    }
+                }
                 Err(error) => refused(crate::admit::chain(&error)),
             }
         }
@@ -182,33 +186,25 @@ async fn carry_out(intake: &Arc<Intake>, ask: Ask) -> Told {
     }
 }
 
-/// The status as a text, and whether no control is known to fail.
+/// The report of what the derived state knows of the ledger.
 ///
 /// # Errors
 ///
 /// [`StatusError`] when the derived state cannot be read.
-pub fn show(
-    status: &Status,
-    now: Timestamp,
-    screen: Screen,
-) -> Result<(String, bool), StatusError> {
-    let report = Report::of(status, now)?;
-    Ok(render(&report, screen))
+pub fn show(status: &Status, ledger: &Ledger, now: Timestamp) -> Result<Report, StatusError> {
+    let behind = ledger.published().size.saturating_sub(status.position()?);
+    Ok(Report::of(status, now)?.behind(behind))
 }
 
-/// A report as a text, and whether no control is known to fail.
+/// A report as a text, and whether all that it shows holds.
 #[must_use]
 pub fn render(report: &Report, screen: Screen) -> (String, bool) {
-    let held = report
-        .controls
-        .iter()
-        .all(|control| control.state != ControlState::Failing);
     let text = if screen.json {
         report.json()
     } else {
         report.screen(screen.width, screen.colour)
     };
-    (text, held)
+    (text, report.holds())
 }
 
 async fn revoke(intake: &Intake, agent: AgentId, reason: String) -> Told {

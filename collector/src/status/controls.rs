@@ -260,13 +260,29 @@ fn uncounted(seq: u64) -> String {
 }
 
 /// What an operator must know and do about a host; `None` when nothing.
-fn warning(enrolment: &Host) -> Option<String> {
-    let seq = enrolment.forked.filter(|_| enrolment.revoked.is_none())?;
-    Some(format!(
-        "its stream forked: a second record {seq} came, so a snapshot was restored or its key is \
-         in use elsewhere. All its findings count as unknown. Find out which; then enrol the host \
-         again with a new token."
-    ))
+fn warning(enrolment: &Host, now: Timestamp) -> Option<String> {
+    if enrolment.revoked.is_some() {
+        return None;
+    }
+    if let Some(seq) = enrolment.forked {
+        return Some(format!(
+            "its stream forked: a second record {seq} came, so a snapshot was restored or its key \
+             is in use elsewhere. All its findings count as unknown. Find out which; then enrol \
+             the host again with a new token."
+        ));
+    }
+    let silent_ms = now.ms_since(enrolment.heard);
+    let allowed_ms = i64::try_from(enrolment.heartbeat_s)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1000);
+    (allowed_ms < silent_ms).then(|| {
+        format!(
+            "silent: its last record came {}, and one is due every {} s. Look at `systemctl \
+             status` of the agent there, or at `evident-agent status`.",
+            ago(silent_ms),
+            enrolment.heartbeat_s
+        )
+    })
 }
 
 /// One host and the number of its checks by verdict.
@@ -283,7 +299,7 @@ pub(super) fn host_status(
         .collect();
     let count = |verdict| all.iter().filter(|one| one.verdict == verdict).count();
     HostStatus {
-        warning: warning(&enrolment),
+        warning: warning(&enrolment, now),
         enrolment,
         passing: count(Verdict::Pass),
         failing: count(Verdict::Fail),

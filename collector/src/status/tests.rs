@@ -40,6 +40,7 @@ fn enrolled(name: &str, generation: u64) -> Change {
         host: host(name),
         generation,
         at: at(0),
+        heartbeat_s: 1000 * 3600,
     }
 }
 
@@ -49,6 +50,7 @@ fn place(name: &str, generation: u64, seq: u64) -> Place {
         host,
         generation,
         seq,
+        received: at(0),
     }
 }
 
@@ -61,10 +63,12 @@ fn run(name: &str, seq: u64, hour: i64, synchronised: bool) -> Change {
         observation: Some(seen),
     };
     Change::Run {
-        place: place(name, 1, seq),
+        place: Place {
+            received: at(hour),
+            ..place(name, 1, seq)
+        },
         attestation: Digest::of(format!("{name} {hour}").as_bytes()),
         collected: at(hour),
-        received: at(hour),
         outcomes: vec![outcome],
     }
 }
@@ -260,7 +264,11 @@ fn stale_is_unknown() {
 fn the_earlier_of_both_times_counts() {
     let folder = tempfile::tempdir().unwrap();
     let mut ahead = run("a", 0, 20, false);
-    if let Change::Run { received, .. } = &mut ahead {
+    if let Change::Run {
+        place: Place { received, .. },
+        ..
+    } = &mut ahead
+    {
         *received = at(1);
     }
     let status = filled(folder.path(), &[enrolled("a", 1), ahead]);

@@ -154,6 +154,8 @@ fn a_fork_is_followed_into_the_status_and_ends_with_a_new_enrolment() {
         let Intake { ledger, status, .. } = &*site.intake;
         let decisions = site.intake.authority.decisions.public();
         let seen = || {
+            let status = status.read().unwrap_or_else(PoisonError::into_inner);
+            let status = status.as_ref().unwrap();
             let _position = follow::catch_up(ledger, status, &decisions).unwrap();
             let hosts = status.hosts(machine_time()).unwrap();
             (hosts[0].failing, hosts[0].warning.is_some())
