@@ -21,7 +21,6 @@ use shared::decision::{
     DECISION_TYPE, Decided, Decision, ENROLMENT_TYPE, Enrolled, Enrolment, HostClaims,
 };
 use shared::dsse;
-use shared::dsse;
 use shared::id::Digest;
 use shared::key::SigningKey;
 use shared::leaf::LeafKind;
