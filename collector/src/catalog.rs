@@ -30,6 +30,9 @@
 //! where that `has` leads there. Each field that is read of the records of a list must be there in
 //! each record, unless `has(record.field)` guards it. So an oversight in an expression costs a
 //! pass; it never makes one.
+//!
+//! A list of which a bound let only a part be seen counts as missing wherever it is named, also
+//! in `has`: what was cut off may be what fails.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,13 +46,12 @@ use shared::time::Timestamp;
 mod checks;
 mod controls;
 mod expression;
-mod fault;
 mod guard;
 mod operand;
 mod typing;
 
+pub use crate::fault::Fault;
 pub use expression::{Expression, Need, Reading, SOURCE_BYTES_MAX, Undecided};
-pub use fault::Fault;
 
 /// Longest file of a catalogue in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -293,7 +295,7 @@ pub enum CatalogError {
         path: PathBuf,
     },
     /// At least one file is wrong; each fault names its place.
-    #[error("{}", fault::joined(.0))]
+    #[error("{}", crate::fault::joined(.0))]
     Faults(Vec<Fault>),
 }
 
@@ -385,11 +387,6 @@ impl Catalog {
     /// All checks, in the order of their ids.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         self.checks.values()
-    }
-
-    /// The check of this id.
-    pub fn check(&self, id: &str) -> Option<&Check> {
-        self.checks.get(id)
     }
 
     /// The checks that read this probe, in the order of their ids.

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use shared::durable;
+
+use crate::fault::{Complaint, Fault};
 
 /// Name of the settings file in the collector's folder.
 pub const FILE: &str = "collector.toml";
@@ -12,12 +14,15 @@ pub const FILE: &str = "collector.toml";
 pub const DEFAULT: &str = include_str!("../../config/collector.toml");
 /// Longest settings file.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Longest name of a host (RFC 1035, section 2.3.4, as text).
+const HOST_NAME_BYTES_MAX: usize = 253;
 
 /// The settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Name of the collector: part of the ledger's origin and of every agent's certificate.
+    #[serde(deserialize_with = "host_name")]
     pub name: String,
     /// The listener for agents.
     pub intake: Intake,
@@ -34,14 +39,19 @@ pub struct Intake {
     /// Address and port.
     pub listen: SocketAddr,
     /// Host names and addresses in the server certificate.
+    #[serde(deserialize_with = "host_names")]
     pub names: Vec<String>,
     /// Connections at once.
+    #[serde(deserialize_with = "upto::<65_536, _, _>")]
     pub connections_max: usize,
     /// Submissions worked on at once.
+    #[serde(deserialize_with = "upto::<65_536, _, _>")]
     pub submissions_max: usize,
     /// Life of a connection, in seconds.
+    #[serde(deserialize_with = "upto::<86_400, _, _>")]
     pub connection_seconds: u64,
     /// Life of a request, in seconds.
+    #[serde(deserialize_with = "upto::<3_600, _, _>")]
     pub request_seconds: u64,
 }
 
@@ -50,10 +60,13 @@ pub struct Intake {
 #[serde(deny_unknown_fields, default)]
 pub struct Fleet {
     /// Life of an agent's certificate, in days.
+    #[serde(deserialize_with = "upto::<90, _, _>")]
     pub certificate_days: u16,
     /// Life of an enrolment token, in hours.
+    #[serde(deserialize_with = "upto::<720, _, _>")]
     pub token_hours: u16,
     /// The longest time between two records of an agent, in seconds.
+    #[serde(deserialize_with = "upto::<86_400, _, _>")]
     pub heartbeat_seconds: u64,
 }
 
@@ -150,25 +163,9 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is no TOML, or a setting is unknown or of another type. The text has line,
-    /// column and caret.
-    #[error("settings `{path}` are wrong\n{source}")]
-    Toml {
-        /// The file.
-        path: PathBuf,
-        /// Why, with the place.
-        source: Box<toml::de::Error>,
-    },
-    /// A value is outside its range.
-    #[error("settings `{path}` are wrong: `{setting}` {wrong}")]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The setting.
-        setting: &'static str,
-        /// What is wrong, and what is wanted.
-        wrong: &'static str,
-    },
+    /// The file is no TOML, or a setting is unknown, of another type or out of its range.
+    #[error("the settings are wrong\n{}", .0.shown)]
+    Setting(Box<Fault>),
 }
 
 impl Config {
@@ -191,91 +188,56 @@ impl Config {
     ///
     /// [`ConfigError`] names the place in the file.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let path = path.to_owned();
-        let config: Self = match toml::from_str(text) {
-            Ok(config) => config,
-            Err(source) => {
-                return Err(ConfigError::Toml {
-                    path,
-                    source: Box::new(source),
-                });
-            }
-        };
-        match config.wrong() {
-            None => Ok(config),
-            Some((setting, wrong)) => Err(ConfigError::Value {
-                path,
-                setting,
-                wrong,
-            }),
-        }
+        toml::from_str(text).map_err(|error| {
+            let file = path.display().to_string();
+            let fault = Complaint::of_toml(&error, text).in_file(&file, text);
+            ConfigError::Setting(Box::new(fault))
+        })
     }
+}
 
-    fn wrong(&self) -> Option<(&'static str, &'static str)> {
-        let host = |name: &str| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-            !name.is_empty() && name.len() <= 253 && name.chars().all(plain)
-        };
-        let Intake {
-            connections_max,
-            submissions_max,
-            connection_seconds,
-            request_seconds,
-            ..
-        } = self.intake;
-        let range = |value: u64, end: u64| (1..=end).contains(&value);
-        let count = |value: usize| (1..=65_536).contains(&value);
-        [
-            (host(&self.name), "name", "is no host name"),
-            (
-                !self.intake.names.is_empty(),
-                "intake.names",
-                "is empty; agents need one name",
-            ),
-            (
-                self.intake.names.iter().all(|name| host(name)),
-                "intake.names",
-                "has no host name",
-            ),
-            (
-                count(connections_max),
-                "intake.connections_max",
-                "is not 1 to 65536",
-            ),
-            (
-                count(submissions_max),
-                "intake.submissions_max",
-                "is not 1 to 65536",
-            ),
-            (
-                range(connection_seconds, 86_400),
-                "intake.connection_seconds",
-                "is not 1 to 86400",
-            ),
-            (
-                range(request_seconds, 3600),
-                "intake.request_seconds",
-                "is not 1 to 3600",
-            ),
-            (
-                range(self.fleet.certificate_days.into(), 90),
-                "fleet.certificate_days",
-                "is not 1 to 90",
-            ),
-            (
-                range(self.fleet.token_hours.into(), 720),
-                "fleet.token_hours",
-                "is not 1 to 720",
-            ),
-            (
-                range(self.fleet.heartbeat_seconds, 86_400),
-                "fleet.heartbeat_seconds",
-                "is not 1 to 86400",
-            ),
-        ]
-        .into_iter()
-        .find_map(|(good, setting, wrong)| (!good).then_some((setting, wrong)))
+/// A whole number from 1 to `MAX`.
+fn upto<'de, const MAX: u64, T: TryFrom<u64>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    let given = i64::deserialize(from)?;
+    let number = u64::try_from(given).ok();
+    let number = number.filter(|number| (1..=MAX).contains(number));
+    let fits = number.and_then(|number| T::try_from(number).ok());
+    fits.ok_or_else(|| {
+        let what = format!("{given} is out of range");
+        refused(&what, &format!("write a whole number from 1 to {MAX}"))
+    })
+}
+
+/// A name that can stand in a certificate.
+fn host_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    if !name.is_empty() && name.len() <= HOST_NAME_BYTES_MAX && name.chars().all(plain) {
+        return Ok(name);
     }
+    let what = format!("{name:?} is no host name and no address");
+    let hint = "write letters, digits, `.` and `-`, and `:` in addresses, 253 at most";
+    Err(refused(&what, hint))
+}
+
+fn host_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    /// One name, so that what is wrong is marked alone.
+    #[derive(Deserialize)]
+    struct Name(#[serde(deserialize_with = "host_name")] String);
+
+    let names = Vec::<Name>::deserialize(from)?;
+    if names.is_empty() {
+        let hint = "name at least one, as agents write it in their settings";
+        return Err(refused("there is no name in the list", hint));
+    }
+    Ok(names.into_iter().map(|name| name.0).collect())
+}
+
+/// Refuses a value with what is wrong and what to do about it.
+fn refused<E: serde::de::Error>(what: &str, hint: &str) -> E {
+    E::custom(format!("{what}\nhint: {hint}"))
 }
 
 impl Level {
@@ -306,32 +268,101 @@ mod tests {
         assert_eq!(parse("").unwrap(), Config::default());
     }
 
+    /// The errors are part of the product: place, message and hint of each.
+    #[track_caller]
+    fn wrong(text: &str, (line, column): (usize, usize), message: &str, hint: &str) {
+        let error = parse(text).unwrap_err();
+        let ConfigError::Setting(fault) = &error else {
+            panic!("{error}");
+        };
+        let found = (fault.line, fault.column, &*fault.message, &*fault.hint);
+        assert_eq!(found, (line, column, message, hint), "{text}");
+        let shown = error.to_string();
+        let arrow = format!("--> collector.toml:{line}:{column}");
+        assert!(shown.contains(&arrow) && shown.contains('^'), "{shown}");
+    }
+
     #[test]
-    fn wrong_settings_are_named_with_their_place() {
-        for (text, part) in [
-            ("[intake]\nlisten = 1", "line 2, column 10"),
-            (
-                "[intake]\nlisen = \"127.0.0.1:1\"",
-                "unknown field `lisen`, expected one of",
-            ),
-            ("name = \"a b\"", "`name` is no host name"),
-            ("[intake]\nnames = []", "`intake.names` is empty"),
-            (
-                "[intake]\nsubmissions_max = 0",
-                "`intake.submissions_max` is not 1 to 65536",
-            ),
-            (
-                "[fleet]\ncertificate_days = 0",
-                "`fleet.certificate_days` is not 1 to 90",
-            ),
-            ("[log]\nlevel = \"loud\"", "unknown variant `loud`"),
-            ("[intake", "line 1"),
+    fn unknown_settings_are_named_with_their_place() {
+        let unknown = "unknown field `lisen`";
+        wrong(
+            "[intake]\nlisen = 1",
+            (2, 1),
+            unknown,
+            "did you mean `listen`?",
+        );
+        let known = "known are: name, intake, fleet, log";
+        wrong("title = 1", (1, 1), "unknown field `title`", known);
+        let hint = "did you mean `debug`?";
+        wrong(
+            "[log]\nlevel = \"debg\"",
+            (2, 9),
+            "unknown variant `debg`",
+            hint,
+        );
+    }
+
+    #[test]
+    fn wrong_names_are_shown_with_their_place() {
+        let hint = "write letters, digits, `.` and `-`, and `:` in addresses, 253 at most";
+        let long = "a".repeat(254);
+        for name in ["a b", "", "a/b", "\u{e4}", &long] {
+            let message = format!("{name:?} is no host name and no address");
+            wrong(&format!("name = \"{name}\""), (1, 8), &message, hint);
+            let text = format!("[intake]\nnames = [\n  \"a\",\n  \"{name}\",\n]");
+            wrong(&text, (4, 3), &message, hint);
+        }
+        let hint = "name at least one, as agents write it in their settings";
+        wrong(
+            "[intake]\nnames = []",
+            (2, 9),
+            "there is no name in the list",
+            hint,
+        );
+    }
+
+    #[test]
+    fn wrong_numbers_are_shown_with_their_place() {
+        for (table, name, most) in [
+            ("intake", "connections_max", 65_536),
+            ("intake", "submissions_max", 65_536),
+            ("intake", "connection_seconds", 86_400),
+            ("intake", "request_seconds", 3_600),
+            ("fleet", "certificate_days", 90),
+            ("fleet", "token_hours", 720),
+            ("fleet", "heartbeat_seconds", 86_400),
+        ] {
+            let hint = format!("write a whole number from 1 to {most}");
+            for number in [0, -1, most + 1, i64::MAX, i64::MIN] {
+                let text = format!("[{table}]\n{name} = {number} # too much");
+                let message = format!("{number} is out of range");
+                wrong(&text, (2, name.len() + 4), &message, &hint);
+            }
+            for number in [1, most] {
+                let text = format!("[{table}]\n{name} = {number}");
+                assert!(parse(&text).is_ok(), "{text}");
+            }
+            let text = format!("[{table}]\n{name} = \"1h\"");
+            let message = "invalid type: string \"1h\"";
+            wrong(
+                &text,
+                (2, name.len() + 4),
+                message,
+                "expected a whole number",
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_toml_is_shown_too() {
+        for text in [
+            "[intake",
+            "name = ",
+            "name == \"a\"",
+            "[log]\nlevel = \"\u{e4}",
         ] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(
-                error.contains(part) && error.contains("collector.toml"),
-                "{error}"
-            );
+            assert!(error.contains("--> collector.toml:"), "{error}");
         }
     }
 }

@@ -16,6 +16,8 @@ pub use crate::catalog::Verdict;
 
 /// Longest shown value of a fact, in characters.
 const SHOWN_CHARS_MAX: usize = 160;
+/// Longest value that the reason of a pass shows, in characters.
+const WORDS_CHARS_MAX: usize = 40;
 /// Most places that a reason names.
 const PLACES_MAX: usize = 3;
 
@@ -132,7 +134,9 @@ fn one(
     match (observation.outcome, check.absent) {
         (Outcome::Unknown, _) => return nothing(Verdict::Unknown, "could not tell"),
         (Outcome::Absent, WhenAbsent::Fail) => {
-            return nothing(Verdict::Fail, "found nothing to look at");
+            let mut wanting = nothing(Verdict::Fail, "found nothing to look at");
+            wanting.reason = format!("{}: {}", check.fail, wanting.reason);
+            return wanting;
         }
         (Outcome::Absent, WhenAbsent::NotApplicable) => {
             return nothing(Verdict::NotApplicable, "found nothing to look at");
@@ -140,7 +144,10 @@ fn one(
         (Outcome::Facts, _) => {}
     }
     let facts = &observation.facts;
-    let run = |expression: &Expression| expression.evaluate(facts, parameters, collected);
+    let run = |expression: &Expression| match cut_list(expression, observation) {
+        Some(name) => Err(Undecided::Cut(name)),
+        None => expression.evaluate(facts, parameters, collected),
+    };
     let read = |expression: &Expression| deciding(expression, facts, collected);
     if let Some(when) = &check.when {
         let shown = read(&when.condition);
@@ -160,7 +167,10 @@ fn one(
         shown.extend(read(&when.condition));
     }
     let (verdict, reason) = match run(&check.expect) {
-        Ok(true) => (Verdict::Pass, listed(&read(&check.expect))),
+        Ok(true) => (
+            Verdict::Pass,
+            listed(&short(&check.expect, facts, collected)),
+        ),
         Ok(false) => {
             let values = listed(&read(&check.expect));
             (Verdict::Fail, format!("{}: {values}", check.fail))
@@ -168,6 +178,26 @@ fn one(
         Err(undecided) => (Verdict::Unknown, why(&undecided, observation)),
     };
     finding(check, verdict, reason, shown)
+}
+
+/// The first list that the expression reads and of which only a part was seen: a bound cut the
+/// list itself, which is then noted under the name of its fact, or one of its sources.
+///
+/// Also `has` of such a list counts: what is not known whole must not open a way to a pass.
+fn cut_list(expression: &Expression, observation: &Observation) -> Option<&'static str> {
+    let subject = fact::subject(&observation.probe)?;
+    let read = expression.reading().facts.iter().copied();
+    let mut lists = read.filter(|name| {
+        let declared = subject.fact(name);
+        declared.is_some_and(|fact| matches!(fact.kind, fact::Kind::List(_)))
+    });
+    lists.find(|name| {
+        observation.source.iter().any(|source| {
+            let declared = subject.fact(name);
+            let named = declared.is_some_and(|fact| fact.source.contains(source.name.as_str()));
+            source.status == Status::Limit && (source.name == *name || named)
+        })
+    })
 }
 
 fn after_colon(reason: &str) -> String {
@@ -181,14 +211,18 @@ fn after_colon(reason: &str) -> String {
 /// The reason of an unknown: what is missing, and which places did not answer.
 fn why(undecided: &Undecided, observation: &Observation) -> String {
     let name = match undecided {
-        Undecided::Missing(name) | Undecided::MissingField { list: name, .. } => name,
+        Undecided::Missing(name)
+        | Undecided::Cut(name)
+        | Undecided::MissingField { list: name, .. } => name,
         Undecided::GaveUp(_) => "",
         Undecided::Failed(_) => return cut(&undecided.to_string()),
     };
     let declared = fact::subject(&observation.probe).and_then(|subject| subject.fact(name));
     let mute = |source: &&Source| source.status != Status::Ok;
-    let named =
-        |source: &&Source| declared.is_some_and(|fact| fact.source.contains(source.name.as_str()));
+    let named = |source: &&Source| {
+        let own = source.name == *name;
+        own || declared.is_some_and(|fact| fact.source.contains(source.name.as_str()))
+    };
     let mut places: Vec<_> = observation
         .source
         .iter()
@@ -219,6 +253,18 @@ fn deciding(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<
         .collect()
 }
 
+/// Of a pass only what is said in a word or two: its lists are counted, long texts left out.
+fn short(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<String, String> {
+    let mut words = deciding(expression, facts, now);
+    for (name, value) in facts {
+        if let (Value::List(records), Some(words)) = (value, words.get_mut(name)) {
+            *words = counted(records.len());
+        }
+    }
+    words.retain(|_, words| words.chars().count() <= WORDS_CHARS_MAX);
+    words
+}
+
 fn listed(deciding: &BTreeMap<String, String>) -> String {
     let values: Vec<_> = deciding
         .iter()
@@ -234,9 +280,10 @@ fn shown(value: &Value, now: Timestamp) -> String {
         Value::Text(text) if text.is_empty() => "empty".to_owned(),
         Value::Text(text) => cut(text),
         Value::Instant(at) => ago(now.ms_since(*at)),
-        Value::List(records) if records.is_empty() => "none".to_owned(),
-        Value::List(records) if records.iter().any(|record| 1 < record.len()) => {
-            format!("of {}", records.len())
+        Value::List(records)
+            if records.is_empty() || records.iter().any(|record| 1 < record.len()) =>
+        {
+            counted(records.len())
         }
         Value::List(records) => {
             let first = records.iter().map(|record| {
@@ -245,6 +292,14 @@ fn shown(value: &Value, now: Timestamp) -> String {
             });
             cut(&format!("[{}]", first.collect::<Vec<_>>().join("; ")))
         }
+    }
+}
+
+fn counted(records: usize) -> String {
+    match records {
+        0 => "none".to_owned(),
+        1 => "1 record".to_owned(),
+        more => format!("{more} records"),
     }
 }
 

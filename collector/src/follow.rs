@@ -12,7 +12,7 @@ use shared::leaf::LeafKind;
 use shared::observation::Observation;
 
 use crate::ledger::{Entry, Ledger, LedgerError};
-use crate::status::{Change, ProbeOutcome, Status, StatusError};
+use crate::status::{Change, Place, ProbeOutcome, Status, StatusError};
 
 /// The ledger cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +89,13 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
             let attestation = Attestation::from_file(entry.envelope)
                 .map_err(|source| FollowError::Attestation { index, source })?;
             let evidence = attestation.evidence();
+            let place = Place {
+                host: evidence.stream.agent.clone(),
+                generation: evidence.stream.generation,
+                seq: evidence.stream.seq,
+            };
             if evidence.kind != Kind::Evidence {
-                return Ok(Change::Nothing);
+                return Ok(Change::Record(place));
             }
             let mut outcomes = Vec::new();
             for run in &evidence.run.probes {
@@ -109,7 +114,7 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                 });
             }
             Ok(Change::Run {
-                host: evidence.stream.agent.clone(),
+                place,
                 attestation: attestation.id(),
                 // The clock of a host is a claim; nothing is collected after it was received.
                 collected: min(evidence.time.wall, received),

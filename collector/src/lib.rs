@@ -4,6 +4,7 @@
 //! names only modules above it.
 #![forbid(unsafe_code)]
 
+pub mod fault;
 pub mod config;
 pub mod authority;
 pub mod catalog;

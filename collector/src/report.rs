@@ -4,6 +4,8 @@
 //! says of it, and what a person decides (which is not here). Counts are `n of N`, never a
 //! percentage alone, and controls that nothing is known of are counted and said.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::iter::repeat;
 
 use serde::Serialize;
@@ -47,6 +49,8 @@ pub struct Report {
     pub hosts: Vec<HostStatus>,
     /// All controls of Annex A.
     pub controls: Vec<ControlStatus>,
+    /// What the collector refused or noticed since it started, by kind; empty when it does not run.
+    pub counters: BTreeMap<String, u64>,
 }
 
 impl Report {
@@ -61,6 +65,7 @@ impl Report {
             origin: Origin::Ledger,
             hosts: status.hosts(now)?,
             controls: status.controls(now)?,
+            counters: BTreeMap::new(),
         })
     }
 
@@ -81,7 +86,34 @@ impl Report {
             origin: Origin::Unsigned,
             hosts: Vec::new(),
             controls: status::controls(catalog, &expected, collected),
+            counters: BTreeMap::new(),
         }
+    }
+
+    /// The report with what the collector counted since it started, e.g. refusals by their codes.
+    #[must_use]
+    pub fn with_counters<'a>(mut self, counted: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
+        let counted = counted.into_iter();
+        self.counters = counted.map(|(kind, n)| (kind.to_owned(), n)).collect();
+        self
+    }
+
+    /// Whether every control with checks is passing or not applicable, and evidence of at least one
+    /// host says so. Nothing known is not good.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let mut with_checks = self
+            .controls
+            .iter()
+            .filter(|control| control.state != ControlState::NoCheck);
+        let mut checks = self.controls.iter().flat_map(|control| &control.checks);
+        checks.any(|check| 0 < check.covered)
+            && with_checks.all(|control| {
+                matches!(
+                    control.state,
+                    ControlState::Passing | ControlState::NotApplicable
+                )
+            })
     }
 
     /// The report as JSON, with a line end.
@@ -108,10 +140,12 @@ impl Report {
             .filter(|control| control.state != ControlState::NoCheck)
             .collect();
         screen.head(self);
+        screen.warnings(self);
         for control in &with_checks {
             screen.control(control);
         }
         screen.summary(self, &with_checks);
+        screen.counters(&self.counters);
         screen.text
     }
 }
@@ -172,6 +206,17 @@ impl Screen {
                     0,
                     "These observations are not signed and in no ledger: they are no evidence.",
                 );
+            }
+        }
+    }
+
+    /// What happened on hosts that a person must see to.
+    fn warnings(&mut self, report: &Report) {
+        for host in &report.hosts {
+            if let Some(warning) = &host.warning {
+                let mark = self.painted("!", "1;31", 0);
+                self.line("");
+                self.wrapped(0, &format!("{mark} {}: {warning}", host.host));
             }
         }
     }
@@ -308,6 +353,20 @@ impl Screen {
              indicates (a sign of it). It is a finding; whether a control is fulfilled is for a \
              person to conclude.",
         );
+    }
+
+    /// What was counted since the collector started, the most frequent first.
+    fn counters(&mut self, counters: &BTreeMap<String, u64>) {
+        let mut counted: Vec<_> = counters.iter().filter(|(_, n)| 0 < **n).collect();
+        counted.sort_by_key(|(_, n)| Reverse(**n));
+        let counted: Vec<_> = counted
+            .iter()
+            .map(|(kind, n)| format!("{kind} {n}"))
+            .collect();
+        if !counted.is_empty() {
+            let text = format!("Refused or noticed since start: {}.", counted.join(", "));
+            self.wrapped(0, &text);
+        }
     }
 }
 

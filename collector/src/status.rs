@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use shared::id::{AgentId, Digest};
 use shared::observation::{Observation, Outcome};
 use shared::time::Timestamp;
 
-use crate::catalog::{Catalog, Verdict};
+use crate::catalog::Catalog;
 use crate::evaluate::{self, Finding};
 
 mod controls;
@@ -54,10 +55,12 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// A record of a host that says nothing about findings: it started, lives, stopped.
+    Record(Place),
     /// A host collected evidence.
     Run {
-        /// The host.
-        host: AgentId,
+        /// Where the record stands.
+        place: Place,
         /// Id of the attestation.
         attestation: Digest,
         /// The host's time of the run.
@@ -69,6 +72,17 @@ pub enum Change {
     },
     /// An entry that says nothing about findings: it only moves the position.
     Nothing,
+}
+
+/// Place of a record in the stream of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The host.
+    pub host: AgentId,
+    /// Its generation.
+    pub generation: u64,
+    /// Number of the record.
+    pub seq: u64,
 }
 
 /// What came of one probe that was due.
@@ -101,21 +115,6 @@ pub struct Latest {
     pub observation: Option<Digest>,
 }
 
-/// A change of the verdict of one check on one host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transition {
-    /// When it was collected.
-    pub collected: Timestamp,
-    /// The verdict before; `None` for the first.
-    pub from: Option<Verdict>,
-    /// The verdict since then.
-    pub to: Verdict,
-    /// Why.
-    pub reason: String,
-    /// The attestation that shows it.
-    pub attestation: Digest,
-}
-
 /// An enrolled host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -125,7 +124,12 @@ pub struct Host {
     pub enrolled: Timestamp,
     /// When it was revoked, if it was.
     pub revoked: Option<Timestamp>,
-    /// The last run.
+    /// Number of the next record of this generation.
+    pub next_seq: u64,
+    /// Number of the record that came where another one stands or was due. The key or the state of
+    /// the host has a copy somewhere, so nothing more of this generation counts.
+    pub forked: Option<u64>,
+    /// The last run that counts.
     pub last: Option<LastRun>,
 }
 
@@ -150,6 +154,8 @@ pub struct HostStatus {
     /// Its enrolment and its last run.
     #[serde(flatten)]
     pub enrolment: Host,
+    /// What happened that a person must see to, and how; `None` for most.
+    pub warning: Option<String>,
     /// Checks that pass.
     pub passing: usize,
     /// Checks that fail.
@@ -162,8 +168,14 @@ pub struct HostStatus {
     pub stale: usize,
 }
 
-/// The latest findings of one host by check.
-pub type Findings = BTreeMap<String, Latest>;
+/// What is known of one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Number of the record at which its stream forked: then every finding counts as unknown.
+    pub forked: Option<u64>,
+    /// The latest finding of each check.
+    pub latest: BTreeMap<String, Latest>,
+}
 
 impl Status {
     /// Opens the state in `folder`, or makes it.
@@ -218,13 +230,7 @@ impl Status {
                 generation,
                 at,
             } => {
-                let last = self.host(host)?.and_then(|known| known.last);
-                let enrolled = Host {
-                    generation: *generation,
-                    enrolled: *at,
-                    revoked: None,
-                    last,
-                };
+                let enrolled = self.enrolled(host, *generation, *at, &mut writes)?;
                 writes.put(host_key(host), &enrolled);
             }
             Change::Revoked {
@@ -239,8 +245,13 @@ impl Status {
                     writes.put(host_key(host), &known);
                 }
             }
+            Change::Record(place) => {
+                if let Some((known, _counts)) = self.stepped(place)? {
+                    writes.put(host_key(&place.host), &known);
+                }
+            }
             Change::Run {
-                host,
+                place,
                 attestation,
                 collected,
                 received,
@@ -255,21 +266,70 @@ impl Status {
                         .map(|o| (o.probe.clone(), o.outcome))
                         .collect(),
                 };
-                writes = self.run(position, host, run, outcomes)?;
+                if let Some((mut known, counts)) = self.stepped(place)? {
+                    if counts {
+                        self.run(&place.host, &run, outcomes, &mut writes)?;
+                        known.last = Some(run);
+                    }
+                    writes.put(host_key(&place.host), &known);
+                }
             }
             Change::Nothing => {}
         }
         self.store.apply(due.saturating_add(1), writes)
     }
 
+    /// The host under a new generation. After a fork it begins empty: whose findings they were is
+    /// not known.
+    fn enrolled(
+        &self,
+        host: &AgentId,
+        generation: u64,
+        enrolled: Timestamp,
+        writes: &mut Writes,
+    ) -> Result<Host, StatusError> {
+        let mut known = self.host(host)?;
+        if known.as_ref().is_some_and(|known| known.forked.is_some()) {
+            known = None;
+            for (check, _finding) in self.store.scan::<IgnoredAny>(&finding_key(host, ""))? {
+                writes.remove(finding_key(host, &check));
+            }
+        }
+        Ok(Host {
+            generation,
+            enrolled,
+            revoked: None,
+            next_seq: 0,
+            forked: None,
+            last: known.and_then(|known| known.last),
+        })
+    }
+
+    /// The host after a record of its stream, and whether the record counts; `None` when it
+    /// changes nothing, because the generation was ended or has forked already.
+    fn stepped(&self, place: &Place) -> Result<Option<(Host, bool)>, StatusError> {
+        let Some(mut host) = self.host(&place.host)? else {
+            return Ok(None);
+        };
+        if host.generation != place.generation || host.forked.is_some() {
+            return Ok(None);
+        }
+        let due = place.seq == host.next_seq;
+        if due {
+            host.next_seq = host.next_seq.saturating_add(1);
+        } else {
+            host.forked = Some(place.seq);
+        }
+        Ok(Some((host, due)))
+    }
+
     fn run(
         &self,
-        position: u64,
         host: &AgentId,
-        run: LastRun,
+        run: &LastRun,
         outcomes: &[ProbeOutcome],
-    ) -> Result<Writes, StatusError> {
-        let mut writes = Writes::default();
+        writes: &mut Writes,
+    ) -> Result<(), StatusError> {
         let findings = outcomes.iter().flat_map(|outcome| {
             let found = judged(&self.catalog, outcome, run.collected);
             found
@@ -279,18 +339,6 @@ impl Status {
         for (observation, finding) in findings {
             let key = finding_key(host, &finding.check);
             let before: Option<Latest> = self.store.get(&key)?;
-            let from = before.as_ref().map(|latest| latest.finding.verdict);
-            if from != Some(finding.verdict) {
-                let transition = Transition {
-                    collected: run.collected,
-                    from,
-                    to: finding.verdict,
-                    reason: finding.reason.clone(),
-                    attestation: run.attestation,
-                };
-                let key = format!("{}{position:020}", history_key(host, &finding.check));
-                writes.put(key, &transition);
-            }
             let since = before.filter(|latest| latest.finding.verdict == finding.verdict);
             let latest = Latest {
                 finding,
@@ -302,11 +350,7 @@ impl Status {
             };
             writes.put(key, &latest);
         }
-        if let Some(mut known) = self.host(host)? {
-            known.last = Some(run);
-            writes.put(host_key(host), &known);
-        }
-        Ok(writes)
+        Ok(())
     }
 
     fn host(&self, host: &AgentId) -> Result<Option<Host>, StatusError> {
@@ -335,24 +379,11 @@ impl Status {
     pub fn hosts(&self, now: Timestamp) -> Result<Vec<HostStatus>, StatusError> {
         let findings = self.findings()?;
         let hosts = self.known_hosts()?.into_iter().map(|(host, enrolment)| {
-            let none = BTreeMap::new();
+            let none = Findings::default();
             let own = findings.get(&host).unwrap_or(&none);
             controls::host_status(&self.catalog, host, enrolment, own, now)
         });
         Ok(hosts.collect())
-    }
-
-    /// The changes of verdict of one check on one host, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// [`StatusError`]: close and open again.
-    pub fn history(&self, host: &AgentId, check: &str) -> Result<Vec<Transition>, StatusError> {
-        let found = self.store.scan(&history_key(host, check))?;
-        Ok(found
-            .into_iter()
-            .map(|(_, transition)| transition)
-            .collect())
     }
 
     fn known_hosts(&self) -> Result<BTreeMap<AgentId, Host>, StatusError> {
@@ -364,12 +395,17 @@ impl Status {
 
     /// The latest findings of every known host, also of one that never sent any.
     fn findings(&self) -> Result<BTreeMap<AgentId, Findings>, StatusError> {
-        let known = self.known_hosts()?.into_keys();
-        let mut all: BTreeMap<_, _> = known.map(|host| (host, Findings::new())).collect();
+        let known = self.known_hosts()?.into_iter();
+        let none = |(host, known): (AgentId, Host)| {
+            let forked = known.forked;
+            let latest = BTreeMap::new();
+            (host, Findings { forked, latest })
+        };
+        let mut all: BTreeMap<_, _> = known.map(none).collect();
         for (name, latest) in self.store.scan::<Latest>("finding/")? {
             let (host, check) = name.split_once('/').unwrap_or((&name, ""));
             let own = all.entry(agent(host)?).or_default();
-            own.insert(check.to_owned(), latest);
+            own.latest.insert(check.to_owned(), latest);
         }
         Ok(all)
     }
@@ -381,16 +417,6 @@ impl Status {
     /// [`StatusError`]: close and open again.
     pub fn export(&self) -> Result<Vec<u8>, StatusError> {
         self.store.export()
-    }
-
-    /// Makes what was applied durable against a crash of the process; not against an unclean stop,
-    /// after which the state is rebuilt.
-    ///
-    /// # Errors
-    ///
-    /// [`StatusError`]: close and open again.
-    pub fn flush(&self) -> Result<(), StatusError> {
-        self.store.flush()
     }
 
     /// Closes cleanly: only a state that was closed by this is taken up again at the next open.
@@ -425,7 +451,10 @@ pub fn judge(
         };
         (latest.finding.check.clone(), latest)
     });
-    latest.collect()
+    Findings {
+        forked: None,
+        latest: latest.collect(),
+    }
 }
 
 fn judged(catalog: &Catalog, outcome: &ProbeOutcome, collected: Timestamp) -> Vec<Finding> {
@@ -445,10 +474,6 @@ fn host_key(host: &AgentId) -> String {
 
 fn finding_key(host: &AgentId, check: &str) -> String {
     format!("finding/{host}/{check}")
-}
-
-fn history_key(host: &AgentId, check: &str) -> String {
-    format!("history/{host}/{check}/")
 }
 
 fn agent(name: &str) -> Result<AgentId, StatusError> {

@@ -8,11 +8,11 @@ use shared::fact::{self, Facts, Field, Kind, Record, Subject, Value};
 use shared::time::Timestamp;
 use toml::Spanned;
 
-use super::fault::{Complaint, Fault, nearest};
 use super::{
     Case, Check, Control, Expression, Mapping, Parameter, Severity, Strength, Verdict, When,
     WhenAbsent, duration_ms,
 };
+use crate::fault::{Complaint, Fault, nearest};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +72,7 @@ pub(super) fn read(
     let raw: RawFile = match toml::from_str(text) {
         Ok(raw) => raw,
         Err(error) => {
-            faults.push(form(&error, text).in_file(file, text));
+            faults.push(Complaint::of_toml(&error, text).in_file(file, text));
             return;
         }
     };
@@ -89,18 +89,6 @@ pub(super) fn read(
             Err(complaint) => faults.push(complaint.in_file(file, text)),
         }
     }
-}
-
-/// The complaint of the TOML reader, with a hint where it names an unknown member.
-fn form(error: &toml::de::Error, text: &str) -> Complaint {
-    let message = error.message();
-    let mut words = message.split('`').skip(1).step_by(2);
-    let hint = match words.next() {
-        Some(wrong) if message.starts_with("unknown") => nearest(wrong, words),
-        _ => String::new(),
-    };
-    let first = message.split(", expected").next().unwrap_or(message);
-    Complaint::new(error.span().unwrap_or(0..text.len()), first).hint(hint)
 }
 
 fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Complaint> {

@@ -1,7 +1,7 @@
 //! The list of controls: `controls.tsv`, one control a line, no text of the standard.
 
 use super::Control;
-use super::fault::{Complaint, Fault};
+use crate::fault::{Complaint, Fault};
 
 const COLUMNS: [&str; 9] = [
     "id",

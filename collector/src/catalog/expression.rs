@@ -9,10 +9,10 @@ use cel::{Context, Env, ExecutionError, Value as CelValue};
 use shared::fact::{Facts, Subject, Value};
 use shared::time::Timestamp;
 
-use super::fault::Complaint;
 use super::operand::Type;
 use super::typing;
 use super::{Parameter, duration_ms};
+use crate::fault::Complaint;
 
 /// Longest source of an expression in bytes.
 pub const SOURCE_BYTES_MAX: usize = 2048;
@@ -65,6 +65,9 @@ pub enum Undecided {
     /// A fact that is read was not seen.
     #[error("`{0}` was not seen")]
     Missing(&'static str),
+    /// A list that is read is not whole: it or one of its sources was longer than is looked at.
+    #[error("`{0}` was seen in part only")]
+    Cut(&'static str),
     /// A field of a record of a list that is read was not seen.
     #[error("`{field}` of record {record} of `{list}` was not seen")]
     MissingField {
@@ -110,11 +113,6 @@ impl Expression {
             tree,
             reading,
         })
-    }
-
-    /// The text.
-    pub fn source(&self) -> &str {
-        &self.source
     }
 
     /// Which facts it reads.

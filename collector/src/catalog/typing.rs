@@ -9,10 +9,10 @@ use cel::common::ast::{
 use shared::fact::Subject;
 
 use super::expression::Need;
-use super::fault::{Complaint, nearest};
 use super::guard::{Known, implied};
 use super::operand::Type;
 use super::{Parameter, Reading, duration_ms};
+use crate::fault::{Complaint, nearest};
 
 /// Deepest nesting of `all`, `exists`, `filter` and `map`.
 const NESTING_MAX: usize = 2;

@@ -191,8 +191,95 @@ fn every_record_must_have_the_fields_that_are_read() {
                    socket /run/chrony/chronyd.sock: not-permitted";
     gives(all, facts, Verdict::Unknown, missing);
     gives(some, facts, Verdict::Unknown, missing);
-    gives(guarded, facts, Verdict::Pass, "sources [1; 255]");
+    gives(guarded, facts, Verdict::Pass, "sources 2 records");
     gives(all, r#"{"sources":[]}"#, Verdict::Pass, "sources none");
+}
+
+/// What a bound cut off may be what fails.
+#[test]
+fn a_list_that_was_cut_is_not_whole() {
+    let facts = r#"{"daemons":[{"name":"chronyd"}],"kernel_state":0,"sources":[{"stratum":1}]}"#;
+    let all = "fact.sources.all(s, s.stratum < 5)";
+    let whole = (Verdict::Pass, "sources 1 record");
+    let cut = (
+        Verdict::Unknown,
+        "`sources` was seen in part only: file sources: limit",
+    );
+    let socket = (
+        Verdict::Unknown,
+        "`sources` was seen in part only: file /run/chrony/chronyd.sock: limit",
+    );
+    for (expect, place, status, want) in [
+        (all, "sources", Status::Ok, whole),
+        (all, "sources", Status::Absent, whole),
+        (all, "configured_sources", Status::Limit, whole),
+        (all, "sources", Status::Limit, cut),
+        (all, "/run/chrony/chronyd.sock", Status::Limit, socket),
+        (
+            "!has(fact.sources) || fact.kernel_state == 0",
+            "sources",
+            Status::Limit,
+            cut,
+        ),
+        ("!has(fact.sources) || true", "sources", Status::Limit, cut),
+        (
+            "fact.sources.exists(s, s.stratum > 5) || true",
+            "sources",
+            Status::Limit,
+            cut,
+        ),
+        ("size(fact.sources) > 5", "sources", Status::Limit, cut),
+        (
+            "size(fact.daemons) == 1",
+            "sources",
+            Status::Limit,
+            (Verdict::Pass, "daemons 1 record"),
+        ),
+        (
+            "fact.kernel_state == 0",
+            "kernel_state",
+            Status::Limit,
+            (Verdict::Pass, "kernel_state 0"),
+        ),
+    ] {
+        let catalog = only(expect).unwrap_or_else(|error| panic!("{error}"));
+        let mut seen = observation("clock", Outcome::Facts, facts);
+        seen.source = vec![Source {
+            kind: Means::File,
+            name: place.to_owned(),
+            status,
+        }];
+        let findings = evaluate(&catalog, &seen, noon());
+        let found = (findings[0].verdict, findings[0].reason.as_str());
+        assert_eq!(found, want, "{expect}, {place} {status:?}");
+    }
+}
+
+/// A pass is no place for lists and long texts; a failure shows which records it is about.
+#[test]
+fn a_pass_is_short() {
+    let long = "x".repeat(41);
+    let facts = format!(
+        r#"{{"daemons":[{{"name":"chronyd"}},{{"name":"ntpd"}}],"kernel_state":0,
+            "tracking_reference":"{long}","sources":[{{"address":"192.0.2.1","stratum":1}}]}}"#
+    );
+    let facts = facts.as_str();
+    let reads = "size(fact.daemons) > 0 && size(fact.sources) == 1 && fact.kernel_state == 0 \
+                 && has(fact.tracking_reference)";
+    let short = "daemons 2 records, kernel_state 0, sources 1 record";
+    gives(reads, facts, Verdict::Pass, short);
+    gives(
+        "size(fact.daemons) < 2",
+        facts,
+        Verdict::Fail,
+        "Not so: daemons [chronyd; ntpd]",
+    );
+    gives(
+        "size(fact.sources) > 1",
+        facts,
+        Verdict::Fail,
+        "Not so: sources 1 record",
+    );
 }
 
 #[test]
@@ -246,6 +333,13 @@ fn what_could_not_look_is_unknown_and_what_is_not_there_is_as_the_check_says() {
                 .all(|f| f.reason.contains(": no [31m such thing"))
         );
     }
+    let mut seen = observation("logging", Outcome::Absent, "{}");
+    seen.reason = "no log daemon".to_owned();
+    let findings = evaluate(&catalog, &seen, noon());
+    let fresh = findings.iter().find(|one| one.check == "logging.fresh");
+    let reason = "No log has grown for too long: probe `logging` found nothing to look at: \
+                  no log daemon";
+    assert_eq!(fresh.unwrap().reason, reason);
     let unseen = unobserved(&catalog, "backup", "the observation was not sent");
     assert_eq!(unseen.len(), 4);
     assert!(

@@ -6,7 +6,7 @@ use shared::fact;
 use shared::observation::{Means, Outcome, Source, Status as Answer};
 
 use super::*;
-use crate::status::{Change, ProbeOutcome};
+use crate::status::{Change, Place, ProbeOutcome};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -106,7 +106,11 @@ fn fleet(folder: &std::path::Path) -> Status {
             observation: Some(seen),
         });
         changes.push(Change::Run {
-            host: host(name),
+            place: Place {
+                host: host(name),
+                generation: 1,
+                seq: 0,
+            },
             attestation: Digest::of(name.as_bytes()),
             collected: at(taken),
             received: at(taken),
@@ -150,12 +154,93 @@ fn colours_only_on_request_and_lines_only_as_wide() {
 }
 
 #[test]
+fn a_fork_is_shown_before_all_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = fleet(folder.path());
+    let place = Place {
+        host: host("web-1"),
+        generation: 1,
+        seq: 0,
+    };
+    let position = status.position().unwrap();
+    status.apply(position, &Change::Record(place)).unwrap();
+    let report = Report::of(&status, at("2026-01-02T16:00:00Z")).unwrap();
+    let screen = report.screen(100, false);
+    let third = screen.lines().nth(2).unwrap();
+    let wanted = "! web-1: its stream forked: a second record 0 came, so a snapshot was restored";
+    assert!(third.starts_with(wanted), "{screen}");
+    assert!(!screen.contains("failing"), "{screen}");
+    let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+    assert_eq!(json["hosts"][0]["forked"], 0);
+    let warning = json["hosts"][0]["warning"].as_str().unwrap();
+    assert!(warning.ends_with("enrol the host again with a new token."));
+    assert_eq!(json["hosts"][1]["forked"], serde_json::Value::Null);
+    assert_eq!(json["hosts"][1]["warning"], serde_json::Value::Null);
+}
+
+#[test]
+fn what_was_refused_is_counted_in_one_line() {
+    let plain = judged();
+    let none = plain.clone().with_counters([("chain", 0)]);
+    assert_eq!(none.screen(90, false), plain.screen(90, false));
+    let counted = plain.with_counters([("chain", 1), ("clock-ahead", 0), ("signature", 2)]);
+    let screen = counted.screen(90, false);
+    let last = screen.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "Refused or noticed since start: signature 2, chain 1."
+    );
+    let json: serde_json::Value = serde_json::from_str(&counted.json()).unwrap();
+    let wanted = serde_json::json!({"chain": 1, "clock-ahead": 0, "signature": 2});
+    assert_eq!(json["counters"], wanted);
+}
+
+#[test]
+fn only_what_is_known_to_be_good_holds() {
+    let clock_alone = |seen: &[(Digest, Observation)]| {
+        let catalog = Catalog::embedded().unwrap();
+        let now = at("2026-01-02T12:00:00Z");
+        let mut report = Report::judged(&catalog, host("web-1"), seen, now);
+        for control in &mut report.controls {
+            if control.control != "A.8.17" {
+                control.state = ControlState::NoCheck;
+                control.checks.clear();
+            }
+        }
+        report
+    };
+    let good = clock_alone(&observations());
+    assert!(good.holds());
+    assert!(!clock_alone(&[]).holds(), "nothing was looked at");
+    assert!(!judged().holds(), "a control fails");
+    for (state, holds) in [
+        (ControlState::NotApplicable, true),
+        (ControlState::Failing, false),
+        (ControlState::Unknown, false),
+        (ControlState::NoHost, false),
+        (ControlState::NoCheck, true),
+    ] {
+        let mut other = good.clone();
+        let extra = &mut other.controls[0];
+        extra.state = state;
+        assert_eq!(other.holds(), holds, "{state:?}");
+    }
+    let mut uncovered = good;
+    for control in &mut uncovered.controls {
+        control.checks.clear();
+    }
+    assert!(!uncovered.holds(), "no host sent anything");
+}
+
+#[test]
 fn nothing_is_not_everything() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Arc::new(Catalog::embedded().unwrap());
     let (status, _) = Status::open(folder.path(), catalog).unwrap();
     let now = at("2026-01-02T12:00:00Z");
-    let screen = Report::of(&status, now).unwrap().screen(80, false);
+    let report = Report::of(&status, now).unwrap();
+    assert!(!report.holds());
+    let screen = report.screen(80, false);
     assert!(screen.contains("0 of 0 findings pass"), "{screen}");
     assert!(
         screen.contains("5 of 93 controls have checks here: 5 no host."),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
-use super::{Findings, Host, HostStatus, Latest};
+use super::{Findings, Host, HostStatus};
 use crate::catalog::{Catalog, Check, Mapping, Severity, Strength, Verdict};
 use crate::evaluate::ago;
 
@@ -87,7 +87,7 @@ pub struct CheckStatus {
     pub criterion: String,
     /// Hosts that are enrolled and not revoked.
     pub expected: usize,
-    /// Hosts with fresh evidence, whatever it says.
+    /// Hosts with fresh evidence that counts, whatever it says.
     pub covered: usize,
     /// Hosts where it passes.
     pub passing: usize,
@@ -176,13 +176,19 @@ fn check_status(
 ) -> CheckStatus {
     let mut found: Vec<_> = expected
         .iter()
-        .map(|(host, findings)| host_finding(check, host, findings.get(&check.id), now))
+        .map(|(host, findings)| host_finding(check, host, findings, now))
         .collect();
     let count = |verdict| found.iter().filter(|one| one.verdict == verdict).count();
     let (passing, failing) = (count(Verdict::Pass), count(Verdict::Fail));
     let (unknown, not_applicable) = (count(Verdict::Unknown), count(Verdict::NotApplicable));
     let stale = found.iter().filter(|one| one.stale).count();
-    let missing = found.iter().filter(|one| one.collected.is_none()).count();
+    let forked = |one: &&HostFinding| {
+        expected
+            .get(&one.host)
+            .is_some_and(|host| host.forked.is_some())
+    };
+    let covers = |one: &&HostFinding| !one.stale && one.collected.is_some() && !forked(one);
+    let covered = found.iter().filter(covers).count();
     let expected = found.len();
     found.sort_by_key(|one| one.verdict.rank());
     found.truncate(DECIDING_MAX);
@@ -195,7 +201,7 @@ fn check_status(
         remediation: check.remediation.clone(),
         criterion: check.criterion.clone(),
         expected,
-        covered: expected - stale - missing,
+        covered,
         passing,
         failing,
         unknown,
@@ -205,17 +211,14 @@ fn check_status(
     }
 }
 
-fn host_finding(
-    check: &Check,
-    host: &AgentId,
-    latest: Option<&Latest>,
-    now: Timestamp,
-) -> HostFinding {
-    let Some(latest) = latest else {
+fn host_finding(check: &Check, host: &AgentId, findings: &Findings, now: Timestamp) -> HostFinding {
+    let Some(latest) = findings.latest.get(&check.id) else {
         return HostFinding {
             host: host.clone(),
             verdict: Verdict::Unknown,
-            reason: "nothing was collected yet".to_owned(),
+            reason: findings
+                .forked
+                .map_or_else(|| "nothing was collected yet".to_owned(), uncounted),
             stale: false,
             collected: None,
             since: None,
@@ -228,7 +231,9 @@ fn host_finding(
     let age = now.ms_since(seen);
     let stale = check.freshness_ms < age;
     let finding = &latest.finding;
-    let (verdict, reason) = if stale {
+    let (verdict, reason) = if let Some(seq) = findings.forked {
+        (Verdict::Unknown, uncounted(seq))
+    } else if stale {
         let limit = ago(check.freshness_ms);
         let limit = limit.trim_end_matches(" ago");
         let was = finding.verdict.as_str();
@@ -249,6 +254,21 @@ fn host_finding(
     }
 }
 
+/// Why no finding of a host counts whose stream forked at record `seq`.
+fn uncounted(seq: u64) -> String {
+    format!("its stream forked at record {seq}; it counts again when it is enrolled again")
+}
+
+/// What an operator must know and do about a host; `None` when nothing.
+fn warning(enrolment: &Host) -> Option<String> {
+    let seq = enrolment.forked.filter(|_| enrolment.revoked.is_none())?;
+    Some(format!(
+        "its stream forked: a second record {seq} came, so a snapshot was restored or its key is \
+         in use elsewhere. All its findings count as unknown. Find out which; then enrol the host \
+         again with a new token."
+    ))
+}
+
 /// One host and the number of its checks by verdict.
 pub(super) fn host_status(
     catalog: &Catalog,
@@ -259,10 +279,11 @@ pub(super) fn host_status(
 ) -> HostStatus {
     let all: Vec<_> = catalog
         .checks()
-        .map(|check| host_finding(check, &host, findings.get(&check.id), now))
+        .map(|check| host_finding(check, &host, findings, now))
         .collect();
     let count = |verdict| all.iter().filter(|one| one.verdict == verdict).count();
     HostStatus {
+        warning: warning(&enrolment),
         enrolment,
         passing: count(Verdict::Pass),
         failing: count(Verdict::Fail),

@@ -75,6 +75,10 @@ impl Writes {
         let bytes = serde_json::to_vec(record).unwrap_or_default();
         self.0.insert(key.into_bytes(), bytes);
     }
+
+    pub(super) fn remove(&mut self, key: String) {
+        self.0.remove(key.into_bytes());
+    }
 }
 
 #[derive(Debug)]
@@ -181,14 +185,9 @@ impl Store {
         Ok(all)
     }
 
-    pub(super) fn flush(&self) -> Result<(), StatusError> {
-        let _bytes = self.db.flush()?;
-        Ok(())
-    }
-
     pub(super) fn close(self, catalog: Digest) -> Result<(), StatusError> {
         let digest = digest(&self.db)?;
-        self.flush()?;
+        let _bytes = self.db.flush()?;
         drop(self.db);
         let path = self.folder.join("closed");
         durable::write(&path, mark(digest, catalog).as_bytes(), 0o600)
@@ -252,7 +251,7 @@ fn take_mark(folder: &Path) -> Result<Option<String>, StatusError> {
 /// What the file `closed` holds: another program or catalogue would give other findings.
 fn mark(digest: Digest, catalog: Digest) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    format!("evident-state/1\n{version}\n{catalog}\n{digest}\n")
+    format!("evident-state/2\n{version}\n{catalog}\n{digest}\n")
 }
 
 fn framed(bytes: &[u8], to: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 use shared::fact;
 
 use super::*;
+use crate::catalog::Verdict;
 
 fn at(hour: i64) -> Timestamp {
     let start: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
@@ -42,7 +43,16 @@ fn enrolled(name: &str, generation: u64) -> Change {
     }
 }
 
-fn run(name: &str, hour: i64, synchronised: bool) -> Change {
+fn place(name: &str, generation: u64, seq: u64) -> Place {
+    let host = host(name);
+    Place {
+        host,
+        generation,
+        seq,
+    }
+}
+
+fn run(name: &str, seq: u64, hour: i64, synchronised: bool) -> Change {
     let seen = clock(synchronised);
     let outcome = ProbeOutcome {
         probe: "clock".to_owned(),
@@ -51,7 +61,7 @@ fn run(name: &str, hour: i64, synchronised: bool) -> Change {
         observation: Some(seen),
     };
     Change::Run {
-        host: host(name),
+        place: place(name, 1, seq),
         attestation: Digest::of(format!("{name} {hour}").as_bytes()),
         collected: at(hour),
         received: at(hour),
@@ -62,9 +72,11 @@ fn run(name: &str, hour: i64, synchronised: bool) -> Change {
 fn changes() -> Vec<Change> {
     let mut changes = vec![enrolled("a", 1), enrolled("b", 1), Change::Nothing];
     for round in 0..40 {
-        changes.push(run("a", 0, round % 3 == 0));
-        changes.push(run("b", 0, true));
+        changes.push(run("a", round, 0, round % 3 == 0));
+        // The stream of `b` forks on the way, and it is enrolled again later.
+        changes.push(run("b", round.min(20), 0, true));
     }
+    changes.push(enrolled("b", 2));
     changes
 }
 
@@ -145,14 +157,13 @@ fn a_folder_has_one_owner() {
     let status = filled(folder.path(), &changes());
     let refused = Status::open(folder.path(), catalog()).unwrap_err();
     assert!(matches!(refused, StatusError::InUse(_)), "{refused}");
-    assert_eq!(status.position().unwrap(), 83);
+    assert_eq!(status.position().unwrap(), 84);
 }
 
 #[test]
 fn a_state_that_was_not_closed_is_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     let status = filled(folder.path(), &changes());
-    status.flush().unwrap();
     drop(status);
     let (status, rebuild) = Status::open(folder.path(), catalog()).unwrap();
     assert_eq!(rebuild.unwrap().reason, "it was not closed cleanly");
@@ -232,7 +243,7 @@ fn durable_read(path: &Path) -> Vec<u8> {
 #[test]
 fn stale_is_unknown() {
     let folder = tempfile::tempdir().unwrap();
-    let status = filled(folder.path(), &[enrolled("a", 1), run("a", 1, true)]);
+    let status = filled(folder.path(), &[enrolled("a", 1), run("a", 0, 1, true)]);
     let fresh = one(&status, "clock.synchronised", at(27));
     assert_eq!((fresh.passing, fresh.covered, fresh.stale), (1, 1, 0));
     let late = one(&status, "clock.synchronised", at(28));
@@ -248,7 +259,7 @@ fn stale_is_unknown() {
 #[test]
 fn the_earlier_of_both_times_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let mut ahead = run("a", 20, false);
+    let mut ahead = run("a", 0, 20, false);
     if let Change::Run { received, .. } = &mut ahead {
         *received = at(1);
     }
@@ -266,9 +277,9 @@ fn every_host_is_counted_once() {
         enrolled("d", 1),
     ];
     changes.extend([
-        run("a", 1, true),
-        run("b", 1, false),
-        run("stranger", 1, false),
+        run("a", 0, 1, true),
+        run("b", 0, 1, false),
+        run("stranger", 0, 1, false),
     ]);
     changes.push(Change::Revoked {
         host: host("d"),
@@ -301,33 +312,128 @@ fn a_revoked_host_counts_again_under_a_new_generation() {
 }
 
 #[test]
-fn transitions_are_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut changes = vec![enrolled("a", 1)];
-    for (hour, synchronised) in [(1, true), (1, true), (1, false), (1, false), (1, true)] {
-        changes.push(run("a", hour, synchronised));
+fn since_is_when_the_verdict_changed_last() {
+    let steps = [(0, true), (1, false), (2, false), (1, true)];
+    for (count, since) in [(1, 0), (2, 1), (3, 1), (4, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut changes = vec![enrolled("a", 1)];
+        for (seq, (hour, synchronised)) in (0..).zip(steps).take(count) {
+            changes.push(run("a", seq, hour, synchronised));
+        }
+        let status = filled(folder.path(), &changes);
+        let check = one(&status, "clock.synchronised", at(2));
+        assert_eq!(check.deciding[0].since, Some(at(since)), "{count}");
     }
-    let status = filled(folder.path(), &changes);
-    let history = status.history(&host("a"), "clock.synchronised").unwrap();
-    let steps: Vec<_> = history.iter().map(|step| (step.from, step.to)).collect();
-    let (pass, fail) = (Verdict::Pass, Verdict::Fail);
+}
+
+fn record(name: &str, generation: u64, seq: u64) -> Change {
+    Change::Record(place(name, generation, seq))
+}
+
+/// Verdict, covered hosts and reason of one check, and the number of the fork.
+#[track_caller]
+fn after(changes: &[Change]) -> (Verdict, usize, String, Option<u64>) {
+    let folder = tempfile::tempdir().unwrap();
+    let status = filled(folder.path(), changes);
+    let check = one(&status, "clock.synchronised", at(2));
+    let hosts = status.hosts(at(2)).unwrap();
+    let (host, finding) = (&hosts[0], &check.deciding[0]);
+    assert_eq!(host.warning.is_some(), host.enrolment.forked.is_some());
+    let reason = finding.reason.clone();
+    (
+        finding.verdict,
+        check.covered,
+        reason,
+        host.enrolment.forked,
+    )
+}
+
+/// A second record of one number is a copy of the host, or somebody with its key: from then on
+/// nothing of the stream decides.
+#[test]
+fn a_forked_stream_decides_nothing() {
+    let start = [enrolled("a", 1), record("a", 1, 0)];
+    let good = [run("a", 1, 1, true), record("a", 1, 2)];
+    let fork = "its stream forked at record 1; it counts again when it is enrolled again";
+    for (more, want) in [
+        (vec![run("a", 1, 2, false)], Some(1)),
+        (vec![record("a", 1, 1)], Some(1)),
+        (vec![record("a", 1, 1), run("a", 3, 2, false)], Some(1)),
+        (vec![record("a", 1, 3)], None),
+        (vec![run("a", 3, 1, true)], None),
+        // Of a generation that is not in force nothing counts, nor does it fork anything.
+        (vec![enrolled("a", 1), record("a", 2, 1)], None),
+    ] {
+        let changes = [&start[..], &good[..], &more[..]].concat();
+        let (verdict, covered, reason, forked) = after(&changes);
+        assert_eq!(forked, want, "{more:?}");
+        if want.is_some() {
+            assert_eq!(
+                (verdict, covered, reason.as_str()),
+                (Verdict::Unknown, 0, fork)
+            );
+        } else {
+            assert_eq!((verdict, covered), (Verdict::Pass, 1), "{more:?}");
+        }
+    }
+}
+
+#[test]
+fn a_new_generation_ends_the_fork_and_the_old_one_changes_nothing() {
+    let forked = [
+        enrolled("a", 1),
+        run("a", 0, 1, true),
+        run("a", 0, 1, false),
+    ];
+    let again = [&forked[..], &[enrolled("a", 2)]].concat();
+    let nothing = (
+        Verdict::Unknown,
+        0,
+        "nothing was collected yet".to_owned(),
+        None,
+    );
+    assert_eq!(after(&again), nothing);
+    for old in [run("a", 1, 1, true), record("a", 1, 0), record("a", 1, 9)] {
+        assert_eq!(after(&[&again[..], &[old]].concat()), nothing);
+    }
+    let mut good = run("a", 0, 1, true);
+    if let Change::Run { place, .. } = &mut good {
+        place.generation = 2;
+    }
+    let (verdict, covered, _, forked) = after(&[&again[..], &[good]].concat());
+    assert_eq!((verdict, covered, forked), (Verdict::Pass, 1, None));
+}
+
+#[test]
+fn a_fork_before_any_finding_is_said_too() {
+    let changes = [enrolled("a", 1), record("a", 1, 0), record("a", 1, 0)];
+    let reason = "its stream forked at record 0; it counts again when it is enrolled again";
     assert_eq!(
-        steps,
-        [(None, pass), (Some(pass), fail), (Some(fail), pass)]
+        after(&changes),
+        (Verdict::Unknown, 0, reason.to_owned(), Some(0))
     );
-    assert!(
-        status
-            .history(&host("b"), "clock.synchronised")
-            .unwrap()
-            .is_empty()
-    );
+}
+
+#[test]
+fn a_host_that_was_revoked_gives_no_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let revoked = Change::Revoked {
+        host: host("a"),
+        generation: 1,
+        at: at(1),
+    };
+    let changes = [enrolled("a", 1), record("a", 1, 1), revoked];
+    let status = filled(folder.path(), &changes);
+    let hosts = status.hosts(at(2)).unwrap();
+    assert_eq!(hosts[0].enrolment.forked, Some(1));
+    assert_eq!(hosts[0].warning, None);
 }
 
 #[test]
 fn a_probe_without_its_observation_is_unknown() {
     let folder = tempfile::tempdir().unwrap();
-    let mut other = run("a", 1, true);
-    let mut gone = run("a", 1, true);
+    let mut other = run("a", 1, 1, true);
+    let mut gone = run("a", 1, 1, true);
     if let (Change::Run { outcomes, .. }, Change::Run { outcomes: none, .. }) =
         (&mut other, &mut gone)
     {
@@ -335,7 +441,7 @@ fn a_probe_without_its_observation_is_unknown() {
         none[0].observation = None;
     }
     for (name, change) in [("other", other), ("gone", gone)] {
-        let changes = [enrolled("a", 1), run("a", 1, true), change];
+        let changes = [enrolled("a", 1), run("a", 0, 1, true), change];
         let status = filled(&folder.path().join(name), &changes);
         let check = one(&status, "clock.synchronised", at(1));
         assert_eq!((check.unknown, check.covered), (1, 1), "{name}");

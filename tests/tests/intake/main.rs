@@ -3,7 +3,10 @@
 
 use std::sync::PoisonError;
 
+use collector::follow;
+use collector::serve::Intake;
 use rcgen::KeyPair;
+use shared::attestation::Kind;
 use shared::id::Digest;
 use shared::limits;
 use shared::observation::Outcome;
@@ -141,6 +144,38 @@ fn a_forked_stream_is_kept_and_stopped_until_the_host_is_enrolled_again() {
             peer.submit(&site, &next).await.unwrap_err().code,
             Code::Revoked
         );
+    });
+}
+
+#[test]
+fn a_fork_is_followed_into_the_status_and_ends_with_a_new_enrolment() {
+    run(async {
+        let site = Site::start().await;
+        let Intake { ledger, status, .. } = &*site.intake;
+        let decisions = site.intake.authority.decisions.public();
+        let seen = || {
+            let _position = follow::catch_up(ledger, status, &decisions).unwrap();
+            let hosts = status.hosts(machine_time()).unwrap();
+            (hosts[0].failing, hosts[0].warning.is_some())
+        };
+        let mut peer = site.enrol("web-1").await;
+        let start = peer.record(&site, |evidence| {
+            evidence.kind = Kind::Start;
+            evidence.run.probes.clear();
+        });
+        peer.submit(&site, &start).await.unwrap();
+        peer.advance(&start);
+        peer.good(&site).await;
+        let twin = peer.record(&site, |evidence| evidence.boot.mono_ms = 2);
+        peer.good(&site).await;
+        assert_eq!(seen(), (1, false));
+        let problem = peer.submit(&site, &twin).await.unwrap_err();
+        assert_eq!(problem.code, Code::Fork);
+        assert_eq!(seen(), (0, true));
+        let mut again = site.enrol("web-1").await;
+        assert_eq!(seen(), (0, false));
+        again.good(&site).await;
+        assert_eq!(seen(), (1, false));
     });
 }
 

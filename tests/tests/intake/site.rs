@@ -290,7 +290,10 @@ impl Peer {
             gap: None,
         };
         change(&mut evidence);
-        let subject = vec![Subject::new("observation/clock", Digest::of(OBSERVATION))];
+        let probes = evidence.run.probes.iter();
+        let subject =
+            probes.map(|_clock| Subject::new("observation/clock", Digest::of(OBSERVATION)));
+        let subject = subject.collect();
         Statement::new(EVIDENCE_TYPE, subject, evidence)
             .seal(&self.key)
             .unwrap()

@@ -1,4 +1,4 @@
-//! What is wrong in a file of the catalogue, shown where it stands.
+//! What is wrong in a file that a person wrote, settings or catalogue, shown where it stands.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 /// One fault: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Name of the file inside the catalogue.
+    /// Name of the file; of the catalogue, inside its folder.
     pub file: String,
     /// Line, from 1.
     pub line: usize,
@@ -23,28 +23,48 @@ pub struct Fault {
 
 /// What is wrong at a place, before the file is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(crate) struct Complaint {
     /// Bytes of the text that are wrong.
-    pub(super) at: Range<usize>,
-    pub(super) message: String,
-    pub(super) hint: String,
+    pub(crate) at: Range<usize>,
+    pub(crate) message: String,
+    pub(crate) hint: String,
 }
 
 impl Complaint {
-    pub(super) fn new(at: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(at: Range<usize>, message: impl Into<String>) -> Self {
         let message = message.into();
         let hint = String::new();
         Self { at, message, hint }
     }
 
+    /// The complaint of the TOML reader. Our own checks append `\nhint: ..` to their message; for a
+    /// name that is not known the nearest known ones are the hint.
+    pub(crate) fn of_toml(error: &toml::de::Error, text: &str) -> Self {
+        let message = error.message();
+        let (what, hint) = if let Some((what, hint)) = message.split_once("\nhint: ") {
+            (what, hint.to_owned())
+        } else {
+            let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+            let mut words = message.split('`').skip(1).step_by(2);
+            let hint = match (words.next(), expected) {
+                (Some(wrong), _) if message.starts_with("unknown") => nearest(wrong, words),
+                (_, "") => String::new(),
+                (_, "i64") => "expected a whole number".to_owned(),
+                (_, expected) => format!("expected {expected}"),
+            };
+            (what, hint)
+        };
+        Self::new(error.span().unwrap_or(0..text.len()), what).hint(hint)
+    }
+
     #[must_use]
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
     }
 
     /// The fault in the file of this name and text.
-    pub(super) fn in_file(self, file: &str, text: &str) -> Fault {
+    pub(crate) fn in_file(self, file: &str, text: &str) -> Fault {
         // The renderer panics inside a character.
         let end = text.ceil_char_boundary(self.at.end);
         let start = text.floor_char_boundary(self.at.start.min(end));
@@ -72,13 +92,13 @@ impl Complaint {
 }
 
 /// All faults, one after the other.
-pub(super) fn joined(faults: &[Fault]) -> String {
+pub(crate) fn joined(faults: &[Fault]) -> String {
     let shown: Vec<_> = faults.iter().map(|fault| fault.shown.as_str()).collect();
     shown.join("\n\n")
 }
 
 /// A hint that names the known word nearest to a wrong one, or all known words when none is near.
-pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
     let near = known
         .iter()
