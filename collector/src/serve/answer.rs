@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use shared::limits;
 use shared::wire::{Code, Problem};
@@ -17,6 +17,9 @@ use shared::wire::{Code, Problem};
 use super::{Intake, Peer};
 use crate::fleet::Stream;
 use crate::ledger::LedgerError;
+
+/// Longest body that is read to be thrown away.
+const DISCARDED_BYTES_MAX: usize = 4 * limits::REQUEST_BYTES_MAX;
 
 /// An answer, or what is wrong with the request.
 pub(super) type Answer<T> = Result<axum::Json<T>, Wrong>;
@@ -145,29 +148,36 @@ impl FromRequestParts<Arc<Intake>> for Enrolled {
 }
 
 /// Reads a body of at most `bytes_max` bytes.
-pub(super) async fn bytes(body: Body, bytes_max: usize) -> Result<hyper::body::Bytes, Wrong> {
-    use hyper::body::Body as _;
-
-    let long = || {
-        Wrong::new(
-            Code::TooLarge,
-            "the request is too large",
-            "send less at once",
-        )
-        .with(format_args!("at most {bytes_max} bytes"))
-    };
-    // What says that it is too long is not read at all.
-    let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if bytes_max < stated {
-        return Err(long());
-    }
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(long()),
-        Err(error) => {
-            Err(Wrong::new(Code::Malformed, "the request was cut", "try again").with(error))
+///
+/// A longer one is read to its end and thrown away, within [`DISCARDED_BYTES_MAX`]: who still sends
+/// does not see an answer.
+pub(super) async fn bytes(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, Wrong> {
+    let (mut whole, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Wrong::new(Code::Malformed, "the request was cut", "try again").with(error)
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= bytes_max {
+            whole.extend_from_slice(&data);
+        } else if length <= DISCARDED_BYTES_MAX {
+            whole = Vec::new();
+        } else {
+            break;
         }
     }
+    if length <= bytes_max {
+        return Ok(whole);
+    }
+    Err(Wrong::new(
+        Code::TooLarge,
+        "the request is too large",
+        "send less at once",
+    )
+    .with(format_args!("at most {bytes_max} bytes")))
 }
 
 /// Reads a JSON body of at most one blob's size.
