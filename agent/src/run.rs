@@ -17,7 +17,7 @@ use crate::config::{ProbeSettings, Settings};
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError};
 use crate::probe::{PROBES, Probe};
-use crate::schedule::{Clock, HEARTBEAT, LastRuns, Plan};
+use crate::schedule::{self, Clock, HEARTBEAT, LastRuns, Plan};
 use crate::ship::{self, ShipError};
 use crate::spool::{Spool, SpoolError};
 
@@ -189,18 +189,25 @@ impl<'a> Agent<'a> {
     /// [`RunError`]; what a later turn may do better is logged instead.
     pub async fn turn(&mut self) -> Result<u64, RunError> {
         self.check_going()?;
-        let now = self.around.clock.wall();
-        let due = self.plan.due(now, &self.last);
-        let names: Vec<String> = due.iter().map(|line| line.name.clone()).collect();
-        if let Some(since) = due.iter().map(|line| line.since).min() {
-            for name in names.iter().chain([&HEARTBEAT.to_owned()]) {
-                let _before = self.last.insert(name.clone(), now);
-            }
-            let outcome = self.due(&names, since);
-            tolerate(outcome)?;
-        }
+        let outcome = self.gather();
+        tolerate(outcome)?;
         self.visit().await;
         Ok(self.sleep_ms())
+    }
+
+    /// Lets the probes look that are due, and records it; a jump of the clock is recorded alone.
+    fn gather(&mut self) -> Result<(), RunError> {
+        let now = self.around.clock.wall();
+        schedule::set_back(&mut self.last, now);
+        let due = self.plan.due(now, &self.last);
+        let names: Vec<String> = due.iter().map(|line| line.name.clone()).collect();
+        let Some(since) = due.iter().map(|line| line.since).min() else {
+            return self.record_step(now);
+        };
+        for name in names.iter().chain([&HEARTBEAT.to_owned()]) {
+            let _before = self.last.insert(name.clone(), now);
+        }
+        self.due(&names, since)
     }
 
     /// One run of these probes now, and a visit to the collector.
@@ -265,12 +272,7 @@ impl<'a> Agent<'a> {
 
     /// Records something, before it that the wall clock jumped, and after it what was dropped.
     fn record(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {
-        let moment = self.moment();
-        let last = self.opened()?.last();
-        if let Some(step_ms) = last.and_then(|last| moment.step_since(last)) {
-            tracing::warn!(step_ms, "the wall clock jumped");
-            self.write(Matter::Clock, due)?;
-        }
+        self.record_step(due)?;
         self.write(matter, due)?;
         if let Some(gap) = self.opened()?.lost().cloned() {
             tracing::error!(
@@ -282,6 +284,19 @@ impl<'a> Agent<'a> {
             self.write(Matter::Gap(gap), due)?;
         }
         Ok(())
+    }
+
+    /// Records that the wall clock jumped since the last record, when it did.
+    fn record_step(&mut self, due: Timestamp) -> Result<(), RunError> {
+        let moment = self.moment();
+        let last = self.opened()?.last();
+        match last.and_then(|last| moment.step_since(last)) {
+            Some(step_ms) => {
+                tracing::warn!(step_ms, "the wall clock jumped");
+                self.write(Matter::Clock, due)
+            }
+            None => Ok(()),
+        }
     }
 
     fn write(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {

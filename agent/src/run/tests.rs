@@ -113,6 +113,38 @@ fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_is_recorded_and_stops_nothing() {
+    let table = enrolled();
+    let empty = tempfile::tempdir().unwrap();
+    let (settings, program) = (Settings::default(), program());
+    let host = Machine::open(empty.path()).unwrap();
+    let hands = Hands {
+        wall_ms: Cell::new(1_800_000_000_000),
+        boot_ms: Cell::new(5000),
+    };
+    let around = Surroundings {
+        settings: &settings,
+        program: &program,
+        host: &host,
+        clock: &hands,
+        boot: "boot",
+    };
+    let mut agent = Agent::open(around, Identity::load(&table.dir).unwrap().unwrap()).unwrap();
+    agent.gather().unwrap();
+    assert_eq!(kinds(&agent), [Kind::Evidence]);
+    hands.wall_ms.set(hands.wall_ms.get() - 11 * 3_600_000);
+    for _turn in 0..360 {
+        hands.run_on(10_000);
+        agent.gather().unwrap();
+    }
+    let kinds = kinds(&agent);
+    assert_eq!(kinds[..2], [Kind::Evidence, Kind::Clock]);
+    // Two probes every 15 minutes and two every hour, each with its own delay.
+    assert!((9..15).contains(&kinds.len()), "{kinds:?}");
+    assert!(kinds[2..].iter().all(|kind| *kind == Kind::Evidence));
+}
+
+#[test]
 fn a_generation_that_ended_records_nothing() {
     let table = enrolled();
     let identity = Identity::load(&table.dir).unwrap().unwrap();
