@@ -25,6 +25,8 @@ mod pinned;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest time for one request and its answer.
 const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
+/// Most characters of a text from elsewhere that are kept or shown.
+const TEXT_CHARS_MAX: usize = 1024;
 
 /// A way to one collector.
 #[derive(Debug)]
@@ -93,7 +95,7 @@ impl ConnectionError {
                  authority of the enrolment must be the collector's"
                     .to_owned(),
             ),
-            Self::Refused { problem, .. } => problem.hint.clone(),
+            Self::Refused { problem, .. } => hinted(problem),
             Self::Answer { .. } => Some("is this the intake of the collector?".to_owned()),
         }
     }
@@ -102,9 +104,26 @@ impl ConnectionError {
 /// What a problem says, in one line.
 pub(crate) fn said(problem: &Problem) -> String {
     match &problem.detail {
-        Some(detail) => format!("{} ({detail})", problem.title),
-        None => problem.title.clone(),
+        Some(detail) => plain(&format!("{} ({detail})", problem.title)),
+        None => plain(&problem.title),
     }
+}
+
+/// What a problem says can be done.
+pub(crate) fn hinted(problem: &Problem) -> Option<String> {
+    problem.hint.as_deref().map(plain)
+}
+
+/// The beginning of a text from elsewhere in one line, without what could steer a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    text.chars().take(TEXT_CHARS_MAX).map(shown).collect()
 }
 
 fn credentials<E: std::error::Error + Send + Sync + 'static>(
@@ -221,7 +240,7 @@ impl Connection {
             .and_then(retry_after_ms);
         let not_understood = |what: String| ConnectionError::Answer {
             path: path.to_owned(),
-            what,
+            what: plain(&what),
         };
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
@@ -269,6 +288,24 @@ mod tests {
             ("Fri, 02 Jan 2026 00:00:00 GMT", None),
         ] {
             assert_eq!(retry_after_ms(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_a_collector_says_is_bounded_and_steers_no_terminal() {
+        let long = format!("\u{1b}[2J\r\n\u{9b}{}", "\u{e4}".repeat(1 << 20));
+        let problem = Problem {
+            code: shared::wire::Code::Chain,
+            status: 422,
+            title: long.clone(),
+            detail: Some(long.clone()),
+            hint: Some(long),
+            missing: Vec::new(),
+        };
+        let hint = hinted(&problem).unwrap();
+        for text in [said(&problem), hint] {
+            assert_eq!(text.chars().count(), TEXT_CHARS_MAX);
+            assert!(text.starts_with(" [2J   \u{e4}"));
         }
     }
 

@@ -146,7 +146,11 @@ impl<'a> Agent<'a> {
     ///
     /// [`RunError`].
     pub fn open(around: Surroundings<'a>, identity: Identity) -> Result<Self, RunError> {
-        let contact = Contact::load(identity.folder())?;
+        // What must not be forgotten, that this generation ended, shows again at the next visit.
+        let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
+            tracing::warn!(error = show::chain(&error), "how visits ended is not known");
+            Contact::default()
+        });
         let plan = Plan::new(identity.agent().as_str(), &around.settings.schedule.0);
         let mut agent = Self {
             around,

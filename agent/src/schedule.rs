@@ -460,12 +460,12 @@ mod tests {
             ("clock".to_owned(), at("2026-01-02T03:01:00Z")),
             (HEARTBEAT.to_owned(), at("2026-01-02T03:01:00Z")),
         ]);
-        let begin = at("2026-01-02T00:00:00Z");
+        let (plan, begin) = (plan(), at("2026-01-02T00:00:00Z"));
         let mut done = Vec::new();
         for second in 0..2 * 3600 {
             let now = begin.plus_ms(second * 1000);
             set_back(&mut last, now);
-            for line in plan().due(now, &last) {
+            for line in plan.due(now, &last) {
                 done.push((line.name.clone(), now.to_string()));
                 let _before = last.insert(line.name, now);
             }

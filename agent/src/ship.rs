@@ -11,7 +11,7 @@ use shared::leaf::{LeafKind, LeafOrigin};
 use shared::receipt::{Own, Receipt, ReceiptError};
 use shared::wire::{self, Code, Hello, HelloAnswer, Problem, StreamHead, SubmitAnswer};
 
-use crate::connection::{Connection, ConnectionError, said};
+use crate::connection::{Connection, ConnectionError, hinted, said};
 use crate::identity::Identity;
 use crate::spool::{Batch, Spool, SpoolError};
 
@@ -79,7 +79,7 @@ impl ShipError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Connection(error) => error.hint(),
-            Self::Refused { problem, .. } => problem.hint.clone(),
+            Self::Refused { problem, .. } => hinted(problem),
             Self::Contradiction { .. } => Some(
                 "tell whoever audits the collector: both checkpoints are kept beside the keys, \
                  and evidence is still gathered"

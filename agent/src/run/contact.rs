@@ -7,6 +7,7 @@ use shared::durable;
 use shared::time::Timestamp;
 
 use super::{read_own, show};
+use crate::connection::plain;
 use crate::identity::IdentityError;
 use crate::ship::ShipError;
 
@@ -108,8 +109,8 @@ impl Contact {
             Err(error) => {
                 self.error = Some(Failure {
                     at: now,
-                    what: show::chain(error),
-                    hint: error.hint(),
+                    what: plain(&show::chain(error)),
+                    hint: error.hint().as_deref().map(plain),
                 });
                 self.end = self.end.or(end_of(error));
                 if let ShipError::Contradiction { seen, shown, .. } = error {
@@ -174,5 +175,30 @@ mod tests {
         );
         durable::write(&dir.join(CONTACT), b"{\"more\":1}", 0o600).unwrap();
         assert!(Contact::load(dir).is_err());
+    }
+
+    #[test]
+    fn what_a_collector_says_at_length_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut contact = Contact::default();
+        let long = "\u{1b}x".repeat(1 << 20);
+        let error = ShipError::Refused {
+            seq: 3,
+            problem: Box::new(shared::wire::Problem {
+                code: shared::wire::Code::Chain,
+                status: 422,
+                title: long.clone(),
+                detail: Some(long.clone()),
+                hint: Some(long),
+                missing: Vec::new(),
+            }),
+        };
+        contact
+            .note(folder.path(), Timestamp::default(), &Err(error))
+            .unwrap();
+        assert_eq!(Contact::load(folder.path()).unwrap(), contact);
+        let failure = contact.error.unwrap();
+        let said = failure.what + &failure.hint.unwrap();
+        assert!(!said.contains('\u{1b}') && said.len() < 4096, "{said}");
     }
 }

@@ -50,9 +50,15 @@ impl Standing {
             return Ok(None);
         };
         let glance = Spool::glance(&identity.spool_folder())?;
-        let contact = Contact::load(identity.folder())?;
         let last_record = glance.last.as_ref().map(|moment| moment.wall);
         let mut wrong = Vec::new();
+        let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
+            wrong.push(format!(
+                "how visits ended is not known: {}",
+                show::chain(&error)
+            ));
+            Contact::default()
+        });
         if let Some(end) = contact.end {
             wrong.push(format!("nothing is sent any more: {}", end.what()));
         }

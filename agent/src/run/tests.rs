@@ -179,6 +179,36 @@ fn a_generation_that_ended_records_nothing() {
 }
 
 #[test]
+fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
+    let table = enrolled();
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let path = identity.folder().join("contact.json");
+    let empty = tempfile::tempdir().unwrap();
+    let host = Machine::open(empty.path()).unwrap();
+    let around = Surroundings {
+        settings: &Settings::default(),
+        program: &program(),
+        host: &host,
+        clock: &Hands {
+            wall_ms: Cell::new(0),
+            boot_ms: Cell::new(0),
+        },
+        boot: "boot",
+    };
+    for bytes in [&b"{"[..], &vec![b' '; 70_000]] {
+        shared::durable::write(&path, bytes, 0o600).unwrap();
+        let identity = Identity::load(&table.dir).unwrap().unwrap();
+        assert!(Agent::open(around, identity).is_ok());
+        let standing = standing::Standing::read(&table.dir, Timestamp::default());
+        let wrong = standing.unwrap().unwrap().wrong;
+        assert!(
+            wrong.iter().any(|line| line.contains("is not known")),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
 fn only_known_probes_are_chosen() {
     let names = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
