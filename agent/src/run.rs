@@ -226,9 +226,6 @@ impl<'a> Agent<'a> {
     ) -> Result<Result<usize, ShipError>, RunError> {
         self.check_going()?;
         self.record(Matter::Run(observed), due)?;
-        if let Some(end) = self.contact.end {
-            return Err(RunError::Ended(end.what()));
-        }
         let result = self.ship().await;
         self.note(&result);
         Ok(result)
@@ -354,7 +351,8 @@ impl<'a> Agent<'a> {
         let now_ms = self.around.clock.since_boot_ms();
         let wanted = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth())
             || self.identity.renewal_due(self.around.clock.wall());
-        if self.contact.end.is_none() && wanted && self.visit_from_ms <= now_ms {
+        // A ledger that contradicted what was seen is asked again whether it still does.
+        if self.check_going().is_ok() && wanted && self.visit_from_ms <= now_ms {
             let result = self.ship().await;
             self.note(&result);
         }
@@ -411,11 +409,18 @@ impl<'a> Agent<'a> {
                 );
             }
         }
+        let before = self.contact.end;
         if let Err(error) = self.contact.note(self.identity.folder(), now, result) {
             tracing::error!(error = show::chain(&error), "the visit cannot be noted");
         }
+        if before.is_some() && self.contact.end.is_none() {
+            tracing::warn!("the ledger has shown again that it grew from what was seen");
+            if let Err(error) = self.record(Matter::Start, now) {
+                tracing::error!(error = show::chain(&error), "the repair cannot be recorded");
+            }
+        }
         if let Some(end) = self.contact.end {
-            tracing::error!(end = end.what(), "nothing is sent any more");
+            tracing::error!(end = end.what(), "nothing is sent");
         }
     }
 
@@ -424,7 +429,7 @@ impl<'a> Agent<'a> {
         let next = self.plan.next(now, &self.last);
         let mut sleep_ms = next.map_or(SLEEP_MS_MAX, |next| next.ms_since(now));
         let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
-        if unsent && self.contact.end.is_none() {
+        if unsent {
             let until = self.visit_from_ms;
             let until = until.saturating_sub(self.around.clock.since_boot_ms());
             sleep_ms = sleep_ms.min(i64::try_from(until).unwrap_or(SLEEP_MS_MAX));

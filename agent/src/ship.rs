@@ -2,7 +2,8 @@
 //!
 //! A visit is: connect, say where the stream stands, hear where the collector stands, submit, and
 //! close. It guards what was seen of the ledger: a ledger that shrank or forked is kept as proof,
-//! and nothing more is sent to it.
+//! and gets no record until it shows again, at the beginning of a visit, that it grew from what
+//! was seen.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +34,8 @@ pub enum ShipError {
         /// Why.
         problem: Box<Problem>,
     },
-    /// The ledger is not the one that was seen: it shrank or forked. Nothing more is sent.
+    /// The ledger is not the one that was seen: it shrank or forked. No record is sent to it; it is
+    /// asked again later.
     #[error("the ledger contradicts what this host has seen of it")]
     Contradiction {
         /// The checkpoint that was seen.
@@ -82,7 +84,7 @@ impl ShipError {
             Self::Refused { problem, .. } => hinted(problem),
             Self::Contradiction { .. } => Some(
                 "tell whoever audits the collector: both checkpoints are kept beside the keys, \
-                 and evidence is still gathered"
+                 evidence is still gathered, and sent when the ledger is repaired"
                     .to_owned(),
             ),
             Self::RolledBack { .. } | Self::Forked { .. } => Some(

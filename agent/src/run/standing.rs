@@ -60,7 +60,7 @@ impl Standing {
             Contact::default()
         });
         if let Some(end) = contact.end {
-            wrong.push(format!("nothing is sent any more: {}", end.what()));
+            wrong.push(format!("nothing is sent: {}", end.what()));
         }
         if identity.certificate_end() <= now {
             wrong.push("the certificate has ended: evident-agent enrol --again".to_owned());

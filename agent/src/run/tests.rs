@@ -209,6 +209,36 @@ fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
 }
 
 #[test]
+fn a_ledger_that_is_repaired_begins_a_new_start() {
+    let table = enrolled();
+    let empty = tempfile::tempdir().unwrap();
+    let host = Machine::open(empty.path()).unwrap();
+    let around = Surroundings {
+        settings: &Settings::default(),
+        program: &program(),
+        host: &host,
+        clock: &Hands {
+            wall_ms: Cell::new(0),
+            boot_ms: Cell::new(0),
+        },
+        boot: "boot",
+    };
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let mut agent = Agent::open(around, identity).unwrap();
+    agent.note(&Err(ShipError::Contradiction {
+        seen: "seen".to_owned(),
+        shown: "shown".to_owned(),
+        source: Box::new(shared::receipt::ReceiptError::Shrunk { seen: 9, size: 3 }),
+    }));
+    agent.note(&Err(ShipError::Answer));
+    assert_eq!(agent.spool.as_ref().unwrap().depth(), 0);
+    agent.note(&Ok(0));
+    assert_eq!(kinds(&agent), [Kind::Start]);
+    agent.note(&Ok(1));
+    assert_eq!(agent.spool.as_ref().unwrap().depth(), 1);
+}
+
+#[test]
 fn only_known_probes_are_chosen() {
     let names = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
