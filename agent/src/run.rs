@@ -1,10 +1,10 @@
 //! The life of the agent: look when it is due, record, keep, bring, and say so when it stops.
 //!
-//! Nothing here waits: [`Agent::turn`] does what is due and says for how long the caller may
-//! sleep. A collector that is away, a full disk or a probe that cannot look never end a run; a
+//! [`Agent::turn`] does what is due and says for how long the caller may sleep. A collector that is away, a full disk or a probe that cannot look never end a run; a
 //! spool that cannot be read does, since a stream must not go on beside it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use shared::attestation::{Boot, Position};
 use shared::limits;
@@ -13,7 +13,7 @@ use shared::time::Timestamp;
 use crate::attest::{
     AttestError, Circumstances, Matter, Moment, Observed, Program, attest, host_time,
 };
-use crate::config::{ProbeSettings, Settings};
+use crate::config::Settings;
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError};
 use crate::probe::{PROBES, Probe};
@@ -22,8 +22,10 @@ use crate::ship::{self, ShipError};
 use crate::spool::{Spool, SpoolError};
 
 pub use contact::{Contact, End, Failure};
+pub use look::{Lookers, probes};
 
 mod contact;
+mod look;
 pub mod show;
 pub mod standing;
 
@@ -38,7 +40,7 @@ pub struct Surroundings<'a> {
     /// What stands in every record of the program.
     pub program: &'a Program,
     /// The host that is looked at.
-    pub host: &'a dyn Host,
+    pub host: &'a Arc<dyn Host>,
     /// The clocks.
     pub clock: &'a dyn Clock,
     /// Id of this boot.
@@ -85,44 +87,6 @@ impl RunError {
     }
 }
 
-/// The probes of these names, or all of them when none is named, in the order of the table.
-///
-/// # Errors
-///
-/// The first name that no probe has.
-pub fn probes(names: &[String]) -> Result<Vec<&'static dyn Probe>, String> {
-    let known = |name: &String| PROBES.iter().any(|probe| probe.subject().probe == name);
-    if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        return Err(unknown.clone());
-    }
-    let chosen = PROBES.iter().copied().filter(|probe| {
-        let name = probe.subject().probe;
-        names.is_empty() || names.iter().any(|wanted| wanted == name)
-    });
-    Ok(chosen.collect())
-}
-
-/// Lets probes look, one after the other.
-#[must_use]
-pub fn look(
-    probes: &[&dyn Probe],
-    host: &dyn Host,
-    settings: &ProbeSettings,
-    clock: &dyn Clock,
-) -> Vec<Observed> {
-    let look = |probe: &&dyn Probe| {
-        let begun = clock.since_boot_ms();
-        let seen = probe.observe(host, settings);
-        let (observation, copies) = seen.observation(probe.subject());
-        Observed {
-            observation,
-            copies,
-            took_ms: clock.since_boot_ms().saturating_sub(begun),
-        }
-    };
-    probes.iter().map(look).collect()
-}
-
 /// An enrolled agent at work.
 #[derive(Debug)]
 pub struct Agent<'a> {
@@ -133,6 +97,7 @@ pub struct Agent<'a> {
     /// Closed after a failed write, to be opened anew.
     spool: Option<Spool>,
     contact: Contact,
+    lookers: Lookers,
     /// Visits in a row that failed.
     failures: u32,
     /// Not before so many milliseconds since boot is the collector visited.
@@ -159,6 +124,7 @@ impl<'a> Agent<'a> {
             last: LastRuns::new(),
             spool: None,
             contact,
+            lookers: Lookers::default(),
             failures: 0,
             visit_from_ms: 0,
         };
@@ -193,14 +159,14 @@ impl<'a> Agent<'a> {
     /// [`RunError`]; what a later turn may do better is logged instead.
     pub async fn turn(&mut self) -> Result<u64, RunError> {
         self.check_going()?;
-        let outcome = self.gather();
+        let outcome = self.gather().await;
         tolerate(outcome)?;
         self.visit().await;
         Ok(self.sleep_ms())
     }
 
     /// Lets the probes look that are due, and records it; a jump of the clock is recorded alone.
-    fn gather(&mut self) -> Result<(), RunError> {
+    async fn gather(&mut self) -> Result<(), RunError> {
         let now = self.around.clock.wall();
         schedule::set_back(&mut self.last, now);
         let due = self.plan.due(now, &self.last);
@@ -211,7 +177,7 @@ impl<'a> Agent<'a> {
         for name in names.iter().chain([&HEARTBEAT.to_owned()]) {
             let _before = self.last.insert(name.clone(), now);
         }
-        self.due(&names, since)
+        self.due(&names, since).await
     }
 
     /// One run of these probes now, and a visit to the collector.
@@ -249,17 +215,20 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn due(&mut self, names: &[String], since: Timestamp) -> Result<(), RunError> {
+    async fn due(&mut self, names: &[String], since: Timestamp) -> Result<(), RunError> {
         let due = |probe: &&dyn Probe| {
             let name = probe.subject().probe;
             names.iter().any(|due| due == name)
         };
-        let probes: Vec<&dyn Probe> = PROBES.iter().copied().filter(due).collect();
+        let probes: Vec<&'static dyn Probe> = PROBES.iter().copied().filter(due).collect();
         if probes.is_empty() {
             return self.record(Matter::Heartbeat, since);
         }
         let around = self.around;
-        let observed = look(&probes, around.host, &around.settings.probe, around.clock);
+        let observed = self
+            .lookers
+            .look(&probes, around.host, &around.settings.probe, around.clock)
+            .await;
         for one in &observed {
             tracing::debug!(
                 probe = one.observation.probe,

@@ -11,8 +11,15 @@ use crate::attest::tests::{observed, program};
 use crate::host::machine::Machine;
 use crate::identity::enrol::tests::Table;
 
+/// What is done without any other event than the passing of time.
+pub(crate) fn done<T>(task: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(task)
+}
+
 /// Clocks that a test sets.
-struct Hands {
+#[derive(Default)]
+pub(crate) struct Hands {
     wall_ms: Cell<i64>,
     boot_ms: Cell<u64>,
 }
@@ -73,7 +80,7 @@ fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
     let table = enrolled();
     let empty = tempfile::tempdir().unwrap();
     let (settings, program) = (Settings::default(), program());
-    let host = Machine::open(empty.path()).unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
     let hands = Hands {
         wall_ms: Cell::new(1_800_000_000_000),
         boot_ms: Cell::new(5000),
@@ -100,7 +107,7 @@ fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
     let mut agent = open().unwrap();
     hands.run_on(60_000);
     hands.wall_ms.set(hands.wall_ms.get() - 3_600_000);
-    agent.due(&[HEARTBEAT.to_owned()], hands.wall()).unwrap();
+    done(agent.due(&[HEARTBEAT.to_owned()], hands.wall())).unwrap();
     agent.stop().unwrap();
     let expected = [
         Kind::Start,
@@ -117,7 +124,7 @@ fn a_clock_that_was_set_back_is_recorded_and_stops_nothing() {
     let table = enrolled();
     let empty = tempfile::tempdir().unwrap();
     let (settings, program) = (Settings::default(), program());
-    let host = Machine::open(empty.path()).unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
     let hands = Hands {
         wall_ms: Cell::new(1_800_000_000_000),
         boot_ms: Cell::new(5000),
@@ -130,12 +137,12 @@ fn a_clock_that_was_set_back_is_recorded_and_stops_nothing() {
         boot: "boot",
     };
     let mut agent = Agent::open(around, Identity::load(&table.dir).unwrap().unwrap()).unwrap();
-    agent.gather().unwrap();
+    done(agent.gather()).unwrap();
     assert_eq!(kinds(&agent), [Kind::Evidence]);
     hands.wall_ms.set(hands.wall_ms.get() - 11 * 3_600_000);
     for _turn in 0..360 {
         hands.run_on(10_000);
-        agent.gather().unwrap();
+        done(agent.gather()).unwrap();
     }
     let kinds = kinds(&agent);
     assert_eq!(kinds[..2], [Kind::Evidence, Kind::Clock]);
@@ -157,15 +164,12 @@ fn a_generation_that_ended_records_nothing() {
         .note(identity.folder(), Timestamp::default(), &Err(error))
         .unwrap();
     let empty = tempfile::tempdir().unwrap();
-    let host = Machine::open(empty.path()).unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
     let around = Surroundings {
         settings: &Settings::default(),
         program: &program(),
         host: &host,
-        clock: &Hands {
-            wall_ms: Cell::new(0),
-            boot_ms: Cell::new(0),
-        },
+        clock: &Hands::default(),
         boot: "boot",
     };
     let refused = Agent::open(around, identity);
@@ -184,15 +188,12 @@ fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
     let identity = Identity::load(&table.dir).unwrap().unwrap();
     let path = identity.folder().join("contact.json");
     let empty = tempfile::tempdir().unwrap();
-    let host = Machine::open(empty.path()).unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
     let around = Surroundings {
         settings: &Settings::default(),
         program: &program(),
         host: &host,
-        clock: &Hands {
-            wall_ms: Cell::new(0),
-            boot_ms: Cell::new(0),
-        },
+        clock: &Hands::default(),
         boot: "boot",
     };
     for bytes in [&b"{"[..], &vec![b' '; 70_000]] {
@@ -212,15 +213,12 @@ fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
 fn a_ledger_that_is_repaired_begins_a_new_start() {
     let table = enrolled();
     let empty = tempfile::tempdir().unwrap();
-    let host = Machine::open(empty.path()).unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
     let around = Surroundings {
         settings: &Settings::default(),
         program: &program(),
         host: &host,
-        clock: &Hands {
-            wall_ms: Cell::new(0),
-            boot_ms: Cell::new(0),
-        },
+        clock: &Hands::default(),
         boot: "boot",
     };
     let identity = Identity::load(&table.dir).unwrap().unwrap();
@@ -236,15 +234,4 @@ fn a_ledger_that_is_repaired_begins_a_new_start() {
     assert_eq!(kinds(&agent), [Kind::Start]);
     agent.note(&Ok(1));
     assert_eq!(agent.spool.as_ref().unwrap().depth(), 1);
-}
-
-#[test]
-fn only_known_probes_are_chosen() {
-    let names = |names: &[&str]| {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        probes(&names).map(|probes| probes.len())
-    };
-    assert_eq!(names(&[]), Ok(PROBES.len()));
-    assert_eq!(names(&["updates", "clock", "clock"]), Ok(2));
-    assert_eq!(names(&["clock", "clok"]), Err("clok".to_owned()));
 }
