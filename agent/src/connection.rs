@@ -99,6 +99,16 @@ impl ConnectionError {
             Self::Answer { .. } => Some("is this the intake of the collector?".to_owned()),
         }
     }
+
+    /// The soonest time to try again that the collector named, in milliseconds from now.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<i64> {
+        if let Self::Refused { retry_after_ms, .. } = self {
+            *retry_after_ms
+        } else {
+            None
+        }
+    }
 }
 
 /// What a problem says, in one line.

@@ -14,11 +14,12 @@ use crate::attest::{
     AttestError, Circumstances, Matter, Moment, Observed, Program, attest, host_time,
 };
 use crate::config::Settings;
+use crate::connection::Connection;
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError};
 use crate::probe::{PROBES, Probe};
 use crate::schedule::{self, Clock, HEARTBEAT, LastRuns, Plan};
-use crate::ship::{self, ShipError};
+use crate::ship::{self, Retry, ShipError};
 use crate::spool::{Spool, SpoolError};
 
 pub use contact::{Contact, End, Failure};
@@ -98,10 +99,10 @@ pub struct Agent<'a> {
     spool: Option<Spool>,
     contact: Contact,
     lookers: Lookers,
-    /// Visits in a row that failed.
-    failures: u32,
-    /// Not before so many milliseconds since boot is the collector visited.
-    visit_from_ms: u64,
+    /// When the collector is visited again.
+    visiting: Retry,
+    /// When a new certificate is asked for again.
+    renewing: Retry,
 }
 
 impl<'a> Agent<'a> {
@@ -125,8 +126,8 @@ impl<'a> Agent<'a> {
             spool: None,
             contact,
             lookers: Lookers::default(),
-            failures: 0,
-            visit_from_ms: 0,
+            visiting: Retry::default(),
+            renewing: Retry::default(),
         };
         agent.check_going()?;
         agent.opened()?;
@@ -318,10 +319,10 @@ impl<'a> Agent<'a> {
     /// Visits the collector when there is a reason to; how it ended is logged and kept.
     pub async fn visit(&mut self) {
         let now_ms = self.around.clock.since_boot_ms();
-        let wanted = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth())
-            || self.identity.renewal_due(self.around.clock.wall());
+        let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
+        let wanted = unsent || self.renewal_due();
         // A ledger that contradicted what was seen is asked again whether it still does.
-        if self.check_going().is_ok() && wanted && self.visit_from_ms <= now_ms {
+        if self.check_going().is_ok() && wanted && self.visiting.may(now_ms) {
             let result = self.ship().await;
             self.note(&result);
         }
@@ -333,15 +334,8 @@ impl<'a> Agent<'a> {
             .clone()
             .unwrap_or_else(|| self.identity.url().to_owned());
         let connection = self.identity.connect(&url)?;
-        if self.identity.renewal_due(self.around.clock.wall()) {
-            match self.identity.renew(&connection).await {
-                Ok(()) => tracing::info!(until = %self.identity.certificate_end(),
-                    "certificate renewed"),
-                // What is in the spool is brought while the old one lasts.
-                Err(error) => {
-                    tracing::warn!(error = show::chain(&error), "certificate not renewed");
-                }
-            }
+        if self.renewal_due() {
+            self.renew(&connection).await;
         }
         let boot = self.around.boot;
         self.opened()?;
@@ -355,21 +349,47 @@ impl<'a> Agent<'a> {
         result
     }
 
+    fn renewal_due(&self) -> bool {
+        self.renewing.may(self.around.clock.since_boot_ms())
+            && self.identity.renewal_due(self.around.clock.wall())
+    }
+
+    /// Asks for a new certificate. When it does not come, what is in the spool is brought while the
+    /// old one lasts.
+    async fn renew(&mut self, connection: &Connection) {
+        match self.identity.renew(connection).await {
+            Ok(()) => {
+                self.renewing.went_well();
+                let until = self.identity.certificate_end();
+                tracing::info!(%until, "certificate renewed");
+            }
+            Err(error) => {
+                let after_ms = match &error {
+                    IdentityError::Connection(error) => error.retry_after_ms(),
+                    _ => None,
+                };
+                let now_ms = self.around.clock.since_boot_ms();
+                let salt = self.identity.agent().as_str();
+                let wait_ms = self.renewing.failed(now_ms, after_ms, salt);
+                let (error, hint) = (show::chain(&error), error.hint());
+                tracing::warn!(error, hint, wait_ms, "certificate not renewed");
+            }
+        }
+    }
+
     /// Keeps how the visit ended, for the next one and for `status`.
     fn note(&mut self, result: &Result<usize, ShipError>) {
         let now = self.around.clock.wall();
         match result {
             Ok(records) => {
                 tracing::debug!(records, "records have receipts");
-                self.failures = 0;
-                self.visit_from_ms = 0;
+                self.visiting.went_well();
             }
             Err(error) => {
-                self.failures = self.failures.saturating_add(1);
                 let salt = self.identity.agent().as_str();
-                let wait_ms = ship::retry_ms(self.failures, error.retry_after_ms(), salt);
                 let now_ms = self.around.clock.since_boot_ms();
-                self.visit_from_ms = now_ms.saturating_add_signed(wait_ms);
+                let after_ms = error.retry_after_ms();
+                let wait_ms = self.visiting.failed(now_ms, after_ms, salt);
                 tracing::warn!(
                     error = show::chain(error),
                     hint = error.hint(),
@@ -394,14 +414,12 @@ impl<'a> Agent<'a> {
     }
 
     fn sleep_ms(&self) -> u64 {
-        let now = self.around.clock.wall();
+        let (now, now_ms) = (self.around.clock.wall(), self.around.clock.since_boot_ms());
         let next = self.plan.next(now, &self.last);
         let mut sleep_ms = next.map_or(SLEEP_MS_MAX, |next| next.ms_since(now));
         let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
         if unsent {
-            let until = self.visit_from_ms;
-            let until = until.saturating_sub(self.around.clock.since_boot_ms());
-            sleep_ms = sleep_ms.min(i64::try_from(until).unwrap_or(SLEEP_MS_MAX));
+            sleep_ms = sleep_ms.min(self.visiting.wait_ms(now_ms));
         }
         // A turn that failed at once must not be repeated at once.
         u64::try_from(sleep_ms.clamp(200, SLEEP_MS_MAX)).unwrap_or(200)

@@ -100,8 +100,8 @@ impl ShipError {
     /// The soonest time for another visit that the collector named, in milliseconds from now.
     #[must_use]
     pub const fn retry_after_ms(&self) -> Option<i64> {
-        if let Self::Connection(ConnectionError::Refused { retry_after_ms, .. }) = self {
-            *retry_after_ms
+        if let Self::Connection(error) = self {
+            error.retry_after_ms()
         } else {
             None
         }
@@ -243,13 +243,48 @@ fn asked_again(tried: &BTreeSet<Digest>, problem: &Problem) -> Option<BTreeSet<D
     (!missing.is_subset(tried)).then_some(missing)
 }
 
-/// How long to wait after `failures` visits in a row that failed, in milliseconds.
+/// When something that failed is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// Failures in a row.
+    failures: u32,
+    /// Not before so many milliseconds since boot.
+    from_ms: u64,
+}
+
+impl Retry {
+    /// Whether it may be tried at `now_ms` since boot.
+    pub const fn may(&self, now_ms: u64) -> bool {
+        self.from_ms <= now_ms
+    }
+
+    /// How long to wait from `now_ms` since boot, in milliseconds.
+    pub fn wait_ms(&self, now_ms: u64) -> i64 {
+        i64::try_from(self.from_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX)
+    }
+
+    /// Notes that it failed at `now_ms` since boot, and returns for how many milliseconds it is
+    /// left: longer after each failure, and never shorter than was asked for. `salt` is the name of
+    /// the host.
+    pub fn failed(&mut self, now_ms: u64, retry_after_ms: Option<i64>, salt: &str) -> i64 {
+        self.failures = self.failures.saturating_add(1);
+        let wait_ms = retry_ms(self.failures, retry_after_ms, salt);
+        self.from_ms = now_ms.saturating_add_signed(wait_ms);
+        wait_ms
+    }
+
+    /// Notes that it went well.
+    pub fn went_well(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// How long to wait after `failures` in a row, in milliseconds.
 ///
 /// Twice as long after each, up to a quarter of an hour; between half and all of it, by a hash of
 /// `salt`, so that hosts that failed together do not come back together. Never sooner than the
 /// collector asked for.
-#[must_use]
-pub fn retry_ms(failures: u32, retry_after_ms: Option<i64>, salt: &str) -> i64 {
+fn retry_ms(failures: u32, retry_after_ms: Option<i64>, salt: &str) -> i64 {
     let doubled = 1_i64.checked_shl(failures.saturating_sub(1).min(20));
     let window = RETRY_MS_MIN
         .saturating_mul(doubled.unwrap_or(1))

@@ -6,6 +6,7 @@ use shared::attestation::{Attestation, Kind, TreeHead};
 use shared::id::Digest;
 use shared::wire::{Frame, frames};
 
+use super::standing::Standing;
 use super::*;
 use crate::attest::tests::{observed, program};
 use crate::host::machine::Machine;
@@ -174,7 +175,7 @@ fn a_generation_that_ended_records_nothing() {
     };
     let refused = Agent::open(around, identity);
     assert!(matches!(refused, Err(RunError::Ended(_))));
-    let standing = standing::Standing::read(&table.dir, Timestamp::default());
+    let standing = Standing::read(&table.dir, Timestamp::default());
     let wrong = standing.unwrap().unwrap().wrong;
     assert!(
         wrong.iter().any(|line| line.contains("set back")),
@@ -200,7 +201,7 @@ fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
         shared::durable::write(&path, bytes, 0o600).unwrap();
         let identity = Identity::load(&table.dir).unwrap().unwrap();
         assert!(Agent::open(around, identity).is_ok());
-        let standing = standing::Standing::read(&table.dir, Timestamp::default());
+        let standing = Standing::read(&table.dir, Timestamp::default());
         let wrong = standing.unwrap().unwrap().wrong;
         assert!(
             wrong.iter().any(|line| line.contains("is not known")),
@@ -234,4 +235,35 @@ fn a_ledger_that_is_repaired_begins_a_new_start() {
     assert_eq!(kinds(&agent), [Kind::Start]);
     agent.note(&Ok(1));
     assert_eq!(agent.spool.as_ref().unwrap().depth(), 1);
+}
+
+#[test]
+fn a_renewal_that_fails_is_left_for_a_while_and_is_seen() {
+    let table = enrolled();
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let late = identity.certificate_end().plus_ms(-60_000);
+    let empty = tempfile::tempdir().unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
+    let mut settings = Settings::default();
+    settings.collector.url = Some("https://127.0.0.1:1".to_owned());
+    let hands = Hands::default();
+    hands.wall_ms.set(late.unix_ms());
+    let around = Surroundings {
+        settings: &settings,
+        program: &program(),
+        host: &host,
+        clock: &hands,
+        boot: "boot",
+    };
+    let mut agent = Agent::open(around, identity).unwrap();
+    assert!(agent.renewal_due());
+    assert!(done(agent.ship()).is_err());
+    assert!(!agent.renewal_due());
+    hands.run_on(5000);
+    assert!(agent.renewal_due());
+    drop(agent);
+    let wrong = |now| Standing::read(&table.dir, now).unwrap().unwrap().wrong;
+    let renewal = |wrong: &[String]| wrong.iter().any(|line| line.contains("not renewed"));
+    assert!(renewal(&wrong(late)));
+    assert!(!renewal(&wrong(Timestamp::default())));
 }
