@@ -99,6 +99,10 @@ pub struct Agent<'a> {
     spool: Option<Spool>,
     contact: Contact,
     lookers: Lookers,
+    /// Whether it stands in no record yet that the agent has started.
+    unstarted: bool,
+    /// When records are made again.
+    keeping: Retry,
     /// When the collector is visited again.
     visiting: Retry,
     /// When a new certificate is asked for again.
@@ -110,7 +114,7 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     ///
-    /// [`RunError`].
+    /// [`RunError`]; what a later turn may do better is logged instead.
     pub fn open(around: Surroundings<'a>, identity: Identity) -> Result<Self, RunError> {
         // What must not be forgotten, that this generation ended, shows again at the next visit.
         let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
@@ -126,19 +130,22 @@ impl<'a> Agent<'a> {
             spool: None,
             contact,
             lookers: Lookers::default(),
+            unstarted: false,
+            keeping: Retry::default(),
             visiting: Retry::default(),
             renewing: Retry::default(),
         };
         agent.check_going()?;
-        agent.opened()?;
+        let opened = agent.opened().map(drop);
+        let _kept = kept(opened.map_err(RunError::from))?;
         Ok(agent)
     }
 
-    /// Records that the agent has started.
+    /// Records that the agent has started, now or at the first turn that can.
     ///
     /// # Errors
     ///
-    /// [`RunError`].
+    /// [`RunError`]; what a later turn may do better is logged instead.
     pub fn start(&mut self) -> Result<(), RunError> {
         let times = self.around.settings.schedule.0.get(HEARTBEAT);
         let silence_ms = times.map_or(0, |cron| cron.shortest_ms().saturating_mul(2));
@@ -149,8 +156,9 @@ impl<'a> Agent<'a> {
                 "heartbeats are rarer than the collector expects"
             );
         }
-        let now = self.around.clock.wall();
-        self.record(Matter::Start, now)
+        self.unstarted = true;
+        let outcome = self.record_start();
+        self.kept_or_later(outcome).map(drop)
     }
 
     /// Does what is due, and returns for how many milliseconds the caller may sleep.
@@ -160,14 +168,21 @@ impl<'a> Agent<'a> {
     /// [`RunError`]; what a later turn may do better is logged instead.
     pub async fn turn(&mut self) -> Result<u64, RunError> {
         self.check_going()?;
-        let outcome = self.gather().await;
-        tolerate(outcome)?;
+        if self.keeping.may(self.around.clock.since_boot_ms()) {
+            let before = self.last.clone();
+            let outcome = self.gather().await;
+            if !self.kept_or_later(outcome)? {
+                // Still due, and its record will say since when.
+                self.last = before;
+            }
+        }
         self.visit().await;
         Ok(self.sleep_ms())
     }
 
     /// Lets the probes look that are due, and records it; a jump of the clock is recorded alone.
     async fn gather(&mut self) -> Result<(), RunError> {
+        self.record_start()?;
         let now = self.around.clock.wall();
         schedule::set_back(&mut self.last, now);
         let due = self.plan.due(now, &self.last);
@@ -203,10 +218,32 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     ///
-    /// [`RunError`].
+    /// [`RunError`]; a disk that does not take it is logged instead.
     pub fn stop(&mut self) -> Result<(), RunError> {
         let now = self.around.clock.wall();
-        self.record(Matter::Stop, now)
+        kept(self.record(Matter::Stop, now)).map(drop)
+    }
+
+    fn record_start(&mut self) -> Result<(), RunError> {
+        if self.unstarted {
+            let now = self.around.clock.wall();
+            self.record(Matter::Start, now)?;
+            self.unstarted = false;
+        }
+        Ok(())
+    }
+
+    /// Whether something was kept; when the disk did not take it, it is tried again later.
+    fn kept_or_later(&mut self, outcome: Result<(), RunError>) -> Result<bool, RunError> {
+        let kept = kept(outcome)?;
+        if kept {
+            self.keeping.went_well();
+        } else {
+            let now_ms = self.around.clock.since_boot_ms();
+            let salt = self.identity.agent().as_str();
+            let _wait_ms = self.keeping.failed(now_ms, None, salt);
+        }
+        Ok(kept)
     }
 
     fn check_going(&self) -> Result<(), RunError> {
@@ -319,7 +356,8 @@ impl<'a> Agent<'a> {
     /// Visits the collector when there is a reason to; how it ended is logged and kept.
     pub async fn visit(&mut self) {
         let now_ms = self.around.clock.since_boot_ms();
-        let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
+        // Opened anew after a failed write: what is on the disk is brought also when it is full.
+        let unsent = self.opened().is_ok_and(|spool| 0 < spool.depth());
         let wanted = unsent || self.renewal_due();
         // A ledger that contradicted what was seen is asked again whether it still does.
         if self.check_going().is_ok() && wanted && self.visiting.may(now_ms) {
@@ -417,6 +455,7 @@ impl<'a> Agent<'a> {
         let (now, now_ms) = (self.around.clock.wall(), self.around.clock.since_boot_ms());
         let next = self.plan.next(now, &self.last);
         let mut sleep_ms = next.map_or(SLEEP_MS_MAX, |next| next.ms_since(now));
+        sleep_ms = sleep_ms.max(self.keeping.wait_ms(now_ms));
         let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
         if unsent {
             sleep_ms = sleep_ms.min(self.visiting.wait_ms(now_ms));
@@ -426,19 +465,20 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// Lets pass what the next turn may do better: a disk that is full or does not answer.
-fn tolerate(outcome: Result<(), RunError>) -> Result<(), RunError> {
+/// Whether something was kept; lets pass what a later turn may do better: a disk that is full or
+/// does not answer.
+fn kept(outcome: Result<(), RunError>) -> Result<bool, RunError> {
     match outcome {
         Err(RunError::Spool(error)) if error.may_pass() => {
+            let (error, hint) = (show::chain(&error), error.hint());
             tracing::error!(
-                error = show::chain(&error),
-                hint = error.hint(),
-                records = "lost",
-                "what was seen cannot be kept"
+                error,
+                hint,
+                "what was seen cannot be kept; tried again later"
             );
-            Ok(())
+            Ok(false)
         }
-        outcome => outcome,
+        outcome => outcome.map(|()| true),
     }
 }
 

@@ -55,25 +55,23 @@ fn enrolled() -> Table {
 
 /// The kinds of all records that wait in the spool.
 fn kinds(agent: &Agent<'_>) -> Vec<Kind> {
+    let kind = |record: &Attestation| record.evidence().kind;
+    records(agent).iter().map(kind).collect()
+}
+
+/// All records that wait in the spool.
+fn records(agent: &Agent<'_>) -> Vec<Attestation> {
     let spool = agent.spool.as_ref().unwrap();
     let batch = spool
         .batch(&std::collections::BTreeSet::new())
         .unwrap()
         .unwrap();
-    let kind = |frame: Frame<'_>| match frame {
-        Frame::Attestation(file) => Some(
-            Attestation::from_file(file.to_vec())
-                .unwrap()
-                .evidence()
-                .kind,
-        ),
+    let record = |frame: Frame<'_>| match frame {
+        Frame::Attestation(file) => Some(Attestation::from_file(file.to_vec()).unwrap()),
         Frame::Blob(_) | Frame::Dropped(_) => None,
     };
-    frames(&batch.body)
-        .unwrap()
-        .into_iter()
-        .filter_map(kind)
-        .collect()
+    let frames = frames(&batch.body).unwrap();
+    frames.into_iter().filter_map(record).collect()
 }
 
 #[test]
@@ -266,4 +264,53 @@ fn a_renewal_that_fails_is_left_for_a_while_and_is_seen() {
     let renewal = |wrong: &[String]| wrong.iter().any(|line| line.contains("not renewed"));
     assert!(renewal(&wrong(late)));
     assert!(!renewal(&wrong(Timestamp::default())));
+}
+
+#[test]
+fn what_a_disk_does_not_take_is_recorded_when_it_does() {
+    let table = enrolled();
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    // A segment file that cannot be written, as on a disk that is full or broken.
+    let broken = identity.spool_folder().join("0000000001.seg");
+    let empty = tempfile::tempdir().unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
+    let hands = Hands::default();
+    hands.wall_ms.set(1_800_000_000_000);
+    let mut settings = Settings::default();
+    settings.collector.url = Some("https://127.0.0.1:1".to_owned());
+    let around = Surroundings {
+        settings: &settings,
+        program: &program(),
+        host: &host,
+        clock: &hands,
+        boot: "boot",
+    };
+    std::fs::create_dir(&broken).unwrap();
+    let mut agent = Agent::open(around, identity).unwrap();
+    agent.start().unwrap();
+    for _again in 0..3 {
+        // Not in a hurry, and nothing is taken for done.
+        assert!(2000 <= done(agent.turn()).unwrap());
+        assert!(agent.last.is_empty());
+    }
+    assert!(agent.spool.is_none());
+    std::fs::remove_dir(&broken).unwrap();
+    // The spool is opened for a visit also before anything is recorded again.
+    done(agent.visit());
+    assert!(agent.spool.is_some());
+    hands.run_on(900_000);
+    let _sleep_ms = done(agent.turn()).unwrap();
+    assert_eq!(kinds(&agent), [Kind::Start, Kind::Evidence]);
+    // The next one is not kept, and the one after it says since when it was due.
+    std::fs::create_dir(&broken).unwrap();
+    agent.spool = None;
+    let first = agent.plan.next(hands.wall(), &agent.last).unwrap();
+    hands.run_on(1_200_000);
+    let _sleep_ms = done(agent.turn()).unwrap();
+    std::fs::remove_dir(&broken).unwrap();
+    hands.run_on(1_200_000);
+    let _sleep_ms = done(agent.turn()).unwrap();
+    let records = records(&agent);
+    assert_eq!(records.len(), 3);
+    assert_eq!(records[2].evidence().run.due, first);
 }
