@@ -81,6 +81,9 @@ pub enum ConnectionError {
         path: String,
         /// What is wrong with the answer.
         what: String,
+        /// When to try again, in milliseconds from now, if it said so: something before the
+        /// collector may.
+        retry_after_ms: Option<i64>,
     },
 }
 
@@ -103,10 +106,11 @@ impl ConnectionError {
     /// The soonest time to try again that the collector named, in milliseconds from now.
     #[must_use]
     pub const fn retry_after_ms(&self) -> Option<i64> {
-        if let Self::Refused { retry_after_ms, .. } = self {
-            *retry_after_ms
-        } else {
-            None
+        match self {
+            Self::Refused { retry_after_ms, .. } | Self::Answer { retry_after_ms, .. } => {
+                *retry_after_ms
+            }
+            Self::Credentials { .. } | Self::Unreachable { .. } => None,
         }
     }
 }
@@ -221,6 +225,7 @@ impl Connection {
         let body = serde_json::to_vec(question).map_err(|error| ConnectionError::Answer {
             path: path.to_owned(),
             what: error.to_string(),
+            retry_after_ms: None,
         })?;
         self.send(path, "application/json", body).await
     }
@@ -251,6 +256,7 @@ impl Connection {
         let not_understood = |what: String| ConnectionError::Answer {
             path: path.to_owned(),
             what: plain(&what),
+            retry_after_ms: None,
         };
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
@@ -264,13 +270,23 @@ impl Connection {
             return serde_json::from_slice(&bytes)
                 .map_err(|error| not_understood(error.to_string()));
         }
-        match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => Err(ConnectionError::Refused {
-                problem: Box::new(problem),
-                retry_after_ms,
-            }),
-            Err(_no_problem) => Err(not_understood(format!("status {status}"))),
-        }
+        Err(refusal(path, &bytes, &status.to_string(), retry_after_ms))
+    }
+}
+
+/// What an answer says that is no success.
+fn refusal(path: &str, body: &[u8], status: &str, retry_after_ms: Option<i64>) -> ConnectionError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => ConnectionError::Refused {
+            problem: Box::new(problem),
+            retry_after_ms,
+        },
+        // It may come from something that stands before the collector.
+        Err(_no_problem) => ConnectionError::Answer {
+            path: path.to_owned(),
+            what: format!("status {status}"),
+            retry_after_ms,
+        },
     }
 }
 
@@ -298,6 +314,30 @@ mod tests {
             ("Fri, 02 Jan 2026 00:00:00 GMT", None),
         ] {
             assert_eq!(retry_after_ms(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_any_form_keeps_its_retry_after() {
+        let problem = Problem {
+            code: shared::wire::Code::Chain,
+            status: 503,
+            title: "later".to_owned(),
+            detail: None,
+            hint: None,
+            missing: Vec::new(),
+        };
+        let problem = serde_json::to_vec(&problem).unwrap();
+        for (body, said) in [
+            (&problem[..], "the collector refused: later"),
+            (b"<html>", "status 503"),
+            (b"", "status 503"),
+        ] {
+            for after in [None, Some(7000)] {
+                let error = refusal("/v1/hello", body, "503 Busy", after);
+                assert!(error.to_string().contains(said), "{error}");
+                assert_eq!(error.retry_after_ms(), after);
+            }
         }
     }
 
