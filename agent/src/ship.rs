@@ -141,9 +141,9 @@ pub async fn ship(
             None if entered < batch.records.len() => return Err(ShipError::Answer),
             None => missing.clear(),
             Some(refused) => {
-                let again = asked_again(&missing, &refused.problem);
                 let head = batch.records.iter().find(|head| head.id == refused.id);
                 let seq = head.ok_or(ShipError::Answer)?.seq;
+                let again = asked_again(&missing, spool.named(seq), &refused.problem);
                 missing = again.ok_or_else(|| ShipError::Refused {
                     seq,
                     problem: Box::new(refused.problem),
@@ -234,13 +234,19 @@ fn compare(spool: &Spool, theirs: Option<StreamHead>) -> Result<(), ShipError> {
     }
 }
 
-/// The blobs to send once more, or to name as dropped, unless that was tried already.
-fn asked_again(tried: &BTreeSet<Digest>, problem: &Problem) -> Option<BTreeSet<Digest>> {
+/// The blobs to send once more, or to name as dropped, unless all that the collector misses was
+/// tried already. Only what the refused record names counts: so this ends, whatever is missed.
+fn asked_again(
+    tried: &BTreeSet<Digest>,
+    named: &[Digest],
+    problem: &Problem,
+) -> Option<BTreeSet<Digest>> {
     if problem.code != Code::MissingBlobs {
         return None;
     }
-    let missing: BTreeSet<Digest> = problem.missing.iter().copied().collect();
-    (!missing.is_subset(tried)).then_some(missing)
+    let missed = |blob: &&Digest| problem.missing.contains(blob) && !tried.contains(*blob);
+    let new: BTreeSet<Digest> = named.iter().filter(missed).copied().collect();
+    (!new.is_empty()).then(|| tried | &new)
 }
 
 /// When something that failed is tried again.

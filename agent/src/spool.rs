@@ -249,6 +249,13 @@ impl Spool {
         self.contents.unsent.get(&seq).map(|unsent| unsent.id)
     }
 
+    /// The blobs that a record without receipt names.
+    #[must_use]
+    pub fn named(&self, seq: u64) -> &[Digest] {
+        let unsent = self.contents.unsent.get(&seq);
+        unsent.map_or(&[], |unsent| &unsent.blobs)
+    }
+
     /// What was dropped and stands in no record yet.
     pub const fn lost(&self) -> Option<&Gap> {
         self.contents.state.lost.as_ref()
