@@ -250,6 +250,11 @@ fn claims(host: &dyn Host) -> HostClaims {
     }
 }
 
+fn no_token(error: &(dyn std::error::Error + 'static)) -> Failed {
+    let hint = "copy it whole, as `evident-collector enrol-token` printed it";
+    Failed::new(error, Some(hint.to_owned()))
+}
+
 fn enrol_host(
     config: &Config,
     (collector, token, name, again): (Option<String>, &str, Option<String>, bool),
@@ -265,12 +270,13 @@ fn enrol_host(
         let hint = "write it as https://collector.example.org:8443";
         Failed::said(&format!("`{url}` is {what}"), hint)
     })?;
-    let token: Token = token
-        .parse()
-        .map_err(|error: agent::identity::TokenError| {
-            let hint = "copy it whole, as `evident-collector enrol-token` printed it";
-            Failed::new(&error, Some(hint.to_owned()))
-        })?;
+    let token = if token == "-" {
+        Token::read(io::stdin()).map_err(|error| no_token(&error))?
+    } else {
+        token
+            .parse()
+            .map_err(|error: agent::identity::TokenError| no_token(&error))?
+    };
     let agent: AgentId =
         name.unwrap_or_else(host_name)
             .parse()
