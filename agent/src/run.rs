@@ -402,9 +402,10 @@ impl<'a> Agent<'a> {
                 tracing::info!(%until, "certificate renewed");
             }
             Err(error) => {
-                let after_ms = match &error {
-                    IdentityError::Connection(error) => error.retry_after_ms(),
-                    _ => None,
+                let after_ms = if let IdentityError::Connection(error) = &error {
+                    error.retry_after_ms()
+                } else {
+                    None
                 };
                 let now_ms = self.around.clock.since_boot_ms();
                 let salt = self.identity.agent().as_str();
