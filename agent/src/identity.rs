@@ -131,6 +131,16 @@ impl IdentityError {
         }
     }
 
+    /// The soonest time to try again that the collector named, in milliseconds from now.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<i64> {
+        if let Self::Connection(error) = self {
+            error.retry_after_ms()
+        } else {
+            None
+        }
+    }
+
     /// What the operator can do, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

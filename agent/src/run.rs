@@ -1,7 +1,8 @@
 //! The life of the agent: look when it is due, record, keep, bring, and say so when it stops.
 //!
-//! [`Agent::turn`] does what is due and says for how long the caller may sleep. A collector that is away, a full disk or a probe that cannot look never end a run; a
-//! spool that cannot be read does, since a stream must not go on beside it.
+//! [`Agent::turn`] does what is due and says for how long the caller may sleep. A collector that is
+//! away, a full disk or a probe that cannot look never end a run; a spool that cannot be read does,
+//! since a stream must not go on beside it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -402,11 +403,7 @@ impl<'a> Agent<'a> {
                 tracing::info!(%until, "certificate renewed");
             }
             Err(error) => {
-                let after_ms = if let IdentityError::Connection(error) = &error {
-                    error.retry_after_ms()
-                } else {
-                    None
-                };
+                let after_ms = error.retry_after_ms();
                 let now_ms = self.around.clock.since_boot_ms();
                 let salt = self.identity.agent().as_str();
                 let wait_ms = self.renewing.failed(now_ms, after_ms, salt);
