@@ -19,10 +19,6 @@ use shared::time::Timestamp;
 
 use crate::host::{KernelClock, Unseen};
 
-/// Bit `STA_UNSYNC` of adjtimex(2).
-const STA_UNSYNC: i64 = 0x40;
-/// Return value `TIME_ERROR` of adjtimex(2).
-const TIME_ERROR: i64 = 5;
 /// The bound that the kernel itself shows once nobody corrects the clock: 16 seconds.
 const ERROR_MS_UNKNOWN: u64 = 16_000;
 /// How far the clocks of one boot may part between two records before the wall clock has jumped.
@@ -127,7 +123,7 @@ pub fn host_time(wall: Timestamp, kernel: &Result<KernelClock, Unseen>) -> HostT
     match kernel {
         Ok(clock) => HostTime {
             wall,
-            synced: clock.state != TIME_ERROR && clock.status & STA_UNSYNC == 0,
+            synced: clock.is_synchronised(),
             max_error_ms: u64::try_from(clock.max_error_us)
                 .map_or(ERROR_MS_UNKNOWN, |error_us| error_us.div_ceil(1000)),
         },
@@ -416,8 +412,10 @@ pub(crate) mod tests {
         for (kernel, synced, max_error_ms) in [
             (clock(0, 1, 1500), true, 2),
             (clock(0, 0x2001, 0), true, 0),
-            (clock(5, 1, 1000), false, 1),
-            (clock(0, 0x41, 1000), false, 1),
+            // chronyd without rtcsync: the flag stays, but the error is bounded.
+            (clock(5, 0x41, 1000), true, 1),
+            (clock(5, 0x41, 15_999_999), true, 16_000),
+            (clock(5, 0x41, 16_000_000), false, 16_000),
             (clock(0, 1, -1), true, 16_000),
             (Err(unseen()), false, 16_000),
         ] {

@@ -38,7 +38,7 @@ pub enum Command {
         /// Address of the collector's intake; without it the one in the settings
         #[arg(long, value_name = "URL")]
         collector: Option<String>,
-        /// One-time token: evd1_..
+        /// One-time token: evd1_..; `-` reads it from standard input, where no other user sees it
         #[arg(long, value_name = "TOKEN")]
         token: String,
         /// Name of this host; without it the host name
@@ -123,6 +123,7 @@ mod tests {
             "run --config /x",
             "--config /x once --probe clock --probe updates --root /y --format json",
             "enrol --token t",
+            "enrol --token -",
             "completions bash",
             "man",
         ] {

@@ -25,6 +25,8 @@ mod pinned;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest time for one request and its answer.
 const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
+/// Most characters of a text from elsewhere that are kept or shown.
+const TEXT_CHARS_MAX: usize = 1024;
 
 /// A way to one collector.
 #[derive(Debug)]
@@ -79,6 +81,9 @@ pub enum ConnectionError {
         path: String,
         /// What is wrong with the answer.
         what: String,
+        /// When to try again, in milliseconds from now, if it said so: something before the
+        /// collector may.
+        retry_after_ms: Option<i64>,
     },
 }
 
@@ -93,8 +98,19 @@ impl ConnectionError {
                  authority of the enrolment must be the collector's"
                     .to_owned(),
             ),
-            Self::Refused { problem, .. } => problem.hint.clone(),
+            Self::Refused { problem, .. } => hinted(problem),
             Self::Answer { .. } => Some("is this the intake of the collector?".to_owned()),
+        }
+    }
+
+    /// The soonest time to try again that the collector named, in milliseconds from now.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<i64> {
+        match self {
+            Self::Refused { retry_after_ms, .. } | Self::Answer { retry_after_ms, .. } => {
+                *retry_after_ms
+            }
+            Self::Credentials { .. } | Self::Unreachable { .. } => None,
         }
     }
 }
@@ -102,9 +118,26 @@ impl ConnectionError {
 /// What a problem says, in one line.
 pub(crate) fn said(problem: &Problem) -> String {
     match &problem.detail {
-        Some(detail) => format!("{} ({detail})", problem.title),
-        None => problem.title.clone(),
+        Some(detail) => plain(&format!("{} ({detail})", problem.title)),
+        None => plain(&problem.title),
     }
+}
+
+/// What a problem says can be done.
+pub(crate) fn hinted(problem: &Problem) -> Option<String> {
+    problem.hint.as_deref().map(plain)
+}
+
+/// The beginning of a text from elsewhere in one line, without what could steer a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    text.chars().take(TEXT_CHARS_MAX).map(shown).collect()
 }
 
 fn credentials<E: std::error::Error + Send + Sync + 'static>(
@@ -192,6 +225,7 @@ impl Connection {
         let body = serde_json::to_vec(question).map_err(|error| ConnectionError::Answer {
             path: path.to_owned(),
             what: error.to_string(),
+            retry_after_ms: None,
         })?;
         self.send(path, "application/json", body).await
     }
@@ -221,7 +255,8 @@ impl Connection {
             .and_then(retry_after_ms);
         let not_understood = |what: String| ConnectionError::Answer {
             path: path.to_owned(),
-            what,
+            what: plain(&what),
+            retry_after_ms: None,
         };
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
@@ -235,13 +270,23 @@ impl Connection {
             return serde_json::from_slice(&bytes)
                 .map_err(|error| not_understood(error.to_string()));
         }
-        match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => Err(ConnectionError::Refused {
-                problem: Box::new(problem),
-                retry_after_ms,
-            }),
-            Err(_no_problem) => Err(not_understood(format!("status {status}"))),
-        }
+        Err(refusal(path, &bytes, &status.to_string(), retry_after_ms))
+    }
+}
+
+/// What an answer says that is no success.
+fn refusal(path: &str, body: &[u8], status: &str, retry_after_ms: Option<i64>) -> ConnectionError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => ConnectionError::Refused {
+            problem: Box::new(problem),
+            retry_after_ms,
+        },
+        // It may come from something that stands before the collector.
+        Err(_no_problem) => ConnectionError::Answer {
+            path: path.to_owned(),
+            what: format!("status {status}"),
+            retry_after_ms,
+        },
     }
 }
 
@@ -269,6 +314,48 @@ mod tests {
             ("Fri, 02 Jan 2026 00:00:00 GMT", None),
         ] {
             assert_eq!(retry_after_ms(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_any_form_keeps_its_retry_after() {
+        let problem = Problem {
+            code: shared::wire::Code::Chain,
+            status: 503,
+            title: "later".to_owned(),
+            detail: None,
+            hint: None,
+            missing: Vec::new(),
+        };
+        let problem = serde_json::to_vec(&problem).unwrap();
+        for (body, said) in [
+            (&problem[..], "the collector refused: later"),
+            (b"<html>", "status 503"),
+            (b"", "status 503"),
+        ] {
+            for after in [None, Some(7000)] {
+                let error = refusal("/v1/hello", body, "503 Busy", after);
+                assert!(error.to_string().contains(said), "{error}");
+                assert_eq!(error.retry_after_ms(), after);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_collector_says_is_bounded_and_steers_no_terminal() {
+        let long = format!("\u{1b}[2J\r\n\u{9b}{}", "\u{e4}".repeat(1 << 20));
+        let problem = Problem {
+            code: shared::wire::Code::Chain,
+            status: 422,
+            title: long.clone(),
+            detail: Some(long.clone()),
+            hint: Some(long),
+            missing: Vec::new(),
+        };
+        let hint = hinted(&problem).unwrap();
+        for text in [said(&problem), hint] {
+            assert_eq!(text.chars().count(), TEXT_CHARS_MAX);
+            assert!(text.starts_with(" [2J   \u{e4}"));
         }
     }
 

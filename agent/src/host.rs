@@ -174,3 +174,17 @@ pub struct KernelClock {
     /// TAI minus UTC in seconds.
     pub tai_offset_s: i64,
 }
+
+impl KernelClock {
+    /// Return value `TIME_ERROR` of adjtimex(2) for a clock that is not synchronised.
+    const TIME_ERROR: i64 = 5;
+    /// The kernel gives up at this error, and systemd calls a clock below it synchronised.
+    const MAX_ERROR_US: i64 = 16_000_000;
+
+    /// Whether somebody corrects the clock. The flag `STA_UNSYNC`, and with it `TIME_ERROR`, alone
+    /// says too little: chronyd without `rtcsync` never clears it.
+    #[must_use]
+    pub const fn is_synchronised(&self) -> bool {
+        self.state != Self::TIME_ERROR || self.max_error_us < Self::MAX_ERROR_US
+    }
+}

@@ -25,7 +25,7 @@ use shared::key::SigningKey;
 use shared::time::Timestamp;
 use shared::wire::{self, RenewAnswer, RenewRequest};
 
-use crate::connection::{Connection, ConnectionError, Credentials};
+use crate::connection::{Connection, ConnectionError, Credentials, plain};
 
 pub use enrol::{EnrolError, Enrolling, enrol};
 pub use token::{Token, TokenError};
@@ -103,6 +103,16 @@ pub enum IdentityError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The folder of the keys belongs to another user, who can read and replace them.
+    #[error("{path} belongs to user {owner}, but evident-agent runs as user {user}")]
+    Owner {
+        /// The folder.
+        path: PathBuf,
+        /// Its numeric owner.
+        owner: u32,
+        /// The numeric user of this process.
+        user: u32,
+    },
     /// The collector sent a certificate that is not ours.
     #[error("the renewed certificate is {0}")]
     Renewed(String),
@@ -121,6 +131,16 @@ impl IdentityError {
         }
     }
 
+    /// The soonest time to try again that the collector named, in milliseconds from now.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<i64> {
+        if let Self::Connection(error) = self {
+            error.retry_after_ms()
+        } else {
+            None
+        }
+    }
+
     /// What the operator can do, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -133,6 +153,10 @@ impl IdentityError {
                 Some("`evident-agent enrol --again` makes a new identity".to_owned())
             }
             Self::Open { path, .. } => Some(format!("chmod 0700 {}", path.display())),
+            Self::Owner { path, user, .. } => {
+                let path = path.display();
+                Some(format!("run it as that user, or chown -R {user} {path}"))
+            }
             Self::Connection(error) => error.hint(),
         }
     }
@@ -269,7 +293,7 @@ impl Identity {
             self.agent(),
             self.generation(),
         )
-        .map_err(IdentityError::Renewed)?;
+        .map_err(|what| IdentityError::Renewed(plain(&what)))?;
         let path = self.folder.join(CERTIFICATE);
         durable::write(&path, answer.certificate_pem.as_bytes(), 0o600)
             .map_err(IdentityError::machine("write", &path))?;
@@ -295,13 +319,21 @@ fn create_closed(dir: &Path) -> Result<(), IdentityError> {
 
 fn check_closed(dir: &Path) -> Result<(), IdentityError> {
     let stat = std::fs::metadata(dir).map_err(IdentityError::machine("look at", dir))?;
-    let mode = stat.mode() & 0o7777;
-    // Nothing for the group, nothing for others.
-    if mode.trailing_zeros() >= 6 {
-        return Ok(());
-    }
+    let user = rustix::process::geteuid().as_raw();
+    closed(dir, stat.mode() & 0o7777, stat.uid(), user)
+}
+
+/// Whether a folder of this mode and owner is closed to all but `user`.
+fn closed(dir: &Path, mode: u32, owner: u32, user: u32) -> Result<(), IdentityError> {
     let path = dir.to_owned();
-    Err(IdentityError::Open { path, mode })
+    // Nothing for the group, nothing for others.
+    if mode.trailing_zeros() < 6 {
+        Err(IdentityError::Open { path, mode })
+    } else if owner != user {
+        Err(IdentityError::Owner { path, owner, user })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent::attest::Program;
@@ -12,7 +13,7 @@ use agent::host::Host;
 use agent::host::machine::Machine;
 use agent::identity::{Enrolling, Identity, IdentityError, Token, enrol};
 use agent::run::standing::Standing;
-use agent::run::{Agent, RunError, Surroundings, look, probes, show};
+use agent::run::{Agent, Lookers, RunError, Surroundings, probes, show};
 use agent::schedule::Clock;
 use agent::spool::{Spool, SpoolError};
 use clap::{CommandFactory as _, Parser as _};
@@ -221,8 +222,11 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-fn machine(root: &Path) -> Result<Machine, Failed> {
-    Machine::open(root).map_err(|error| Failed::new(&error, None))
+fn machine(root: &Path) -> Result<Arc<dyn Host>, Failed> {
+    match Machine::open(root) {
+        Ok(machine) => Ok(Arc::new(machine)),
+        Err(error) => Err(Failed::new(&error, None)),
+    }
 }
 
 fn host_name() -> String {
@@ -246,6 +250,11 @@ fn claims(host: &dyn Host) -> HostClaims {
     }
 }
 
+fn no_token(error: &(dyn std::error::Error + 'static)) -> Failed {
+    let hint = "copy it whole, as `evident-collector enrol-token` printed it";
+    Failed::new(error, Some(hint.to_owned()))
+}
+
 fn enrol_host(
     config: &Config,
     (collector, token, name, again): (Option<String>, &str, Option<String>, bool),
@@ -261,19 +270,20 @@ fn enrol_host(
         let hint = "write it as https://collector.example.org:8443";
         Failed::said(&format!("`{url}` is {what}"), hint)
     })?;
-    let token: Token = token
-        .parse()
-        .map_err(|error: agent::identity::TokenError| {
-            let hint = "copy it whole, as `evident-collector enrol-token` printed it";
-            Failed::new(&error, Some(hint.to_owned()))
-        })?;
+    let token = if token == "-" {
+        Token::read(io::stdin()).map_err(|error| no_token(&error))?
+    } else {
+        token
+            .parse()
+            .map_err(|error: agent::identity::TokenError| no_token(&error))?
+    };
     let agent: AgentId =
         name.unwrap_or_else(host_name)
             .parse()
             .map_err(|error: shared::id::IdError| {
                 Failed::new(&error, Some("choose one with --name".to_owned()))
             })?;
-    let host = claims(&machine(&config.settings.host.root)?);
+    let host = claims(machine(&config.settings.host.root)?.as_ref());
     let enrolling = Enrolling {
         dir: &config.settings.state.dir,
         url: &url,
@@ -327,7 +337,9 @@ fn once(
     })?;
     let host = machine(root.unwrap_or(&config.settings.host.root))?;
     let now = Clocks.wall();
-    let observed = look(&chosen, &host, &config.settings.probe, &Clocks);
+    let (runtime, mut lookers) = (runtime()?, Lookers::default());
+    let observed = lookers.look(&chosen, &host, &config.settings.probe, &Clocks);
+    let observed = runtime.block_on(observed);
     let identity = match root {
         Some(_) => None,
         None => identity_if_permitted(&config.settings.state.dir)?,
@@ -357,7 +369,7 @@ fn once(
         }
         agent => agent?,
     };
-    let shipped = runtime()?.block_on(agent.once(&observed, now))?;
+    let shipped = runtime.block_on(agent.once(&observed, now))?;
     match shipped {
         Ok(records) => {
             tracing::info!(records, "records have receipts");

@@ -1,10 +1,11 @@
 //! The life of the agent: look when it is due, record, keep, bring, and say so when it stops.
 //!
-//! Nothing here waits: [`Agent::turn`] does what is due and says for how long the caller may
-//! sleep. A collector that is away, a full disk or a probe that cannot look never end a run; a
-//! spool that cannot be read does, since a stream must not go on beside it.
+//! [`Agent::turn`] does what is due and says for how long the caller may sleep. A collector that is
+//! away, a full disk or a probe that cannot look never end a run; a spool that cannot be read does,
+//! since a stream must not go on beside it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use shared::attestation::{Boot, Position};
 use shared::limits;
@@ -13,17 +14,20 @@ use shared::time::Timestamp;
 use crate::attest::{
     AttestError, Circumstances, Matter, Moment, Observed, Program, attest, host_time,
 };
-use crate::config::{ProbeSettings, Settings};
+use crate::config::Settings;
+use crate::connection::Connection;
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError};
 use crate::probe::{PROBES, Probe};
-use crate::schedule::{Clock, HEARTBEAT, LastRuns, Plan};
-use crate::ship::{self, ShipError};
+use crate::schedule::{self, Clock, HEARTBEAT, LastRuns, Plan};
+use crate::ship::{self, Retry, ShipError};
 use crate::spool::{Spool, SpoolError};
 
 pub use contact::{Contact, End, Failure};
+pub use look::{Lookers, probes};
 
 mod contact;
+mod look;
 pub mod show;
 pub mod standing;
 
@@ -38,7 +42,7 @@ pub struct Surroundings<'a> {
     /// What stands in every record of the program.
     pub program: &'a Program,
     /// The host that is looked at.
-    pub host: &'a dyn Host,
+    pub host: &'a Arc<dyn Host>,
     /// The clocks.
     pub clock: &'a dyn Clock,
     /// Id of this boot.
@@ -85,44 +89,6 @@ impl RunError {
     }
 }
 
-/// The probes of these names, or all of them when none is named, in the order of the table.
-///
-/// # Errors
-///
-/// The first name that no probe has.
-pub fn probes(names: &[String]) -> Result<Vec<&'static dyn Probe>, String> {
-    let known = |name: &String| PROBES.iter().any(|probe| probe.subject().probe == name);
-    if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        return Err(unknown.clone());
-    }
-    let chosen = PROBES.iter().copied().filter(|probe| {
-        let name = probe.subject().probe;
-        names.is_empty() || names.iter().any(|wanted| wanted == name)
-    });
-    Ok(chosen.collect())
-}
-
-/// Lets probes look, one after the other.
-#[must_use]
-pub fn look(
-    probes: &[&dyn Probe],
-    host: &dyn Host,
-    settings: &ProbeSettings,
-    clock: &dyn Clock,
-) -> Vec<Observed> {
-    let look = |probe: &&dyn Probe| {
-        let begun = clock.since_boot_ms();
-        let seen = probe.observe(host, settings);
-        let (observation, copies) = seen.observation(probe.subject());
-        Observed {
-            observation,
-            copies,
-            took_ms: clock.since_boot_ms().saturating_sub(begun),
-        }
-    };
-    probes.iter().map(look).collect()
-}
-
 /// An enrolled agent at work.
 #[derive(Debug)]
 pub struct Agent<'a> {
@@ -133,10 +99,15 @@ pub struct Agent<'a> {
     /// Closed after a failed write, to be opened anew.
     spool: Option<Spool>,
     contact: Contact,
-    /// Visits in a row that failed.
-    failures: u32,
-    /// Not before so many milliseconds since boot is the collector visited.
-    visit_from_ms: u64,
+    lookers: Lookers,
+    /// Whether it stands in no record yet that the agent has started.
+    unstarted: bool,
+    /// When records are made again.
+    keeping: Retry,
+    /// When the collector is visited again.
+    visiting: Retry,
+    /// When a new certificate is asked for again.
+    renewing: Retry,
 }
 
 impl<'a> Agent<'a> {
@@ -144,9 +115,13 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     ///
-    /// [`RunError`].
+    /// [`RunError`]; what a later turn may do better is logged instead.
     pub fn open(around: Surroundings<'a>, identity: Identity) -> Result<Self, RunError> {
-        let contact = Contact::load(identity.folder())?;
+        // What must not be forgotten, that this generation ended, shows again at the next visit.
+        let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
+            tracing::warn!(error = show::chain(&error), "how visits ended is not known");
+            Contact::default()
+        });
         let plan = Plan::new(identity.agent().as_str(), &around.settings.schedule.0);
         let mut agent = Self {
             around,
@@ -155,19 +130,23 @@ impl<'a> Agent<'a> {
             last: LastRuns::new(),
             spool: None,
             contact,
-            failures: 0,
-            visit_from_ms: 0,
+            lookers: Lookers::default(),
+            unstarted: false,
+            keeping: Retry::default(),
+            visiting: Retry::default(),
+            renewing: Retry::default(),
         };
         agent.check_going()?;
-        agent.opened()?;
+        let opened = agent.opened().map(drop);
+        let _kept = kept(opened.map_err(RunError::from))?;
         Ok(agent)
     }
 
-    /// Records that the agent has started.
+    /// Records that the agent has started, now or at the first turn that can.
     ///
     /// # Errors
     ///
-    /// [`RunError`].
+    /// [`RunError`]; what a later turn may do better is logged instead.
     pub fn start(&mut self) -> Result<(), RunError> {
         let times = self.around.settings.schedule.0.get(HEARTBEAT);
         let silence_ms = times.map_or(0, |cron| cron.shortest_ms().saturating_mul(2));
@@ -178,8 +157,9 @@ impl<'a> Agent<'a> {
                 "heartbeats are rarer than the collector expects"
             );
         }
-        let now = self.around.clock.wall();
-        self.record(Matter::Start, now)
+        self.unstarted = true;
+        let outcome = self.record_start();
+        self.kept_or_later(outcome).map(drop)
     }
 
     /// Does what is due, and returns for how many milliseconds the caller may sleep.
@@ -189,18 +169,32 @@ impl<'a> Agent<'a> {
     /// [`RunError`]; what a later turn may do better is logged instead.
     pub async fn turn(&mut self) -> Result<u64, RunError> {
         self.check_going()?;
-        let now = self.around.clock.wall();
-        let due = self.plan.due(now, &self.last);
-        let names: Vec<String> = due.iter().map(|line| line.name.clone()).collect();
-        if let Some(since) = due.iter().map(|line| line.since).min() {
-            for name in names.iter().chain([&HEARTBEAT.to_owned()]) {
-                let _before = self.last.insert(name.clone(), now);
+        if self.keeping.may(self.around.clock.since_boot_ms()) {
+            let before = self.last.clone();
+            let outcome = self.gather().await;
+            if !self.kept_or_later(outcome)? {
+                // Still due, and its record will say since when.
+                self.last = before;
             }
-            let outcome = self.due(&names, since);
-            tolerate(outcome)?;
         }
         self.visit().await;
         Ok(self.sleep_ms())
+    }
+
+    /// Lets the probes look that are due, and records it; a jump of the clock is recorded alone.
+    async fn gather(&mut self) -> Result<(), RunError> {
+        self.record_start()?;
+        let now = self.around.clock.wall();
+        schedule::set_back(&mut self.last, now);
+        let due = self.plan.due(now, &self.last);
+        let names: Vec<String> = due.iter().map(|line| line.name.clone()).collect();
+        let Some(since) = due.iter().map(|line| line.since).min() else {
+            return self.record_step(now);
+        };
+        for name in names.iter().chain([&HEARTBEAT.to_owned()]) {
+            let _before = self.last.insert(name.clone(), now);
+        }
+        self.due(&names, since).await
     }
 
     /// One run of these probes now, and a visit to the collector.
@@ -215,9 +209,6 @@ impl<'a> Agent<'a> {
     ) -> Result<Result<usize, ShipError>, RunError> {
         self.check_going()?;
         self.record(Matter::Run(observed), due)?;
-        if let Some(end) = self.contact.end {
-            return Err(RunError::Ended(end.what()));
-        }
         let result = self.ship().await;
         self.note(&result);
         Ok(result)
@@ -228,10 +219,32 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     ///
-    /// [`RunError`].
+    /// [`RunError`]; a disk that does not take it is logged instead.
     pub fn stop(&mut self) -> Result<(), RunError> {
         let now = self.around.clock.wall();
-        self.record(Matter::Stop, now)
+        kept(self.record(Matter::Stop, now)).map(drop)
+    }
+
+    fn record_start(&mut self) -> Result<(), RunError> {
+        if self.unstarted {
+            let now = self.around.clock.wall();
+            self.record(Matter::Start, now)?;
+            self.unstarted = false;
+        }
+        Ok(())
+    }
+
+    /// Whether something was kept; when the disk did not take it, it is tried again later.
+    fn kept_or_later(&mut self, outcome: Result<(), RunError>) -> Result<bool, RunError> {
+        let kept = kept(outcome)?;
+        if kept {
+            self.keeping.went_well();
+        } else {
+            let now_ms = self.around.clock.since_boot_ms();
+            let salt = self.identity.agent().as_str();
+            let _wait_ms = self.keeping.failed(now_ms, None, salt);
+        }
+        Ok(kept)
     }
 
     fn check_going(&self) -> Result<(), RunError> {
@@ -241,17 +254,20 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn due(&mut self, names: &[String], since: Timestamp) -> Result<(), RunError> {
+    async fn due(&mut self, names: &[String], since: Timestamp) -> Result<(), RunError> {
         let due = |probe: &&dyn Probe| {
             let name = probe.subject().probe;
             names.iter().any(|due| due == name)
         };
-        let probes: Vec<&dyn Probe> = PROBES.iter().copied().filter(due).collect();
+        let probes: Vec<&'static dyn Probe> = PROBES.iter().copied().filter(due).collect();
         if probes.is_empty() {
             return self.record(Matter::Heartbeat, since);
         }
         let around = self.around;
-        let observed = look(&probes, around.host, &around.settings.probe, around.clock);
+        let observed = self
+            .lookers
+            .look(&probes, around.host, &around.settings.probe, around.clock)
+            .await;
         for one in &observed {
             tracing::debug!(
                 probe = one.observation.probe,
@@ -265,12 +281,7 @@ impl<'a> Agent<'a> {
 
     /// Records something, before it that the wall clock jumped, and after it what was dropped.
     fn record(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {
-        let moment = self.moment();
-        let last = self.opened()?.last();
-        if let Some(step_ms) = last.and_then(|last| moment.step_since(last)) {
-            tracing::warn!(step_ms, "the wall clock jumped");
-            self.write(Matter::Clock, due)?;
-        }
+        self.record_step(due)?;
         self.write(matter, due)?;
         if let Some(gap) = self.opened()?.lost().cloned() {
             tracing::error!(
@@ -282,6 +293,19 @@ impl<'a> Agent<'a> {
             self.write(Matter::Gap(gap), due)?;
         }
         Ok(())
+    }
+
+    /// Records that the wall clock jumped since the last record, when it did.
+    fn record_step(&mut self, due: Timestamp) -> Result<(), RunError> {
+        let moment = self.moment();
+        let last = self.opened()?.last();
+        match last.and_then(|last| moment.step_since(last)) {
+            Some(step_ms) => {
+                tracing::warn!(step_ms, "the wall clock jumped");
+                self.write(Matter::Clock, due)
+            }
+            None => Ok(()),
+        }
     }
 
     fn write(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {
@@ -333,9 +357,11 @@ impl<'a> Agent<'a> {
     /// Visits the collector when there is a reason to; how it ended is logged and kept.
     pub async fn visit(&mut self) {
         let now_ms = self.around.clock.since_boot_ms();
-        let wanted = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth())
-            || self.identity.renewal_due(self.around.clock.wall());
-        if self.contact.end.is_none() && wanted && self.visit_from_ms <= now_ms {
+        // Opened anew after a failed write: what is on the disk is brought also when it is full.
+        let unsent = self.opened().is_ok_and(|spool| 0 < spool.depth());
+        let wanted = unsent || self.renewal_due();
+        // A ledger that contradicted what was seen is asked again whether it still does.
+        if self.check_going().is_ok() && wanted && self.visiting.may(now_ms) {
             let result = self.ship().await;
             self.note(&result);
         }
@@ -347,15 +373,8 @@ impl<'a> Agent<'a> {
             .clone()
             .unwrap_or_else(|| self.identity.url().to_owned());
         let connection = self.identity.connect(&url)?;
-        if self.identity.renewal_due(self.around.clock.wall()) {
-            match self.identity.renew(&connection).await {
-                Ok(()) => tracing::info!(until = %self.identity.certificate_end(),
-                    "certificate renewed"),
-                // What is in the spool is brought while the old one lasts.
-                Err(error) => {
-                    tracing::warn!(error = show::chain(&error), "certificate not renewed");
-                }
-            }
+        if self.renewal_due() {
+            self.renew(&connection).await;
         }
         let boot = self.around.boot;
         self.opened()?;
@@ -369,21 +388,44 @@ impl<'a> Agent<'a> {
         result
     }
 
+    fn renewal_due(&self) -> bool {
+        self.renewing.may(self.around.clock.since_boot_ms())
+            && self.identity.renewal_due(self.around.clock.wall())
+    }
+
+    /// Asks for a new certificate. When it does not come, what is in the spool is brought while the
+    /// old one lasts.
+    async fn renew(&mut self, connection: &Connection) {
+        match self.identity.renew(connection).await {
+            Ok(()) => {
+                self.renewing.went_well();
+                let until = self.identity.certificate_end();
+                tracing::info!(%until, "certificate renewed");
+            }
+            Err(error) => {
+                let after_ms = error.retry_after_ms();
+                let now_ms = self.around.clock.since_boot_ms();
+                let salt = self.identity.agent().as_str();
+                let wait_ms = self.renewing.failed(now_ms, after_ms, salt);
+                let (error, hint) = (show::chain(&error), error.hint());
+                tracing::warn!(error, hint, wait_ms, "certificate not renewed");
+            }
+        }
+    }
+
     /// Keeps how the visit ended, for the next one and for `status`.
     fn note(&mut self, result: &Result<usize, ShipError>) {
         let now = self.around.clock.wall();
         match result {
             Ok(records) => {
                 tracing::debug!(records, "records have receipts");
-                self.failures = 0;
-                self.visit_from_ms = 0;
+                self.visiting.went_well();
             }
             Err(error) => {
-                self.failures = self.failures.saturating_add(1);
                 let salt = self.identity.agent().as_str();
-                let wait_ms = ship::retry_ms(self.failures, error.retry_after_ms(), salt);
                 let now_ms = self.around.clock.since_boot_ms();
-                self.visit_from_ms = now_ms.saturating_add_signed(wait_ms);
+                let after_ms = error.retry_after_ms();
+                let wait_ms = self.visiting.failed(now_ms, after_ms, salt);
                 tracing::warn!(
                     error = show::chain(error),
                     hint = error.hint(),
@@ -392,42 +434,49 @@ impl<'a> Agent<'a> {
                 );
             }
         }
+        let before = self.contact.end;
         if let Err(error) = self.contact.note(self.identity.folder(), now, result) {
             tracing::error!(error = show::chain(&error), "the visit cannot be noted");
         }
+        if before.is_some() && self.contact.end.is_none() {
+            tracing::warn!("the ledger has shown again that it grew from what was seen");
+            if let Err(error) = self.record(Matter::Start, now) {
+                tracing::error!(error = show::chain(&error), "the repair cannot be recorded");
+            }
+        }
         if let Some(end) = self.contact.end {
-            tracing::error!(end = end.what(), "nothing is sent any more");
+            tracing::error!(end = end.what(), "nothing is sent");
         }
     }
 
     fn sleep_ms(&self) -> u64 {
-        let now = self.around.clock.wall();
+        let (now, now_ms) = (self.around.clock.wall(), self.around.clock.since_boot_ms());
         let next = self.plan.next(now, &self.last);
         let mut sleep_ms = next.map_or(SLEEP_MS_MAX, |next| next.ms_since(now));
+        sleep_ms = sleep_ms.max(self.keeping.wait_ms(now_ms));
         let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
-        if unsent && self.contact.end.is_none() {
-            let until = self.visit_from_ms;
-            let until = until.saturating_sub(self.around.clock.since_boot_ms());
-            sleep_ms = sleep_ms.min(i64::try_from(until).unwrap_or(SLEEP_MS_MAX));
+        if unsent {
+            sleep_ms = sleep_ms.min(self.visiting.wait_ms(now_ms));
         }
         // A turn that failed at once must not be repeated at once.
         u64::try_from(sleep_ms.clamp(200, SLEEP_MS_MAX)).unwrap_or(200)
     }
 }
 
-/// Lets pass what the next turn may do better: a disk that is full or does not answer.
-fn tolerate(outcome: Result<(), RunError>) -> Result<(), RunError> {
+/// Whether something was kept; lets pass what a later turn may do better: a disk that is full or
+/// does not answer.
+fn kept(outcome: Result<(), RunError>) -> Result<bool, RunError> {
     match outcome {
         Err(RunError::Spool(error)) if error.may_pass() => {
+            let (error, hint) = (show::chain(&error), error.hint());
             tracing::error!(
-                error = show::chain(&error),
-                hint = error.hint(),
-                records = "lost",
-                "what was seen cannot be kept"
+                error,
+                hint,
+                "what was seen cannot be kept; tried again later"
             );
-            Ok(())
+            Ok(false)
         }
-        outcome => outcome,
+        outcome => outcome.map(|()| true),
     }
 }
 

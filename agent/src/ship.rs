@@ -2,7 +2,8 @@
 //!
 //! A visit is: connect, say where the stream stands, hear where the collector stands, submit, and
 //! close. It guards what was seen of the ledger: a ledger that shrank or forked is kept as proof,
-//! and nothing more is sent to it.
+//! and gets no record until it shows again, at the beginning of a visit, that it grew from what
+//! was seen.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use shared::leaf::{LeafKind, LeafOrigin};
 use shared::receipt::{Own, Receipt, ReceiptError};
 use shared::wire::{self, Code, Hello, HelloAnswer, Problem, StreamHead, SubmitAnswer};
 
-use crate::connection::{Connection, ConnectionError, said};
+use crate::connection::{Connection, ConnectionError, hinted, said};
 use crate::identity::Identity;
 use crate::spool::{Batch, Spool, SpoolError};
 
@@ -33,7 +34,8 @@ pub enum ShipError {
         /// Why.
         problem: Box<Problem>,
     },
-    /// The ledger is not the one that was seen: it shrank or forked. Nothing more is sent.
+    /// The ledger is not the one that was seen: it shrank or forked. No record is sent to it; it is
+    /// asked again later.
     #[error("the ledger contradicts what this host has seen of it")]
     Contradiction {
         /// The checkpoint that was seen.
@@ -79,10 +81,10 @@ impl ShipError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Connection(error) => error.hint(),
-            Self::Refused { problem, .. } => problem.hint.clone(),
+            Self::Refused { problem, .. } => hinted(problem),
             Self::Contradiction { .. } => Some(
                 "tell whoever audits the collector: both checkpoints are kept beside the keys, \
-                 and evidence is still gathered"
+                 evidence is still gathered, and sent when the ledger is repaired"
                     .to_owned(),
             ),
             Self::RolledBack { .. } | Self::Forked { .. } => Some(
@@ -98,8 +100,8 @@ impl ShipError {
     /// The soonest time for another visit that the collector named, in milliseconds from now.
     #[must_use]
     pub const fn retry_after_ms(&self) -> Option<i64> {
-        if let Self::Connection(ConnectionError::Refused { retry_after_ms, .. }) = self {
-            *retry_after_ms
+        if let Self::Connection(error) = self {
+            error.retry_after_ms()
         } else {
             None
         }
@@ -139,9 +141,9 @@ pub async fn ship(
             None if entered < batch.records.len() => return Err(ShipError::Answer),
             None => missing.clear(),
             Some(refused) => {
-                let again = asked_again(&missing, &refused.problem);
                 let head = batch.records.iter().find(|head| head.id == refused.id);
                 let seq = head.ok_or(ShipError::Answer)?.seq;
+                let again = asked_again(&missing, spool.named(seq), &refused.problem);
                 missing = again.ok_or_else(|| ShipError::Refused {
                     seq,
                     problem: Box::new(refused.problem),
@@ -232,22 +234,63 @@ fn compare(spool: &Spool, theirs: Option<StreamHead>) -> Result<(), ShipError> {
     }
 }
 
-/// The blobs to send once more, or to name as dropped, unless that was tried already.
-fn asked_again(tried: &BTreeSet<Digest>, problem: &Problem) -> Option<BTreeSet<Digest>> {
+/// The blobs to send once more, or to name as dropped, unless all that the collector misses was
+/// tried already. Only what the refused record names counts: so this ends, whatever is missed.
+fn asked_again(
+    tried: &BTreeSet<Digest>,
+    named: &[Digest],
+    problem: &Problem,
+) -> Option<BTreeSet<Digest>> {
     if problem.code != Code::MissingBlobs {
         return None;
     }
-    let missing: BTreeSet<Digest> = problem.missing.iter().copied().collect();
-    (!missing.is_subset(tried)).then_some(missing)
+    let missed = |blob: &&Digest| problem.missing.contains(blob) && !tried.contains(*blob);
+    let new: BTreeSet<Digest> = named.iter().filter(missed).copied().collect();
+    (!new.is_empty()).then(|| tried | &new)
 }
 
-/// How long to wait after `failures` visits in a row that failed, in milliseconds.
+/// When something that failed is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// Failures in a row.
+    failures: u32,
+    /// Not before so many milliseconds since boot.
+    from_ms: u64,
+}
+
+impl Retry {
+    /// Whether it may be tried at `now_ms` since boot.
+    pub const fn may(&self, now_ms: u64) -> bool {
+        self.from_ms <= now_ms
+    }
+
+    /// How long to wait from `now_ms` since boot, in milliseconds.
+    pub fn wait_ms(&self, now_ms: u64) -> i64 {
+        i64::try_from(self.from_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX)
+    }
+
+    /// Notes that it failed at `now_ms` since boot, and returns for how many milliseconds it is
+    /// left: longer after each failure, and never shorter than was asked for. `salt` is the name of
+    /// the host.
+    pub fn failed(&mut self, now_ms: u64, retry_after_ms: Option<i64>, salt: &str) -> i64 {
+        self.failures = self.failures.saturating_add(1);
+        let wait_ms = retry_ms(self.failures, retry_after_ms, salt);
+        self.from_ms = now_ms.saturating_add_signed(wait_ms);
+        wait_ms
+    }
+
+    /// Notes that it went well.
+    pub fn went_well(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// How long to wait after `failures` in a row, in milliseconds.
 ///
 /// Twice as long after each, up to a quarter of an hour; between half and all of it, by a hash of
 /// `salt`, so that hosts that failed together do not come back together. Never sooner than the
 /// collector asked for.
-#[must_use]
-pub fn retry_ms(failures: u32, retry_after_ms: Option<i64>, salt: &str) -> i64 {
+fn retry_ms(failures: u32, retry_after_ms: Option<i64>, salt: &str) -> i64 {
     let doubled = 1_i64.checked_shl(failures.saturating_sub(1).min(20));
     let window = RETRY_MS_MIN
         .saturating_mul(doubled.unwrap_or(1))

@@ -13,9 +13,10 @@
 //! - Nothing is forgotten before its receipt is verified.
 //! - The blobs of the newest observation of each probe stay, so that an unchanged observation is
 //!   neither written nor sent again, and can be sent once more when the collector asks.
-//! - What is live takes at most a third of the bytes that the settings allow: the rest is what is
-//!   dead, and room to write the live part anew. Beyond it blobs are dropped, oldest first, never
-//!   attestations, and [`Spool::lost`] stays until a record says so.
+//! - What is live may take a third of the bytes that the settings allow: the rest is what is dead,
+//!   and room to write the live part anew. Beyond it blobs are dropped, oldest first, and
+//!   [`Spool::lost`] stays until a record says so. Attestations are never dropped, so after a long
+//!   time without a collector they alone may take more than that.
 //! - Writing the live part anew begins with the state, and only then whole older files are
 //!   removed; reading is such that a crash between the two changes nothing.
 
@@ -40,6 +41,8 @@ mod state;
 const SEGMENT_BYTES: u64 = 1024 * 1024;
 /// So many dead bytes are worth no rewriting.
 const DEAD_BYTES_MIN: u64 = 1024 * 1024;
+/// This part of the room is left to blobs even where attestations take more than all of it.
+const BLOBS_LEFT: u64 = 8;
 /// A submission is closed when it has so many bytes; one record may make it longer.
 const BATCH_BYTES: usize = 1024 * 1024;
 
@@ -246,6 +249,13 @@ impl Spool {
         self.contents.unsent.get(&seq).map(|unsent| unsent.id)
     }
 
+    /// The blobs that a record without receipt names.
+    #[must_use]
+    pub fn named(&self, seq: u64) -> &[Digest] {
+        let unsent = self.contents.unsent.get(&seq);
+        unsent.map_or(&[], |unsent| &unsent.blobs)
+    }
+
     /// What was dropped and stands in no record yet.
     pub const fn lost(&self) -> Option<&Gap> {
         self.contents.state.lost.as_ref()
@@ -371,6 +381,11 @@ impl Spool {
     fn make_room(&mut self, bytes: u64) -> Result<(), SpoolError> {
         let live = self.contents.live_bytes().saturating_add(bytes);
         if live <= self.live_max {
+            return Ok(());
+        }
+        // Where attestations alone take the room, dropping a few blobs at each record would free
+        // nothing and write everything anew each time.
+        if self.contents.droppable_bytes() < self.live_max / BLOBS_LEFT {
             return Ok(());
         }
         let too_many = live.saturating_sub(self.live_max / 4 * 3);

@@ -18,7 +18,7 @@ use super::{
     AUTHORITY, CERTIFICATE, EVIDENCE_KEY, Enrolled, IDENTITY, Identity, IdentityError, RECORD,
     SPOOL, TLS_KEY, Token, certificate, create_closed, folder_name,
 };
-use crate::connection::{Connection, ConnectionError};
+use crate::connection::{Connection, ConnectionError, plain};
 
 /// Who enrols, where, and with what.
 #[derive(Clone, Debug)]
@@ -103,8 +103,9 @@ pub async fn enrol<E>(
     begin_spool: impl FnOnce(&Path, Digest, TreeHead, &str) -> Result<(), E>,
 ) -> Result<Result<Identity, E>, EnrolError> {
     create_closed(enrolling.dir)?;
-    if let Ok(Some(identity)) = Identity::load(enrolling.dir)
-        && !enrolling.again
+    // An identity that cannot be read is one: only the operator may say that it is given up.
+    if !enrolling.again
+        && let Some(identity) = Identity::load(enrolling.dir)?
     {
         let (agent, generation) = (identity.agent().clone(), identity.generation());
         return Err(EnrolError::Already { agent, generation });
@@ -125,7 +126,8 @@ pub async fn enrol<E>(
         statement: String::from_utf8_lossy(&statement).into_owned(),
     };
     let answer: EnrolAnswer = connection.ask(wire::ENROL, &request).await?;
-    check(&answer, enrolling, &keys, &statement).map_err(EnrolError::Answer)?;
+    check(&answer, enrolling, &keys, &statement)
+        .map_err(|what| EnrolError::Answer(plain(&what)))?;
     let (record, seen) = proven(&answer)?;
     let folder = keep(enrolling, &keys, &answer, record)?;
     if let Err(error) = begin_spool(

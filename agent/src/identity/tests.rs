@@ -43,6 +43,18 @@ fn a_state_that_others_can_enter_is_refused() {
 }
 
 #[test]
+fn a_state_of_another_user_is_refused() {
+    let dir = Path::new("/state");
+    assert!(closed(dir, 0o700, 7, 7).is_ok());
+    // Not even root takes keys that another user can replace.
+    for (owner, user) in [(1000, 0), (0, 1000), (65_534, 7)] {
+        let error = closed(dir, 0o700, owner, user).unwrap_err();
+        assert!(matches!(error, IdentityError::Owner { .. }), "{error}");
+        assert!(error.hint().unwrap().contains("chown"));
+    }
+}
+
+#[test]
 fn broken_files_are_named() {
     for name in [EVIDENCE_KEY, CERTIFICATE] {
         let table = Table::new();

@@ -1,6 +1,7 @@
 //! The one-time token: a secret for the collector, and the digest by which to know it.
 
 use std::fmt;
+use std::io::{self, Read as _};
 use std::str::FromStr;
 
 use shared::id::Digest;
@@ -8,6 +9,9 @@ use shared::id::Digest;
 const VERSION: &str = "evd1_";
 /// 32 bytes in base64url without padding.
 const SECRET_CHARS: usize = 43;
+
+/// Longest text that is read for a token.
+const TEXT_BYTES_MAX: u64 = 1024;
 
 /// A token as the operator gave it: `evd1_<secret>_<SHA-256 of the authority's certificate>`.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +26,18 @@ pub struct Token {
 pub struct TokenError;
 
 impl Token {
+    /// Reads a token from a file or a pipe, so that it stands in no command line for others to see.
+    ///
+    /// # Errors
+    ///
+    /// What the machine said; of the kind `InvalidData` for a text that is no token.
+    pub fn read(from: impl io::Read) -> io::Result<Self> {
+        let mut text = String::new();
+        let _length = from.take(TEXT_BYTES_MAX).read_to_string(&mut text)?;
+        let invalid = |error: TokenError| io::Error::new(io::ErrorKind::InvalidData, error);
+        text.parse().map_err(invalid)
+    }
+
     /// The secret, for the collector alone.
     pub fn secret(&self) -> &str {
         &self.secret
@@ -66,6 +82,19 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_read_from_a_pipe() {
+        let text = format!("evd1_{}_{}", "s".repeat(43), "0".repeat(64));
+        let token = Token::read(format!("{text}\n").as_bytes()).unwrap();
+        assert_eq!(token, text.parse().unwrap());
+        let endless = io::Read::chain(text.as_bytes(), io::repeat(b' '));
+        assert_eq!(Token::read(endless).unwrap(), token);
+        for bad in [&b""[..], b"\n", b"\xff", &[b'x'; 4096]] {
+            let error = Token::read(bad).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
 
     #[test]
     fn tokens() {

@@ -19,12 +19,6 @@ mod sources;
 
 use sources::Configured;
 
-/// The kernel gives up at this error, and systemd calls a clock below it synchronised. The flag
-/// `STA_UNSYNC` alone says too little: chronyd without `rtcsync` never clears it.
-const MAX_ERROR_US: i64 = 16_000_000;
-/// Return value of adjtimex(2) for a clock that is not synchronised.
-const TIME_ERROR: i64 = 5;
-
 /// Time daemons that are known by name. The processes of `OpenNTPD` and `NTPsec` are named ntpd.
 const DAEMONS: [&str; 5] = ["chronyd", "ntpd", "phc2sys", "ptp4l", "systemd-timesyncd"];
 
@@ -71,8 +65,8 @@ impl Probe for Clock {
 }
 
 fn state_kernel(seen: &mut Seen, clock: &KernelClock) {
-    let synchronised = clock.state != TIME_ERROR || clock.max_error_us < MAX_ERROR_US;
-    seen.state("kernel_synchronised", Value::Flag(synchronised));
+    let synchronised = Value::Flag(clock.is_synchronised());
+    seen.state("kernel_synchronised", synchronised);
     for (name, number) in [
         ("kernel_estimated_error_us", clock.estimated_error_us),
         ("kernel_frequency_ppb", clock.frequency_ppb),

@@ -7,6 +7,7 @@ use shared::durable;
 use shared::time::Timestamp;
 
 use super::{read_own, show};
+use crate::connection::plain;
 use crate::identity::IdentityError;
 use crate::ship::ShipError;
 
@@ -22,7 +23,7 @@ pub struct Contact {
     pub last: Option<Timestamp>,
     /// What went wrong since then.
     pub error: Option<Failure>,
-    /// Why nothing is sent any more in this generation.
+    /// Why nothing is sent.
     pub end: Option<End>,
 }
 
@@ -38,11 +39,11 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-/// Why nothing is sent any more.
+/// Why nothing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
-    /// The ledger shrank or forked; evidence is still gathered.
+    /// The ledger shrank or forked; evidence is still gathered, and sent once it is repaired.
     Contradiction,
     /// This host was set back to an earlier state.
     RolledBack,
@@ -104,15 +105,20 @@ impl Contact {
             Ok(_records) => {
                 self.last = Some(now);
                 self.error = None;
+                // A visit goes well only when the ledger has shown that it grew from what was seen.
+                self.end = self.end.filter(|end| *end != End::Contradiction);
             }
             Err(error) => {
                 self.error = Some(Failure {
                     at: now,
-                    what: show::chain(error),
-                    hint: error.hint(),
+                    what: plain(&show::chain(error)),
+                    hint: error.hint().as_deref().map(plain),
                 });
-                self.end = self.end.or(end_of(error));
-                if let ShipError::Contradiction { seen, shown, .. } = error {
+                let before = self.end;
+                self.end = end_of(error).or(before);
+                if let ShipError::Contradiction { seen, shown, .. } = error
+                    && before.is_none()
+                {
                     keep(SEEN, seen.as_bytes())?;
                     keep(SHOWN, shown.as_bytes())?;
                 }
@@ -143,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_stays_and_its_proof_is_kept() {
+    fn the_end_of_a_generation_stays_and_a_contradiction_until_repair() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
         let mut contact = Contact::load(dir).unwrap();
@@ -159,6 +165,24 @@ mod tests {
             .unwrap();
         assert_eq!(durable::read_text(&dir.join(SEEN), 99).unwrap(), "seen");
         assert_eq!(durable::read_text(&dir.join(SHOWN), 99).unwrap(), "shown");
+        assert_eq!(Contact::load(dir).unwrap().end, Some(End::Contradiction));
+        // The first proof stays.
+        let error = ShipError::Contradiction {
+            seen: "seen".to_owned(),
+            shown: "another".to_owned(),
+            source: Box::new(ReceiptError::Forked { size: 9 }),
+        };
+        contact
+            .note(dir, Timestamp::default(), &Err(error))
+            .unwrap();
+        assert_eq!(durable::read_text(&dir.join(SHOWN), 99).unwrap(), "shown");
+        // What proves nothing ends nothing; a good visit shows that the ledger is repaired.
+        contact
+            .note(dir, Timestamp::default(), &Err(ShipError::Answer))
+            .unwrap();
+        assert_eq!(contact.end, Some(End::Contradiction));
+        contact.note(dir, Timestamp::default(), &Ok(1)).unwrap();
+        assert_eq!((contact.end, &contact.error), (None, &None));
         let error = ShipError::RolledBack {
             ours: "none".to_owned(),
             theirs: 1,
@@ -168,11 +192,33 @@ mod tests {
             .unwrap();
         contact.note(dir, Timestamp::default(), &Ok(1)).unwrap();
         let contact = Contact::load(dir).unwrap();
-        assert_eq!(
-            (contact.end, contact.error),
-            (Some(End::Contradiction), None)
-        );
+        assert_eq!((contact.end, contact.error), (Some(End::RolledBack), None));
         durable::write(&dir.join(CONTACT), b"{\"more\":1}", 0o600).unwrap();
         assert!(Contact::load(dir).is_err());
+    }
+
+    #[test]
+    fn what_a_collector_says_at_length_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut contact = Contact::default();
+        let long = "\u{1b}x".repeat(1 << 20);
+        let error = ShipError::Refused {
+            seq: 3,
+            problem: Box::new(shared::wire::Problem {
+                code: shared::wire::Code::Chain,
+                status: 422,
+                title: long.clone(),
+                detail: Some(long.clone()),
+                hint: Some(long),
+                missing: Vec::new(),
+            }),
+        };
+        contact
+            .note(folder.path(), Timestamp::default(), &Err(error))
+            .unwrap();
+        assert_eq!(Contact::load(folder.path()).unwrap(), contact);
+        let failure = contact.error.unwrap();
+        let said = failure.what + &failure.hint.unwrap();
+        assert!(!said.contains('\u{1b}') && said.len() < 4096, "{said}");
     }
 }

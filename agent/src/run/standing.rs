@@ -10,6 +10,9 @@ use super::{RunError, show};
 use crate::identity::Identity;
 use crate::spool::Spool;
 
+/// A renewal that fails for so long, in milliseconds, is no passing fault.
+const RENEWAL_LATE_MS: i64 = 24 * 3600 * 1000;
+
 /// Where the agent stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Standing {
@@ -50,14 +53,23 @@ impl Standing {
             return Ok(None);
         };
         let glance = Spool::glance(&identity.spool_folder())?;
-        let contact = Contact::load(identity.folder())?;
         let last_record = glance.last.as_ref().map(|moment| moment.wall);
         let mut wrong = Vec::new();
+        let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
+            wrong.push(format!(
+                "how visits ended is not known: {}",
+                show::chain(&error)
+            ));
+            Contact::default()
+        });
         if let Some(end) = contact.end {
-            wrong.push(format!("nothing is sent any more: {}", end.what()));
+            wrong.push(format!("nothing is sent: {}", end.what()));
         }
         if identity.certificate_end() <= now {
             wrong.push("the certificate has ended: evident-agent enrol --again".to_owned());
+        }
+        if identity.renewal_due(now.plus_ms(-RENEWAL_LATE_MS)) {
+            wrong.push("the certificate is not renewed since a day: the log says why".to_owned());
         }
         let silent = last_record.is_none_or(|at| identity.silence_ms_max() < now.ms_since(at));
         if silent {

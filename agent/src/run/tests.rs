@@ -6,13 +6,21 @@ use shared::attestation::{Attestation, Kind, TreeHead};
 use shared::id::Digest;
 use shared::wire::{Frame, frames};
 
+use super::standing::Standing;
 use super::*;
 use crate::attest::tests::{observed, program};
 use crate::host::machine::Machine;
 use crate::identity::enrol::tests::Table;
 
+/// What is done without any other event than the passing of time.
+pub(crate) fn done<T>(task: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(task)
+}
+
 /// Clocks that a test sets.
-struct Hands {
+#[derive(Default)]
+pub(crate) struct Hands {
     wall_ms: Cell<i64>,
     boot_ms: Cell<u64>,
 }
@@ -47,25 +55,23 @@ fn enrolled() -> Table {
 
 /// The kinds of all records that wait in the spool.
 fn kinds(agent: &Agent<'_>) -> Vec<Kind> {
+    let kind = |record: &Attestation| record.evidence().kind;
+    records(agent).iter().map(kind).collect()
+}
+
+/// All records that wait in the spool.
+fn records(agent: &Agent<'_>) -> Vec<Attestation> {
     let spool = agent.spool.as_ref().unwrap();
     let batch = spool
         .batch(&std::collections::BTreeSet::new())
         .unwrap()
         .unwrap();
-    let kind = |frame: Frame<'_>| match frame {
-        Frame::Attestation(file) => Some(
-            Attestation::from_file(file.to_vec())
-                .unwrap()
-                .evidence()
-                .kind,
-        ),
+    let record = |frame: Frame<'_>| match frame {
+        Frame::Attestation(file) => Some(Attestation::from_file(file.to_vec()).unwrap()),
         Frame::Blob(_) | Frame::Dropped(_) => None,
     };
-    frames(&batch.body)
-        .unwrap()
-        .into_iter()
-        .filter_map(kind)
-        .collect()
+    let frames = frames(&batch.body).unwrap();
+    frames.into_iter().filter_map(record).collect()
 }
 
 #[test]
@@ -73,7 +79,7 @@ fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
     let table = enrolled();
     let empty = tempfile::tempdir().unwrap();
     let (settings, program) = (Settings::default(), program());
-    let host = Machine::open(empty.path()).unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
     let hands = Hands {
         wall_ms: Cell::new(1_800_000_000_000),
         boot_ms: Cell::new(5000),
@@ -100,7 +106,7 @@ fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
     let mut agent = open().unwrap();
     hands.run_on(60_000);
     hands.wall_ms.set(hands.wall_ms.get() - 3_600_000);
-    agent.due(&[HEARTBEAT.to_owned()], hands.wall()).unwrap();
+    done(agent.due(&[HEARTBEAT.to_owned()], hands.wall())).unwrap();
     agent.stop().unwrap();
     let expected = [
         Kind::Start,
@@ -110,6 +116,38 @@ fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
         Kind::Stop,
     ];
     assert_eq!(kinds(&agent), expected);
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_recorded_and_stops_nothing() {
+    let table = enrolled();
+    let empty = tempfile::tempdir().unwrap();
+    let (settings, program) = (Settings::default(), program());
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
+    let hands = Hands {
+        wall_ms: Cell::new(1_800_000_000_000),
+        boot_ms: Cell::new(5000),
+    };
+    let around = Surroundings {
+        settings: &settings,
+        program: &program,
+        host: &host,
+        clock: &hands,
+        boot: "boot",
+    };
+    let mut agent = Agent::open(around, Identity::load(&table.dir).unwrap().unwrap()).unwrap();
+    done(agent.gather()).unwrap();
+    assert_eq!(kinds(&agent), [Kind::Evidence]);
+    hands.wall_ms.set(hands.wall_ms.get() - 11 * 3_600_000);
+    for _turn in 0..360 {
+        hands.run_on(10_000);
+        done(agent.gather()).unwrap();
+    }
+    let kinds = kinds(&agent);
+    assert_eq!(kinds[..2], [Kind::Evidence, Kind::Clock]);
+    // Two probes every 15 minutes and two every hour, each with its own delay.
+    assert!((9..15).contains(&kinds.len()), "{kinds:?}");
+    assert!(kinds[2..].iter().all(|kind| *kind == Kind::Evidence));
 }
 
 #[test]
@@ -125,20 +163,17 @@ fn a_generation_that_ended_records_nothing() {
         .note(identity.folder(), Timestamp::default(), &Err(error))
         .unwrap();
     let empty = tempfile::tempdir().unwrap();
-    let host = Machine::open(empty.path()).unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
     let around = Surroundings {
         settings: &Settings::default(),
         program: &program(),
         host: &host,
-        clock: &Hands {
-            wall_ms: Cell::new(0),
-            boot_ms: Cell::new(0),
-        },
+        clock: &Hands::default(),
         boot: "boot",
     };
     let refused = Agent::open(around, identity);
     assert!(matches!(refused, Err(RunError::Ended(_))));
-    let standing = standing::Standing::read(&table.dir, Timestamp::default());
+    let standing = Standing::read(&table.dir, Timestamp::default());
     let wrong = standing.unwrap().unwrap().wrong;
     assert!(
         wrong.iter().any(|line| line.contains("set back")),
@@ -147,12 +182,135 @@ fn a_generation_that_ended_records_nothing() {
 }
 
 #[test]
-fn only_known_probes_are_chosen() {
-    let names = |names: &[&str]| {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        probes(&names).map(|probes| probes.len())
+fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
+    let table = enrolled();
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let path = identity.folder().join("contact.json");
+    let empty = tempfile::tempdir().unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
+    let around = Surroundings {
+        settings: &Settings::default(),
+        program: &program(),
+        host: &host,
+        clock: &Hands::default(),
+        boot: "boot",
     };
-    assert_eq!(names(&[]), Ok(PROBES.len()));
-    assert_eq!(names(&["updates", "clock", "clock"]), Ok(2));
-    assert_eq!(names(&["clock", "clok"]), Err("clok".to_owned()));
+    for bytes in [&b"{"[..], &vec![b' '; 70_000]] {
+        shared::durable::write(&path, bytes, 0o600).unwrap();
+        let identity = Identity::load(&table.dir).unwrap().unwrap();
+        assert!(Agent::open(around, identity).is_ok());
+        let standing = Standing::read(&table.dir, Timestamp::default());
+        let wrong = standing.unwrap().unwrap().wrong;
+        assert!(
+            wrong.iter().any(|line| line.contains("is not known")),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn a_ledger_that_is_repaired_begins_a_new_start() {
+    let table = enrolled();
+    let empty = tempfile::tempdir().unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
+    let around = Surroundings {
+        settings: &Settings::default(),
+        program: &program(),
+        host: &host,
+        clock: &Hands::default(),
+        boot: "boot",
+    };
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let mut agent = Agent::open(around, identity).unwrap();
+    agent.note(&Err(ShipError::Contradiction {
+        seen: "seen".to_owned(),
+        shown: "shown".to_owned(),
+        source: Box::new(shared::receipt::ReceiptError::Shrunk { seen: 9, size: 3 }),
+    }));
+    agent.note(&Err(ShipError::Answer));
+    assert_eq!(agent.spool.as_ref().unwrap().depth(), 0);
+    agent.note(&Ok(0));
+    assert_eq!(kinds(&agent), [Kind::Start]);
+    agent.note(&Ok(1));
+    assert_eq!(agent.spool.as_ref().unwrap().depth(), 1);
+}
+
+#[test]
+fn a_renewal_that_fails_is_left_for_a_while_and_is_seen() {
+    let table = enrolled();
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    let late = identity.certificate_end().plus_ms(-60_000);
+    let empty = tempfile::tempdir().unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
+    let mut settings = Settings::default();
+    settings.collector.url = Some("https://127.0.0.1:1".to_owned());
+    let hands = Hands::default();
+    hands.wall_ms.set(late.unix_ms());
+    let around = Surroundings {
+        settings: &settings,
+        program: &program(),
+        host: &host,
+        clock: &hands,
+        boot: "boot",
+    };
+    let mut agent = Agent::open(around, identity).unwrap();
+    assert!(agent.renewal_due());
+    assert!(done(agent.ship()).is_err());
+    assert!(!agent.renewal_due());
+    hands.run_on(5000);
+    assert!(agent.renewal_due());
+    drop(agent);
+    let wrong = |now| Standing::read(&table.dir, now).unwrap().unwrap().wrong;
+    let renewal = |wrong: &[String]| wrong.iter().any(|line| line.contains("not renewed"));
+    assert!(renewal(&wrong(late)));
+    assert!(!renewal(&wrong(Timestamp::default())));
+}
+
+#[test]
+fn what_a_disk_does_not_take_is_recorded_when_it_does() {
+    let table = enrolled();
+    let identity = Identity::load(&table.dir).unwrap().unwrap();
+    // A segment file that cannot be written, as on a disk that is full or broken.
+    let broken = identity.spool_folder().join("0000000001.seg");
+    let empty = tempfile::tempdir().unwrap();
+    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
+    let hands = Hands::default();
+    hands.wall_ms.set(1_800_000_000_000);
+    let mut settings = Settings::default();
+    settings.collector.url = Some("https://127.0.0.1:1".to_owned());
+    let around = Surroundings {
+        settings: &settings,
+        program: &program(),
+        host: &host,
+        clock: &hands,
+        boot: "boot",
+    };
+    std::fs::create_dir(&broken).unwrap();
+    let mut agent = Agent::open(around, identity).unwrap();
+    agent.start().unwrap();
+    for _again in 0..3 {
+        // Not in a hurry, and nothing is taken for done.
+        assert!(2000 <= done(agent.turn()).unwrap());
+        assert!(agent.last.is_empty());
+    }
+    assert!(agent.spool.is_none());
+    std::fs::remove_dir(&broken).unwrap();
+    // The spool is opened for a visit also before anything is recorded again.
+    done(agent.visit());
+    assert!(agent.spool.is_some());
+    hands.run_on(900_000);
+    let _sleep_ms = done(agent.turn()).unwrap();
+    assert_eq!(kinds(&agent), [Kind::Start, Kind::Evidence]);
+    // The next one is not kept, and the one after it says since when it was due.
+    std::fs::create_dir(&broken).unwrap();
+    agent.spool = None;
+    let first = agent.plan.next(hands.wall(), &agent.last).unwrap();
+    hands.run_on(1_200_000);
+    let _sleep_ms = done(agent.turn()).unwrap();
+    std::fs::remove_dir(&broken).unwrap();
+    hands.run_on(1_200_000);
+    let _sleep_ms = done(agent.turn()).unwrap();
+    let records = records(&agent);
+    assert_eq!(records.len(), 3);
+    assert_eq!(records[2].evidence().run.due, first);
 }

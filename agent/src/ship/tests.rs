@@ -71,14 +71,32 @@ fn blobs_are_sent_again_once() {
         missing: missing.to_vec(),
     };
     let nothing = BTreeSet::new();
-    let asked = |tried, problem| asked_again(tried, &problem);
+    let named = [first, second];
+    let asked = |tried, problem| asked_again(tried, &named, &problem);
     let once = asked(&nothing, problem(Code::MissingBlobs, &[first])).unwrap();
     assert_eq!(once, BTreeSet::from([first]));
     assert_eq!(asked(&once, problem(Code::MissingBlobs, &[first])), None);
-    let both = asked(&once, problem(Code::MissingBlobs, &[first, second]));
-    assert_eq!(both, Some(BTreeSet::from([first, second])));
+    let both = asked(&once, problem(Code::MissingBlobs, &[second])).unwrap();
+    assert_eq!(both, BTreeSet::from([first, second]));
+    // By turns the one and the other is not without end either.
+    for missing in [first, second] {
+        assert_eq!(asked(&both, problem(Code::MissingBlobs, &[missing])), None);
+    }
     assert_eq!(asked(&nothing, problem(Code::MissingBlobs, &[])), None);
     assert_eq!(asked(&nothing, problem(Code::Chain, &[first])), None);
+    // What the record does not name is not missed by it.
+    let foreign: Vec<Digest> = (0..300_u32).map(|n| Digest::of(&n.to_be_bytes())).collect();
+    let problem = problem(Code::MissingBlobs, &foreign);
+    assert_eq!(asked(&nothing, problem), None);
+}
+
+#[test]
+fn a_record_names_its_blobs_until_it_has_a_receipt() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = spool(folder.path(), 2);
+    assert_eq!(spool.named(1).len(), 1);
+    spool.acknowledge(spool.tree(), "note", Some(1)).unwrap();
+    assert!(spool.named(1).is_empty() && spool.named(7).is_empty());
 }
 
 #[test]

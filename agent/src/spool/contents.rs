@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use shared::attestation::{Attestation, AttestationError, Kind, TreeHead};
+use shared::attestation::{Attestation, AttestationError, TreeHead};
 use shared::durable::{Position, Reader};
 use shared::id::Digest;
 use shared::wire::StreamHead;
@@ -156,8 +156,8 @@ impl Contents {
             for probe in &evidence.run.probes {
                 drop(self.state.latest.insert(probe.probe.clone(), blobs.clone()));
             }
-            if evidence.kind == Kind::Gap {
-                self.state.lost = None;
+            if let Some(gap) = &evidence.gap {
+                self.state.note_stated(gap);
             }
         }
         self.unsent.insert(seq, Unsent { id, at, blobs });
@@ -187,6 +187,14 @@ impl Contents {
         let named: BTreeSet<Digest> = named.copied().collect();
         self.blobs.retain(|digest, _| named.contains(digest));
         self.state.sent.retain(|digest| named.contains(digest));
+    }
+
+    /// Bytes of the blobs that may be dropped.
+    pub(super) fn droppable_bytes(&self) -> u64 {
+        let unsent = self.unsent.values().flat_map(|unsent| &unsent.blobs);
+        let unsent: BTreeSet<&Digest> = unsent.collect();
+        let held = unsent.into_iter().filter_map(|blob| self.blobs.get(blob));
+        held.map(|held| held.bytes).sum()
     }
 
     /// Drops blobs, oldest first, those of the newest observations last, until `bytes` are free or

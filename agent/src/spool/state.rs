@@ -82,6 +82,15 @@ impl State {
         });
     }
 
+    /// Notes that a record states this loss; what was dropped beyond it stays to be stated.
+    pub(super) fn note_stated(&mut self, gap: &Gap) {
+        let lost = self.lost.take().map(|lost| Gap {
+            blobs: lost.blobs.saturating_sub(gap.blobs),
+            ..lost
+        });
+        self.lost = lost.filter(|lost| 0 < lost.blobs);
+    }
+
     /// The payload of a record of this kind.
     pub(super) fn payload(&self, kind: u8) -> Vec<u8> {
         let mut payload = vec![kind];

@@ -260,6 +260,52 @@ fn a_full_spool_drops_the_oldest_blobs_and_says_so() {
 }
 
 #[test]
+fn a_gap_record_clears_only_the_loss_that_it_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = created(folder.path());
+    for run in 0..12_u8 {
+        let copy = vec![run; 300_000];
+        let run = [observed("clock", &run.to_string(), &[&copy])];
+        add(&mut spool, Matter::Run(&run));
+    }
+    let stated = spool.lost().unwrap().clone();
+    // The record about the loss needs room itself, and more is dropped for it.
+    let (gap, _) = next(&spool, Matter::Gap(stated.clone()));
+    spool.live_max = spool.contents.live_bytes();
+    spool.append(&gap, &[]).unwrap();
+    let left = spool.lost().unwrap().clone();
+    assert_eq!(left.reason, stated.reason);
+    assert!(0 < left.blobs && stated.last < left.last, "{left:?}");
+    drop(spool);
+    let mut spool = Spool::open(folder.path(), BYTES_MAX).unwrap();
+    assert_eq!(spool.lost(), Some(&left));
+    add(&mut spool, Matter::Gap(left));
+    assert_eq!(spool.lost(), None);
+}
+
+#[test]
+fn a_spool_full_of_attestations_is_not_written_anew_for_each_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = created(folder.path());
+    for _ in 0..60 {
+        add(&mut spool, Matter::Heartbeat);
+    }
+    spool.live_max = spool.contents.live_bytes() / 2;
+    let place = |spool: &Spool| {
+        let end = spool.segments.end();
+        u64::from(end.segment()) * SEGMENT_BYTES + u64::from(end.offset())
+    };
+    let begin = place(&spool);
+    for run in 0..60_u8 {
+        let run = [observed("clock", &run.to_string().repeat(100), &[])];
+        add(&mut spool, Matter::Run(&run));
+    }
+    assert!(spool.lost().is_some());
+    let anew = (place(&spool) - begin) / spool.contents.live_bytes();
+    assert!(anew < 20, "{anew}");
+}
+
+#[test]
 fn the_disk_holds_what_is_live_and_little_more() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = created(folder.path());

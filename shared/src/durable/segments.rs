@@ -20,7 +20,8 @@
 //!   record behind it says that this place had been synced: that is damage, and never cut away.
 //!   The salt is secret to those who send payloads, so nobody can send such a record on purpose.
 //! - After a failed write or sync nothing is known about the file; the object refuses everything
-//!   until it is opened anew.
+//!   until it is opened anew. What memory holds may then never reach the disk, though a later
+//!   sync says so; therefore opening writes once more what no record says was synced.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -158,7 +159,10 @@ impl Segments {
         let file = file.map_err(SegmentError::machine("open", &path))?;
         let salt = reader.file(number)?.salt;
         let mut records = Records::new(reader.clone(), Position::new(number, HEADER));
-        while records.next().transpose()?.is_some() {}
+        let mut last = None;
+        while let Some((position, _payload)) = records.next().transpose()? {
+            last = Some(position.offset());
+        }
         let end = records.at().offset();
         let tail = records.tail();
         let length = file
@@ -179,8 +183,10 @@ impl Segments {
             stopped: false,
             _lock: lock,
         };
-        // A process that was killed may have left good records that only memory holds so far.
-        let synced = segments.file.sync_data();
+        // A process that was killed, or a failed sync, may have left good records that only memory
+        // holds so far.
+        let synced = last.map_or(Ok(()), |last| write_again(&segments.file, last, end));
+        let synced = synced.and_then(|()| segments.file.sync_data());
         synced.map_err(SegmentError::machine("sync", &segments.path))?;
         Ok(segments)
     }
@@ -390,6 +396,25 @@ fn create(path: &Path, number: u32, length: u32) -> Result<(File, u32), SegmentE
             Err(SegmentError::machine("begin", path)(source))
         }
     }
+}
+
+/// Writes once more what the record at `last` does not know to be on disk, up to `end`: the kernel
+/// takes pages whose writing failed for clean, and would not write them again.
+fn write_again(file: &File, last: u32, end: u32) -> io::Result<()> {
+    let mut frame = [[0; 4]; 3];
+    file.read_exact_at(frame.as_flattened_mut(), last.into())?;
+    let [_length, _sum, synced] = frame;
+    let mut at = u32::from_be_bytes(synced).clamp(HEADER, end);
+    let mut block = vec![0; 1 << 16];
+    while at < end {
+        let step = (end - at).min(1 << 16);
+        let part = usize::try_from(step).unwrap_or(usize::MAX);
+        let part = block.get_mut(..part).unwrap_or_default();
+        file.read_exact_at(part, at.into())?;
+        file.write_all_at(part, at.into())?;
+        at += step;
+    }
+    Ok(())
 }
 
 /// Writes zeros from `start` to `end`.

@@ -241,4 +241,12 @@ fn nothing_is_asked_for_when_the_host_is_enrolled() {
         result,
         Err(EnrolError::Already { generation: 1, .. })
     ));
+    // An identity that is damaged is not given up silently.
+    for bytes in [&b"{}"[..], b""] {
+        durable::write(&table.dir.join(IDENTITY), bytes, 0o600).unwrap();
+        let result = runtime.block_on(enrol(&table.enrolling(), |_, _, _, _| Ok::<(), ()>(())));
+        let error = result.unwrap_err();
+        assert!(matches!(error, EnrolError::Identity(_)), "{error:?}");
+        assert!(error.hint().unwrap().contains("enrol --again"));
+    }
 }

@@ -218,6 +218,31 @@ fn a_flipped_bit_in_what_was_synced_is_named() {
 }
 
 #[test]
+fn what_was_never_synced_is_written_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), 0);
+    let mut segments = Segments::open(folder.path(), 1 << 20).unwrap();
+    append(&mut segments, &[b"one"]);
+    let synced = segments.end().offset();
+    let large = vec![7; 200_000];
+    let _unsynced = segments.append(&[b"two", &large]).unwrap();
+    let _unsynced = segments.append(&[b"three"]).unwrap();
+    let end = segments.end().offset();
+    drop(segments);
+    let before = read(&path, READ_MAX).unwrap();
+    let old = std::time::SystemTime::UNIX_EPOCH;
+    File::open(&path).unwrap().set_modified(old).unwrap();
+    let segments = Segments::open(folder.path(), 1 << 20).unwrap();
+    assert_eq!(segments.end().offset(), end);
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    assert_ne!(modified, old, "nothing was written");
+    assert_eq!(read(&path, READ_MAX).unwrap(), before);
+    // The last record tells from where: behind what was synced before it.
+    let last = before[..usize::try_from(end).unwrap()].len() - 5 - 12;
+    assert_eq!(before[last + 8..last + 12], synced.to_be_bytes());
+}
+
+#[test]
 fn damage_in_an_older_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut segments = Segments::open(folder.path(), SIZE).unwrap();
