@@ -104,6 +104,7 @@ fn ntpd_is_seen_and_its_sources_are_not() {
         let process = root.path().join("proc").join(pid);
         std::fs::create_dir_all(&process).unwrap();
         shared::durable::write(&process.join("comm"), comm.as_bytes(), 0o644).unwrap();
+        shared::durable::write(&process.join("status"), b"Uid:\t0\n", 0o644).unwrap();
     }
     let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
     assert!(observation.facts.contains_key("daemons"));
