@@ -13,6 +13,7 @@ use crate::host::{Host, Unseen};
 
 pub mod settings;
 pub mod processes;
+pub mod container;
 pub mod backup;
 pub mod clock;
 pub mod logging;
