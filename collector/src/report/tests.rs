@@ -180,6 +180,6 @@ fn json_holds_all_controls_and_reads_back() {
         .find(|one| one["control"] == "A.8.17")
         .unwrap();
     assert_eq!(clock["state"], "passing");
-    assert_eq!(clock["strength"], "proves");
+    assert_eq!(clock["strength"], "supports");
     assert_eq!(clock["checks"][0]["deciding"][0]["verdict"], "pass");
 }
