@@ -26,10 +26,13 @@ const MAX_ERROR_US: i64 = 16_000_000;
 const TIME_ERROR: i64 = 5;
 
 /// Time daemons that are known by name. The processes of `OpenNTPD` and `NTPsec` are named ntpd.
-const DAEMONS: [&str; 5] = ["chronyd", "ntpd", "phc2sys", "ptp4l", "systemd-timesyncd"];
+const DAEMONS: [&str; 5] = ["chronyd", "ntpd", "phc2sys", "ptp4l", TIMESYNCD];
 
 /// Its modification time is the last time that systemd-timesyncd set the clock.
 const TIMESYNCD_STAMP: &str = "/run/systemd/timesync/synchronized";
+
+/// The daemon of systemd, which has servers built into it.
+const TIMESYNCD: &str = "systemd-timesyncd";
 
 /// Looks at the clock.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ fn state_kernel(seen: &mut Seen, clock: &KernelClock) {
 }
 
 /// Daemons whose sources are not asked for: that takes another protocol, or D-Bus.
-const UNASKED: [&str; 2] = ["ntpd", "systemd-timesyncd"];
+const UNASKED: [&str; 2] = ["ntpd", TIMESYNCD];
 
 /// The clock is that of the whole host, so a container that runs no time daemon says nothing.
 fn state_daemons(seen: &mut Seen, processes: &Processes, container: Option<bool>) {
@@ -243,7 +246,12 @@ fn state_configured(
     // Settings of a daemon that does not run set no clock; in a container it may run outside.
     let runs = |daemon: &str| processes.is_some_and(|all| all.has(daemon));
     let any = DAEMONS.iter().any(|daemon| runs(daemon));
-    if any || container == Some(false) {
+    let built_in = runs(TIMESYNCD) && !sources.iter().any(|one| one.daemon == TIMESYNCD);
+    if built_in {
+        // It then uses the servers that it was built with: timesyncd.conf(5), `FallbackNTP=`.
+        let what = "servers built into systemd-timesyncd";
+        seen.unseen(Means::File, Unseen::new(what, Status::Unsupported, None));
+    } else if any || container == Some(false) {
         let counted = sources.iter().filter(|source| runs(source.daemon));
         let weights = counted.map(|source| if source.kind == "pool" { 2 } else { 1 });
         seen.state_count("configured_source_count", weights.sum());

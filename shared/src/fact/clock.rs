@@ -15,7 +15,8 @@ const FACTS: &[Fact] = &[
         name: "configured_source_count",
         kind: Kind::Number(Unit::Count),
         meaning: "How many time sources the settings name; a pool counts as two; the settings of a \
-            daemon that does not run do not count",
+            daemon that does not run do not count; left out when servers are used that are built \
+            into systemd-timesyncd",
         source: "chrony.conf(5), timesyncd.conf(5), ntp.conf(5) with their folders",
         right: "",
     },

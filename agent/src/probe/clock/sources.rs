@@ -247,7 +247,7 @@ fn timesyncd(assignments: &[Assignment]) -> Vec<Configured> {
     // A longer one is no name of a host, and systemd-timesyncd cannot resolve it.
     servers.retain(|server| server.len() <= ADDRESS_BYTES_MAX);
     let configured = servers.into_iter().map(|server| Configured {
-        daemon: "systemd-timesyncd",
+        daemon: super::TIMESYNCD,
         address: server.to_owned(),
         kind: "server",
         nts: false,
