@@ -3,6 +3,8 @@
 //! A probe does not fail: it observes that it could not look. It only reads, through [`Host`], and
 //! it is a pure function of the host and of its settings.
 
+use std::collections::BTreeMap;
+
 use shared::fact::{Facts, Record, Subject, Value};
 use shared::id::Digest;
 use shared::limits;
@@ -76,8 +78,21 @@ impl Seen {
         self.facts.is_empty()
     }
 
-    /// States a fact.
-    pub fn state(&mut self, name: &str, value: Value) {
+    /// States a fact; of a text that is longer than an observation may have the beginning, and
+    /// says so.
+    pub fn state(&mut self, name: &str, mut value: Value) {
+        let mut cut = false;
+        match &mut value {
+            Value::List(records) => {
+                let values = records.iter_mut().flat_map(BTreeMap::values_mut);
+                values.for_each(|value| cut |= cut_text(value));
+            }
+            one => cut = cut_text(one),
+        }
+        if cut {
+            let why = format!("a text of more than {} bytes", limits::TEXT_BYTES_MAX);
+            self.unseen(Means::File, Unseen::new(name, Status::Limit, Some(&why)));
+        }
         drop(self.facts.insert(name.to_owned(), value));
     }
 
@@ -174,12 +189,20 @@ impl Seen {
 
 /// At most [`limits::TEXT_BYTES_MAX`] bytes of a text, cut between characters.
 fn shortened(text: &str) -> String {
-    text.chars()
-        .scan(0, |bytes, character| {
-            *bytes += character.len_utf8();
-            (*bytes <= limits::TEXT_BYTES_MAX).then_some(character)
-        })
-        .collect()
+    let mut text = text.to_owned();
+    text.truncate(text.floor_char_boundary(limits::TEXT_BYTES_MAX));
+    text
+}
+
+/// Cuts a text that is too long. Whether it was.
+fn cut_text(value: &mut Value) -> bool {
+    match value {
+        Value::Text(text) if limits::TEXT_BYTES_MAX < text.len() => {
+            *text = shortened(text);
+            true
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +228,29 @@ mod tests {
         let (observation, _copies) = seen.facts().observation(&shared::fact::clock::SUBJECT);
         assert_eq!(observation.outcome, Outcome::Facts);
         assert_eq!(observation.reason, "sources: limit (513 records)");
+    }
+
+    #[test]
+    fn a_text_that_is_cut_says_so() {
+        let mut seen = Seen::default();
+        let text = |bytes: usize| Value::Text("\u{e4}".repeat(bytes / 2));
+        let record = |bytes| Record::from([("name".to_owned(), text(bytes))]);
+        seen.state("tracking_leap", text(limits::TEXT_BYTES_MAX));
+        seen.state_list("daemons", vec![record(limits::TEXT_BYTES_MAX)]);
+        assert!(seen.sources.is_empty());
+        seen.state("tracking_leap", text(limits::TEXT_BYTES_MAX + 2));
+        seen.state_list("daemons", vec![record(limits::TEXT_BYTES_MAX + 2)]);
+        let (observation, _copies) = seen.facts().observation(&shared::fact::clock::SUBJECT);
+        assert_eq!(observation.outcome, Outcome::Facts);
+        assert_eq!(
+            observation.facts["tracking_leap"],
+            text(limits::TEXT_BYTES_MAX)
+        );
+        let why = "limit (a text of more than 4096 bytes)";
+        assert_eq!(
+            observation.reason,
+            format!("tracking_leap: {why}; daemons: {why}")
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod manifest;
 mod restic;
 
 use shared::fact::{Record, Subject, Value};
-use shared::limits::{LIST_RECORDS_MAX, TEXT_BYTES_MAX};
+use shared::limits::LIST_RECORDS_MAX;
 use shared::observation::{Means, Status};
 
 use super::{Probe, Seen};
@@ -120,7 +120,7 @@ impl Set {
 
     fn record(&self) -> Record {
         let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX));
-        let text = |text: &str| Some(Value::Text(shortened(text)));
+        let text = |text: &str| Some(Value::Text(text.to_owned()));
         let shown = self.found.as_ref().ok();
         let reason = match &self.found {
             Ok(shown) => shown.reason.clone(),
@@ -196,12 +196,6 @@ fn redacted(location: &str) -> String {
         .map_or_else(String::new, |scheme| (*scheme).to_owned()),
     };
     format!("{scheme}{host}")
-}
-
-fn shortened(text: &str) -> String {
-    let mut text = text.to_owned();
-    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-    text
 }
 
 /// States the numbers over the sets that were found. A number that one of them does not show is

@@ -23,7 +23,6 @@ mod stanza;
 mod version;
 
 use shared::fact::{Record, Subject, Value};
-use shared::limits::LIST_RECORDS_MAX;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
@@ -284,16 +283,8 @@ fn state_pending(seen: &mut Seen, pending: &Pending) {
     seen.state_count("pending_count", updates.len());
     seen.state_count("pending_security_count", security.count());
     seen.state_count("pinned_count", pending.pinned);
-    let first = updates.iter().take(LIST_RECORDS_MAX);
-    let records = first.map(pending::Update::record).collect();
-    seen.state("pending", Value::List(records));
-    if LIST_RECORDS_MAX < updates.len() {
-        let why = format!("the first {LIST_RECORDS_MAX} of {} updates", updates.len());
-        seen.unseen(
-            Means::File,
-            Unseen::new("pending", Status::Limit, Some(&why)),
-        );
-    }
+    let records = updates.iter().map(pending::Update::record).collect();
+    seen.state_list("pending", records);
 }
 
 #[cfg(test)]
