@@ -58,7 +58,7 @@ impl Seen {
         let (status, value) = match result {
             Ok(value) => (Status::Ok, Some(value)),
             Err(unseen) => {
-                if unseen.status != Status::Absent {
+                if !unseen.is_absent() {
                     self.reasons.push(unseen.to_string());
                 }
                 (unseen.status, None)
@@ -81,14 +81,15 @@ impl Seen {
     /// States a fact; of a text that is longer than an observation may have the beginning, and
     /// says so.
     pub fn state(&mut self, name: &str, mut value: Value) {
-        let mut cut = false;
-        match &mut value {
+        let cut = match &mut value {
             Value::List(records) => {
                 let values = records.iter_mut().flat_map(BTreeMap::values_mut);
-                values.for_each(|value| cut |= cut_text(value));
+                values.map(cut_text).filter(|cut| *cut).count() != 0
             }
-            one => cut = cut_text(one),
-        }
+            Value::Flag(_) | Value::Instant(_) | Value::Number(_) | Value::Text(_) => {
+                cut_text(&mut value)
+            }
+        };
         if cut {
             let why = format!("a text of more than {} bytes", limits::TEXT_BYTES_MAX);
             self.unseen(Means::File, Unseen::new(name, Status::Limit, Some(&why)));
@@ -196,13 +197,12 @@ fn shortened(text: &str) -> String {
 
 /// Cuts a text that is too long. Whether it was.
 fn cut_text(value: &mut Value) -> bool {
-    match value {
-        Value::Text(text) if limits::TEXT_BYTES_MAX < text.len() => {
-            *text = shortened(text);
-            true
-        }
-        _ => false,
-    }
+    let long = |text: &&mut String| limits::TEXT_BYTES_MAX < text.len();
+    let text = match value {
+        Value::Text(text) => Some(text).filter(long),
+        Value::Flag(_) | Value::Instant(_) | Value::List(_) | Value::Number(_) => None,
+    };
+    text.map(|text| *text = shortened(text)).is_some()
 }
 
 #[cfg(test)]

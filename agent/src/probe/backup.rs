@@ -234,7 +234,7 @@ fn state_tools(host: &dyn Host, seen: &mut Seen) {
     let mut whole = true;
     for folder in PROGRAM_FOLDERS {
         let names = host.list(folder);
-        let absent = matches!(&names, Err(unseen) if unseen.status == Status::Absent);
+        let absent = names.as_ref().is_err_and(Unseen::is_absent);
         match seen.note(Means::File, folder, names) {
             Some(names) => {
                 let found = names

@@ -25,9 +25,7 @@ pub fn look(host: &dyn Host, seen: &mut Seen, processes: Option<&Processes>) -> 
     let mut told = true;
     for path in MARKS {
         let stat = host.stat(path);
-        let absent = stat
-            .as_ref()
-            .is_err_and(|unseen| unseen.status == Status::Absent);
+        let absent = stat.as_ref().is_err_and(Unseen::is_absent);
         let there = seen.note(Means::File, path, stat).is_some();
         marked |= there;
         told &= there || absent;

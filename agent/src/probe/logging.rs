@@ -7,7 +7,7 @@
 //! looked at, and the host is no container, whose output is kept elsewhere. Limits: 4096 journal files; 256 settings files of 256 KiB.
 
 use shared::fact::{Record, Subject, Value};
-use shared::observation::{Means, Status};
+use shared::observation::Means;
 use shared::time::Timestamp;
 
 use super::processes::Processes;
@@ -158,7 +158,7 @@ fn log_files(host: &dyn Host, seen: &mut Seen) -> Option<Vec<LogFile>> {
                 bytes: stat.bytes,
                 modified: stat.modified,
             }),
-            Err(unseen) if unseen.status == Status::Absent => {}
+            Err(unseen) if unseen.is_absent() => {}
             Err(unseen) => {
                 seen.unseen(Means::File, unseen);
                 whole = false;

@@ -65,7 +65,7 @@ impl Probe for Updates {
     fn observe(&self, host: &dyn Host, _settings: &ProbeSettings) -> Seen {
         let mut seen = Seen::default();
         let inventory = Inventory::read(host);
-        let absent = matches!(&inventory, Err(unseen) if unseen.status == Status::Absent);
+        let absent = inventory.as_ref().is_err_and(Unseen::is_absent);
         let Some(inventory) = seen.note(Means::File, STATUS, inventory) else {
             let reason = match other_manager(host, &mut seen) {
                 Some(name) if absent => {
@@ -185,7 +185,7 @@ fn each_text(
         let merged = text(host, path).and_then(|text| {
             merge(&text).map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))
         });
-        let absent = matches!(&merged, Err(unseen) if unseen.status == Status::Absent);
+        let absent = merged.as_ref().is_err_and(Unseen::is_absent);
         if seen.note(Means::File, path, merged).is_none() && !absent {
             whole = None;
         }
@@ -195,7 +195,7 @@ fn each_text(
 
 fn absent_is<T>(value: T, result: Result<T, Unseen>) -> Result<T, Unseen> {
     match result {
-        Err(unseen) if unseen.status == Status::Absent => Ok(value),
+        Err(unseen) if unseen.is_absent() => Ok(value),
         result => result,
     }
 }

@@ -80,7 +80,7 @@ fn follow(
             return false;
         }
         let text = settings::text(host, &file);
-        let absent = matches!(&text, Err(unseen) if unseen.status == Status::Absent);
+        let absent = text.as_ref().is_err_and(Unseen::is_absent);
         let text = text.and_then(|text| check(&file, text, read));
         let Some(text) = seen.note(Means::File, &file, text) else {
             whole &= absent;

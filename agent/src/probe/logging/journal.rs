@@ -87,7 +87,7 @@ fn machine_id(host: &dyn Host) -> Option<String> {
 
 fn place(host: &dyn Host, seen: &mut Seen, place: &str, machine: Option<&str>) -> Option<Files> {
     let paths = match paths(host, place, machine) {
-        Err(unseen) if unseen.status == Status::Absent => {
+        Err(unseen) if unseen.is_absent() => {
             seen.unseen(Means::File, Unseen::new(place, Status::Absent, None));
             return Some(Files {
                 headers: Some(Headers::default()),
@@ -100,10 +100,9 @@ fn place(host: &dyn Host, seen: &mut Seen, place: &str, machine: Option<&str>) -
     let mut headers = Some(Headers::default());
     for path in paths {
         // It may have been removed since the folder was read, to make room.
-        let gone = |unseen: &Unseen| unseen.status == Status::Absent;
         match host.stat(&path) {
             Ok(stat) => files.bytes = files.bytes.saturating_add(stat.bytes),
-            Err(unseen) if gone(&unseen) => continue,
+            Err(unseen) if unseen.is_absent() => continue,
             Err(unseen) => seen.unseen(Means::File, unseen),
         }
         files.count += 1;
@@ -136,12 +135,12 @@ fn paths(host: &dyn Host, place: &str, machine: Option<&str>) -> Result<Vec<Stri
             Ok(stat) if stat.folder => {}
             Ok(_file) => continue,
             // A link that leads nowhere, or a folder that was removed meanwhile.
-            Err(unseen) if unseen.status == Status::Absent => continue,
+            Err(unseen) if unseen.is_absent() => continue,
             Err(unseen) => return Err(unseen),
         }
         // A file that journald found damaged ends in `.journal~`, and is not written any more.
         let names = match host.list(&folder) {
-            Err(unseen) if unseen.status == Status::Absent => continue,
+            Err(unseen) if unseen.is_absent() => continue,
             names => names?,
         };
         let journals = names.iter().filter(|name| name.ends_with(".journal"));

@@ -53,7 +53,7 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) {
 
 fn exists(host: &dyn Host, seen: &mut Seen, path: &str) -> Option<bool> {
     match host.stat(path) {
-        Err(unseen) if unseen.status == Status::Absent => {
+        Err(unseen) if unseen.is_absent() => {
             seen.unseen(Means::File, unseen);
             Some(false)
         }
