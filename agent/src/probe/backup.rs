@@ -103,9 +103,7 @@ impl Set {
         let (tool, found) = match set.tool {
             BackupTool::Borg if remote => ("borg", borg::look_remote(host, path)),
             BackupTool::Borg => ("borg", borg::look(host, seen, path)),
-            BackupTool::Restic if remote => ("restic", Err(elsewhere(&location))),
             BackupTool::Restic => ("restic", restic::look(host, seen, path)),
-            BackupTool::Manifest if remote => ("manifest", Err(elsewhere(&location))),
             BackupTool::Manifest => ("manifest", manifest::look(host, &set.name, path)),
         };
         let result = found.as_ref().map(drop).map_err(Unseen::clone);
@@ -171,31 +169,20 @@ impl Set {
     }
 }
 
-fn elsewhere(location: &str) -> Unseen {
-    let why = Some("only a folder of this host can be looked at; let the job write a manifest");
-    Unseen::new(location, Status::Unsupported, why)
-}
-
-/// A location without a user, a password or a query: `sftp:me:secret@host:/x` becomes
-/// `sftp:host:/x`. A path of this host is no address and stays as it is.
+/// A location without its user: `ssh://me@host/x` becomes `ssh://host/x`. A path of this host is
+/// no address and stays as it is.
 fn redacted(location: &str) -> String {
-    if location.starts_with('/') {
-        return location.to_owned();
+    match location.rsplit_once('@') {
+        Some((user, host)) if !location.starts_with('/') => {
+            let scheme = if user.starts_with("ssh://") {
+                "ssh://"
+            } else {
+                ""
+            };
+            format!("{scheme}{host}")
+        }
+        Some(_) | None => location.to_owned(),
     }
-    let plain = location.split(['?', '#']).next().unwrap_or_default();
-    let Some((user, host)) = plain.rsplit_once('@') else {
-        return plain.to_owned();
-    };
-    let scheme = match user.split_once("://") {
-        Some((scheme, _user)) => format!("{scheme}://"),
-        None => [
-            "sftp:", "rest:", "s3:", "b2:", "swift:", "azure:", "gs:", "rclone:",
-        ]
-        .iter()
-        .find(|scheme| user.starts_with(**scheme))
-        .map_or_else(String::new, |scheme| (*scheme).to_owned()),
-    };
-    format!("{scheme}{host}")
 }
 
 /// States the numbers over the sets that were found. A number that one of them does not show is
