@@ -222,8 +222,8 @@ pub struct BackupSet {
     pub name: String,
     /// What makes it.
     pub tool: BackupTool,
-    /// Path of the repository, or of the manifest.
-    #[serde(deserialize_with = "absolute_text")]
+    /// Path of the repository, or of the manifest; of a borg repository elsewhere its address, as
+    /// borg was given it: `ssh://..` or `host:path`.
     pub path: String,
 }
 
@@ -233,7 +233,7 @@ pub struct BackupSet {
 pub enum BackupTool {
     /// A restic repository on this host or mounted on it.
     Restic,
-    /// A borg repository on this host or mounted on it.
+    /// A borg repository on this host or mounted on it, or elsewhere.
     Borg,
     /// Anything else: a manifest file that the job writes when it has ended well.
     Manifest,
@@ -335,17 +335,25 @@ fn optional_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D:
     }
 }
 
-fn absolute_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(from)?;
     if text.starts_with('/') {
-        return Ok(text);
+        return Ok(PathBuf::from(text));
     }
     let hint = "write the whole path, beginning with `/`";
     Err(refused(&format!("`{text}` is no absolute path"), hint))
 }
 
-fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-    absolute_text(from).map(PathBuf::from)
+/// Whether a text has one of the forms in which borg takes a repository on another machine.
+fn is_elsewhere(text: &str) -> bool {
+    if let Some(place) = text.strip_prefix("ssh://") {
+        return place
+            .split_once('/')
+            .is_some_and(|(host, _)| !host.is_empty());
+    }
+    text.split_once(':').is_some_and(|(host, path)| {
+        !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with("//")
+    })
 }
 
 fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
@@ -363,6 +371,14 @@ fn sets_of_different_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Bac
         if sets.iter().take(at).any(|earlier| earlier.name == set.name) {
             let what = format!("two backup sets are called `{}`", set.name);
             return Err(refused(&what, "give each set a name of its own"));
+        }
+        let elsewhere = set.tool == BackupTool::Borg && is_elsewhere(&set.path);
+        if !set.path.starts_with('/') && !elsewhere {
+            // The text may hold a password, so it is not repeated.
+            let what = format!("the path of backup set `{}` is no absolute path", set.name);
+            let hint = "begin it with `/`; only borg may name another machine (`ssh://host/path`, \
+                        `host:path`), and another job writes a manifest on this host";
+            return Err(refused(&what, hint));
         }
         if set.name.is_empty() {
             return Err(refused("a backup set without a name", "name it"));

@@ -114,6 +114,12 @@ impl Unseen {
         Self::new(what, status, detail.as_deref())
     }
 
+    /// It is not there, which was seen.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.status == Status::Absent
+    }
+
     /// The same for an error of the standard library.
     #[must_use]
     pub fn from_io(what: &str, error: &std::io::Error) -> Self {

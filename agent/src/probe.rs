@@ -3,6 +3,8 @@
 //! A probe does not fail: it observes that it could not look. It only reads, through [`Host`], and
 //! it is a pure function of the host and of its settings.
 
+use std::collections::BTreeMap;
+
 use shared::fact::{Facts, Record, Subject, Value};
 use shared::id::Digest;
 use shared::limits;
@@ -13,6 +15,7 @@ use crate::host::{Host, Unseen};
 
 pub mod settings;
 pub mod processes;
+pub mod container;
 pub mod backup;
 pub mod clock;
 pub mod logging;
@@ -55,7 +58,7 @@ impl Seen {
         let (status, value) = match result {
             Ok(value) => (Status::Ok, Some(value)),
             Err(unseen) => {
-                if unseen.status != Status::Absent {
+                if !unseen.is_absent() {
                     self.reasons.push(unseen.to_string());
                 }
                 (unseen.status, None)
@@ -75,8 +78,22 @@ impl Seen {
         self.facts.is_empty()
     }
 
-    /// States a fact.
-    pub fn state(&mut self, name: &str, value: Value) {
+    /// States a fact; of a text that is longer than an observation may have the beginning, and
+    /// says so.
+    pub fn state(&mut self, name: &str, mut value: Value) {
+        let cut = match &mut value {
+            Value::List(records) => {
+                let values = records.iter_mut().flat_map(BTreeMap::values_mut);
+                values.map(cut_text).filter(|cut| *cut).count() != 0
+            }
+            Value::Flag(_) | Value::Instant(_) | Value::Number(_) | Value::Text(_) => {
+                cut_text(&mut value)
+            }
+        };
+        if cut {
+            let why = format!("a text of more than {} bytes", limits::TEXT_BYTES_MAX);
+            self.unseen(Means::File, Unseen::new(name, Status::Limit, Some(&why)));
+        }
         drop(self.facts.insert(name.to_owned(), value));
     }
 
@@ -173,12 +190,19 @@ impl Seen {
 
 /// At most [`limits::TEXT_BYTES_MAX`] bytes of a text, cut between characters.
 fn shortened(text: &str) -> String {
-    text.chars()
-        .scan(0, |bytes, character| {
-            *bytes += character.len_utf8();
-            (*bytes <= limits::TEXT_BYTES_MAX).then_some(character)
-        })
-        .collect()
+    let mut text = text.to_owned();
+    text.truncate(text.floor_char_boundary(limits::TEXT_BYTES_MAX));
+    text
+}
+
+/// Cuts a text that is too long. Whether it was.
+fn cut_text(value: &mut Value) -> bool {
+    let long = |text: &&mut String| limits::TEXT_BYTES_MAX < text.len();
+    let text = match value {
+        Value::Text(text) => Some(text).filter(long),
+        Value::Flag(_) | Value::Instant(_) | Value::List(_) | Value::Number(_) => None,
+    };
+    text.map(|text| *text = shortened(text)).is_some()
 }
 
 #[cfg(test)]
@@ -204,6 +228,29 @@ mod tests {
         let (observation, _copies) = seen.facts().observation(&shared::fact::clock::SUBJECT);
         assert_eq!(observation.outcome, Outcome::Facts);
         assert_eq!(observation.reason, "sources: limit (513 records)");
+    }
+
+    #[test]
+    fn a_text_that_is_cut_says_so() {
+        let mut seen = Seen::default();
+        let text = |bytes: usize| Value::Text("\u{e4}".repeat(bytes / 2));
+        let record = |bytes| Record::from([("name".to_owned(), text(bytes))]);
+        seen.state("tracking_leap", text(limits::TEXT_BYTES_MAX));
+        seen.state_list("daemons", vec![record(limits::TEXT_BYTES_MAX)]);
+        assert!(seen.sources.is_empty());
+        seen.state("tracking_leap", text(limits::TEXT_BYTES_MAX + 2));
+        seen.state_list("daemons", vec![record(limits::TEXT_BYTES_MAX + 2)]);
+        let (observation, _copies) = seen.facts().observation(&shared::fact::clock::SUBJECT);
+        assert_eq!(observation.outcome, Outcome::Facts);
+        assert_eq!(
+            observation.facts["tracking_leap"],
+            text(limits::TEXT_BYTES_MAX)
+        );
+        let why = "limit (a text of more than 4096 bytes)";
+        assert_eq!(
+            observation.reason,
+            format!("tracking_leap: {why}; daemons: {why}")
+        );
     }
 
     #[test]

@@ -112,6 +112,25 @@ fn errors_point_at_the_place() {
 }
 
 #[test]
+fn borg_repositories_elsewhere() {
+    for path in [
+        "/b",
+        "ssh://me@vault.example.org:22/./b",
+        "me@vault:b",
+        "vault:/b",
+    ] {
+        let text =
+            format!("[[probe.backup.set]]\nname = \"a\"\ntool = \"borg\"\npath = \"{path}\"\n");
+        let settings = Config::from_text(&text).unwrap().settings;
+        assert_eq!(settings.probe.backup.sets[0].path, path);
+    }
+    let text =
+        "[[probe.backup.set]]\nname = \"a\"\ntool = \"restic\"\npath = \"sftp:me:word@h:/b\"\n";
+    let complaint = Config::from_text(text).unwrap_err().to_string();
+    assert!(complaint.contains("`a` is no absolute path"), "{complaint}");
+}
+
+#[test]
 fn other_wrong_files() {
     let set = "[[probe.backup.set]]\nname = \"a\"\ntool = \"borg\"\npath = \"/b\"\n";
     for (bad, place) in [
@@ -123,7 +142,20 @@ fn other_wrong_files() {
         ("schedule.clock = 5", "1:18: "),
         ("collector.url = \"https://c.example/x\"", "1:17: "),
         (&set.replace("borg", "bork"), "3:8: "),
-        (&set.replace("/b", "b"), "4:8: "),
+        (&set.replace("/b", "b"), "1:"),
+        (&set.replace("/b", "ssh:///b"), "1:"),
+        (&set.replace("/b", "https://h/b"), "1:"),
+        (&set.replace("/b", ":b"), "1:"),
+        (&set.replace("/b", "host:"), "1:"),
+        (&set.replace("/b", "a/b:c"), "1:"),
+        (
+            &set.replace("/b", "host:/b").replace("borg", "restic"),
+            "1:",
+        ),
+        (
+            &set.replace("/b", "ssh://h/b").replace("borg", "manifest"),
+            "1:",
+        ),
         (&set.replace("name = \"a\"\n", ""), "1:1: "),
         (&format!("{set}{set}"), "1:"),
     ] {

@@ -94,7 +94,7 @@ pub fn ask_chronyd(request: &[u8]) -> Result<Vec<u8>, Unseen> {
     };
     match ask_chronyd_port(request) {
         Ok(answer) => Ok(answer),
-        Err(error) if unseen.status == Status::Absent => {
+        Err(error) if unseen.is_absent() => {
             let mut unseen = Unseen::from_io(CHRONY_PORT, &error);
             if unseen.status == Status::Unreachable {
                 unseen.status = Status::Absent;

@@ -18,7 +18,7 @@ mod manifest;
 mod restic;
 
 use shared::fact::{Record, Subject, Value};
-use shared::limits::{LIST_RECORDS_MAX, TEXT_BYTES_MAX};
+use shared::limits::LIST_RECORDS_MAX;
 use shared::observation::{Means, Status};
 
 use super::{Probe, Seen};
@@ -103,9 +103,7 @@ impl Set {
         let (tool, found) = match set.tool {
             BackupTool::Borg if remote => ("borg", borg::look_remote(host, path)),
             BackupTool::Borg => ("borg", borg::look(host, seen, path)),
-            BackupTool::Restic if remote => ("restic", Err(elsewhere(&location))),
             BackupTool::Restic => ("restic", restic::look(host, seen, path)),
-            BackupTool::Manifest if remote => ("manifest", Err(elsewhere(&location))),
             BackupTool::Manifest => ("manifest", manifest::look(host, &set.name, path)),
         };
         let result = found.as_ref().map(drop).map_err(Unseen::clone);
@@ -120,7 +118,7 @@ impl Set {
 
     fn record(&self) -> Record {
         let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX));
-        let text = |text: &str| Some(Value::Text(shortened(text)));
+        let text = |text: &str| Some(Value::Text(text.to_owned()));
         let shown = self.found.as_ref().ok();
         let reason = match &self.found {
             Ok(shown) => shown.reason.clone(),
@@ -171,37 +169,20 @@ impl Set {
     }
 }
 
-fn elsewhere(location: &str) -> Unseen {
-    let why = Some("only a folder of this host can be looked at; let the job write a manifest");
-    Unseen::new(location, Status::Unsupported, why)
-}
-
-/// A location without a user, a password or a query: `sftp:me:secret@host:/x` becomes
-/// `sftp:host:/x`. A path of this host is no address and stays as it is.
+/// A location without its user: `ssh://me@host/x` becomes `ssh://host/x`. A path of this host is
+/// no address and stays as it is.
 fn redacted(location: &str) -> String {
-    if location.starts_with('/') {
-        return location.to_owned();
+    match location.rsplit_once('@') {
+        Some((user, host)) if !location.starts_with('/') => {
+            let scheme = if user.starts_with("ssh://") {
+                "ssh://"
+            } else {
+                ""
+            };
+            format!("{scheme}{host}")
+        }
+        Some(_) | None => location.to_owned(),
     }
-    let plain = location.split(['?', '#']).next().unwrap_or_default();
-    let Some((user, host)) = plain.rsplit_once('@') else {
-        return plain.to_owned();
-    };
-    let scheme = match user.split_once("://") {
-        Some((scheme, _user)) => format!("{scheme}://"),
-        None => [
-            "sftp:", "rest:", "s3:", "b2:", "swift:", "azure:", "gs:", "rclone:",
-        ]
-        .iter()
-        .find(|scheme| user.starts_with(**scheme))
-        .map_or_else(String::new, |scheme| (*scheme).to_owned()),
-    };
-    format!("{scheme}{host}")
-}
-
-fn shortened(text: &str) -> String {
-    let mut text = text.to_owned();
-    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-    text
 }
 
 /// States the numbers over the sets that were found. A number that one of them does not show is
@@ -240,7 +221,7 @@ fn state_tools(host: &dyn Host, seen: &mut Seen) {
     let mut whole = true;
     for folder in PROGRAM_FOLDERS {
         let names = host.list(folder);
-        let absent = matches!(&names, Err(unseen) if unseen.status == Status::Absent);
+        let absent = names.as_ref().is_err_and(Unseen::is_absent);
         match seen.note(Means::File, folder, names) {
             Some(names) => {
                 let found = names

@@ -10,7 +10,7 @@ use shared::limits;
 use shared::observation::{Means, Status};
 
 use super::processes::Processes;
-use super::{Probe, Seen};
+use super::{Probe, Seen, container};
 use crate::config::ProbeSettings;
 use crate::host::{Host, KernelClock, Unseen};
 
@@ -20,10 +20,13 @@ mod sources;
 use sources::Configured;
 
 /// Time daemons that are known by name. The processes of `OpenNTPD` and `NTPsec` are named ntpd.
-const DAEMONS: [&str; 5] = ["chronyd", "ntpd", "phc2sys", "ptp4l", "systemd-timesyncd"];
+const DAEMONS: [&str; 5] = ["chronyd", "ntpd", "phc2sys", "ptp4l", TIMESYNCD];
 
 /// Its modification time is the last time that systemd-timesyncd set the clock.
 const TIMESYNCD_STAMP: &str = "/run/systemd/timesync/synchronized";
+
+/// The daemon of systemd, which has servers built into it.
+const TIMESYNCD: &str = "systemd-timesyncd";
 
 /// Looks at the clock.
 #[derive(Debug)]
@@ -41,15 +44,15 @@ impl Probe for Clock {
             state_kernel(&mut seen, &clock);
         }
         let processes = Processes::look(host, &mut seen);
+        let container = container::look(host, &mut seen, processes.as_ref());
         if let Some(processes) = &processes {
-            state_daemons(&mut seen, processes);
+            state_daemons(&mut seen, processes, container);
         }
         observe_chronyd(host, &mut seen);
         if let Some(configured) = sources::configured(host, &mut seen) {
             // The settings of the host are not seen in a container, so none there means nothing.
-            let host_seen = processes.as_ref().is_none_or(|all| all.whole_host);
-            if host_seen || !configured.is_empty() {
-                state_configured(&mut seen, &configured, processes.as_ref());
+            if container == Some(false) || !configured.is_empty() {
+                state_configured(&mut seen, &configured, processes.as_ref(), container);
             }
         }
         let stamp = host.stat(TIMESYNCD_STAMP);
@@ -81,19 +84,12 @@ fn state_kernel(seen: &mut Seen, clock: &KernelClock) {
 }
 
 /// Daemons whose sources are not asked for: that takes another protocol, or D-Bus.
-const UNASKED: [&str; 2] = ["ntpd", "systemd-timesyncd"];
+const UNASKED: [&str; 2] = ["ntpd", TIMESYNCD];
 
 /// The clock is that of the whole host, so a container that runs no time daemon says nothing.
-fn state_daemons(seen: &mut Seen, processes: &Processes) {
+fn state_daemons(seen: &mut Seen, processes: &Processes, container: Option<bool>) {
     let running = processes.records(&DAEMONS);
-    if processes.whole_host || !running.is_empty() {
-        seen.state("daemons", Value::List(running));
-    } else {
-        let what = "time daemons of the host";
-        let why = "the processes of a container are seen";
-        let unseen = Unseen::new(what, Status::Unsupported, Some(why));
-        seen.unseen(Means::File, unseen);
-    }
+    container::state_daemons(seen, running, container);
     for daemon in UNASKED.iter().filter(|daemon| processes.has(daemon)) {
         let what = format!("sources of {daemon}");
         seen.unseen(Means::Socket, Unseen::new(&what, Status::Unsupported, None));
@@ -235,14 +231,25 @@ fn record(source: &chrony::SourceData, authentication: Option<&str>) -> Record {
     record
 }
 
-fn state_configured(seen: &mut Seen, sources: &[Configured], processes: Option<&Processes>) {
-    // Settings of a daemon that does not run set no clock.
-    let stopped = |source: &&Configured| {
-        processes.is_some_and(|all| all.whole_host && !all.has(source.daemon))
-    };
-    let counted = sources.iter().filter(|source| !stopped(source));
-    let weights = counted.map(|source| if source.kind == "pool" { 2 } else { 1 });
-    seen.state_count("configured_source_count", weights.sum());
+fn state_configured(
+    seen: &mut Seen,
+    sources: &[Configured],
+    processes: Option<&Processes>,
+    container: Option<bool>,
+) {
+    // Settings of a daemon that does not run set no clock; in a container it may run outside.
+    let runs = |daemon: &str| processes.is_some_and(|all| all.has(daemon));
+    let any = DAEMONS.iter().any(|daemon| runs(daemon));
+    let built_in = runs(TIMESYNCD) && !sources.iter().any(|one| one.daemon == TIMESYNCD);
+    if built_in {
+        // It then uses the servers that it was built with: timesyncd.conf(5), `FallbackNTP=`.
+        let what = "servers built into systemd-timesyncd";
+        seen.unseen(Means::File, Unseen::new(what, Status::Unsupported, None));
+    } else if any || container == Some(false) {
+        let counted = sources.iter().filter(|source| runs(source.daemon));
+        let weights = counted.map(|source| if source.kind == "pool" { 2 } else { 1 });
+        seen.state_count("configured_source_count", weights.sum());
+    }
     let records = sources.iter().map(|source| {
         let values = [
             ("address", Value::Text(source.address.clone())),

@@ -3,16 +3,16 @@
 //! Sources: headers of the journal files; journald.conf(5), rsyslog.conf(5), syslog-ng.conf(5) and
 //! journal-upload.conf(5) with their folders; log files in `/var/log`; kernel auditing over
 //! netlink; `/proc`. Rights: group `systemd-journal` for the headers, `CAP_AUDIT_CONTROL` for
-//! auditing. `Absent` means: no journal file, no log file, no log daemon, and all of that was
-//! looked at. Limits: 4096 journal files; 256 settings files of 256 KiB.
+//! auditing. `Absent` means: no journal file, no log file, no log daemon, all of that was
+//! looked at, and the host is no container, whose output is kept elsewhere. Limits: 4096 journal files; 256 settings files of 256 KiB.
 
 use shared::fact::{Record, Subject, Value};
-use shared::observation::{Means, Status};
+use shared::observation::Means;
 use shared::time::Timestamp;
 
 use super::processes::Processes;
 use super::settings::{self, Assignment};
-use super::{Probe, Seen};
+use super::{Probe, Seen, container};
 use crate::config::ProbeSettings;
 use crate::host::Host;
 
@@ -64,6 +64,7 @@ struct Found {
     journal: Option<Journal>,
     daemons: Option<Vec<Record>>,
     files: Option<Vec<LogFile>>,
+    container: Option<bool>,
 }
 
 struct LogFile {
@@ -84,6 +85,7 @@ impl Probe for Logging {
             journal: journal::look(host, &mut seen),
             daemons: processes.as_ref().map(|all| all.records(&DAEMONS)),
             files: log_files(host, &mut seen),
+            container: container::look(host, &mut seen, processes.as_ref()),
         };
         if found.nothing() {
             return seen.absent("no journal file, no log file and no log daemon");
@@ -103,7 +105,7 @@ impl Probe for Logging {
             state_files(&mut seen, files);
         }
         if let Some(daemons) = found.daemons {
-            seen.state("daemons", Value::List(daemons));
+            container::state_daemons(&mut seen, daemons, found.container);
         }
         if let Some(targets) = forwarding::look(host, &mut seen, processes.as_ref()) {
             state_forwarding(&mut seen, &targets, processes.as_ref());
@@ -124,7 +126,8 @@ impl Found {
     /// Everything was looked at, and there is nothing.
     fn nothing(&self) -> bool {
         let journal = self.journal.as_ref();
-        journal.is_some_and(|all| all.persistent.count == 0 && all.volatile.count == 0)
+        self.container == Some(false)
+            && journal.is_some_and(|all| all.persistent.count == 0 && all.volatile.count == 0)
             && self.daemons.as_ref().is_some_and(Vec::is_empty)
             && self.files.as_ref().is_some_and(Vec::is_empty)
     }
@@ -155,7 +158,7 @@ fn log_files(host: &dyn Host, seen: &mut Seen) -> Option<Vec<LogFile>> {
                 bytes: stat.bytes,
                 modified: stat.modified,
             }),
-            Err(unseen) if unseen.status == Status::Absent => {}
+            Err(unseen) if unseen.is_absent() => {}
             Err(unseen) => {
                 seen.unseen(Means::File, unseen);
                 whole = false;
@@ -229,14 +232,14 @@ fn state_files(seen: &mut Seen, files: &[LogFile]) {
 }
 
 fn state_forwarding(seen: &mut Seen, targets: &[Target], processes: Option<&Processes>) {
-    let sends = |target: &&Target| {
-        let runs = processes.is_none_or(|processes| processes.has(target.daemon));
-        runs && !target.here()
-    };
-    let sending: Vec<_> = targets.iter().filter(sends).collect();
-    let encrypted = sending.iter().filter(|target| target.encrypted()).count();
-    seen.state_count("forwarding_count", sending.len());
-    seen.state_count("forwarding_encrypted_count", encrypted);
+    // Settings of a daemon that does not run send nothing; whether it runs must have been seen.
+    if let Some(processes) = processes {
+        let sends = |target: &&Target| processes.has(target.daemon) && !target.here();
+        let sending: Vec<_> = targets.iter().filter(sends).collect();
+        let encrypted = sending.iter().filter(|target| target.encrypted()).count();
+        seen.state_count("forwarding_count", sending.len());
+        seen.state_count("forwarding_encrypted_count", encrypted);
+    }
     let records = targets.iter().map(|target| {
         let values = [
             ("daemon", Value::Text(target.daemon.to_owned())),

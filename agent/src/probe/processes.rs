@@ -1,4 +1,8 @@
-//! The programs that run, by the names that `/proc` gives them.
+//! The programs that run as services of this host, by the names that `/proc` gives them.
+//!
+//! Anybody may give a program the name of a daemon, and a container may run its own: neither is a
+//! service of this host. A process counts that is in no process namespace below the one that is
+//! looked at, and that belongs to a user whose number is one of the system's.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -14,7 +18,14 @@ const COMM_BYTES_MAX: usize = 15;
 /// Most that is read of a command line: its first word is wanted.
 const COMMAND_LINE_BYTES_MAX: u64 = 4096;
 
-/// The programs that run.
+/// Most that is read of `/proc/[pid]/status`, which has about 60 lines.
+const STATUS_BYTES_MAX: u64 = 16 * 1024;
+/// Below it are the users of the system: login.defs(5), `UID_MIN`.
+const UID_MIN: u32 = 1000;
+/// Users that systemd makes for a service while it runs: systemd.exec(5), `DynamicUser=`.
+const DYNAMIC_USERS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
+
+/// The programs that run as services.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Processes {
     names: BTreeSet<String>,
@@ -32,21 +43,26 @@ impl Processes {
 
     fn read(host: &dyn Host) -> Result<Self, Unseen> {
         let mut names = BTreeSet::new();
+        let mut whole_host = false;
         let entries = host.list("/proc")?;
         if !entries.iter().any(|name| name == "1") {
             let why = "the first process is not listed";
             return Err(Unseen::new("/proc", Status::Unsupported, Some(why)));
         }
         for pid in entries.iter().filter(|name| name.parse::<u32>().is_ok()) {
-            match program(host, pid) {
-                Ok(name) => drop(names.insert(name)),
+            match service(host, pid) {
+                Ok(Some(name)) => {
+                    // Process 2 is this kernel thread in the first process namespace, and in no
+                    // other.
+                    whole_host |= pid == "2" && name == "kthreadd";
+                    let _new = names.insert(name);
+                }
+                Ok(None) => {}
                 // It ended meanwhile; a read then gives ESRCH.
                 Err(unseen) if matches!(unseen.status, Status::Absent | Status::Failed) => {}
                 Err(unseen) => return Err(unseen),
             }
         }
-        // Process 2 is this kernel thread in the first process namespace, and in no other.
-        let whole_host = program(host, "2").is_ok_and(|name| name == "kthreadd");
         Ok(Self { names, whole_host })
     }
 
@@ -65,6 +81,32 @@ impl Processes {
             })
             .collect()
     }
+}
+
+/// The name of the program of a process; `None` when it is no service of this host.
+fn service(host: &dyn Host, pid: &str) -> Result<Option<String>, Unseen> {
+    let path = format!("/proc/{pid}/status");
+    let status = host.read(&path, STATUS_BYTES_MAX)?;
+    let status = String::from_utf8_lossy(&status);
+    match is_service(&status) {
+        Some(true) => program(host, pid).map(Some),
+        Some(false) => Ok(None),
+        None => Err(Unseen::new(&path, Status::Malformed, Some("no user"))),
+    }
+}
+
+/// Whether a process of this status is a service of the host: `proc_pid_status(5)`. `None` when
+/// its user is not told.
+fn is_service(status: &str) -> Option<bool> {
+    let field = |name: &str| {
+        let mut values = status.lines().filter_map(|line| line.strip_prefix(name));
+        values.next().map(str::split_whitespace)
+    };
+    // The first number is that of the real user, which no program with the set-user bit changes.
+    let user: u32 = field("Uid:")?.next()?.parse().ok()?;
+    // A kernel without process namespaces does not write the field.
+    let namespaces = field("NSpid:").map_or(1, Iterator::count);
+    Some(namespaces <= 1 && (user < UID_MIN || DYNAMIC_USERS.contains(&user)))
 }
 
 /// The name of a program; where the kernel cut it, the whole of it from the command line.
@@ -105,6 +147,8 @@ mod tests {
             std::fs::create_dir_all(&process).unwrap();
             shared::durable::write(&process.join("comm"), comm.as_bytes(), 0o644).unwrap();
             shared::durable::write(&process.join("cmdline"), line.as_bytes(), 0o644).unwrap();
+            let status = format!("Name:\t{comm}Uid:\t0\t0\t0\t0\nNSpid:\t{pid}\n");
+            shared::durable::write(&process.join("status"), status.as_bytes(), 0o644).unwrap();
         };
         assert_eq!(Processes::read(&host).unwrap_err().status, Status::Absent);
         write("7", "chronyd\n", "/usr/sbin/chronyd\0");
@@ -132,5 +176,33 @@ mod tests {
         );
         write("2", "kthreadd\n", "");
         assert!(Processes::read(&host).unwrap().whole_host);
+    }
+
+    #[test]
+    fn services_of_this_host() {
+        let status = |users: &str, pids: &str| {
+            format!("Name:\trsyslogd\nUid:\t{users}\nNSpid:\t{pids}\nThreads:\t1\n")
+        };
+        for (users, pids, expected) in [
+            ("0\t0\t0\t0", "401", Some(true)),
+            ("999\t999\t999\t999", "401", Some(true)),
+            ("61184\t61184\t61184\t61184", "401", Some(true)),
+            ("65519\t65519\t65519\t65519", "401", Some(true)),
+            ("0\t0\t0\t0", "401\t7", Some(false)),
+            ("0\t0\t0\t0", "401\t7\t1", Some(false)),
+            ("1000\t1000\t1000\t1000", "401", Some(false)),
+            ("1000\t0\t0\t0", "401", Some(false)),
+            ("60000\t0\t0\t0", "401", Some(false)),
+            ("65534\t65534\t65534\t65534", "401", Some(false)),
+            ("100000\t100000\t100000\t100000", "401", Some(false)),
+            ("root", "401", None),
+            ("", "401", None),
+        ] {
+            let found = is_service(&status(users, pids));
+            assert_eq!(found, expected, "{users} {pids}");
+        }
+        assert_eq!(is_service("Uid:\t0\t0\t0\t0\n"), Some(true));
+        assert_eq!(is_service("NSpid:\t401\n"), None);
+        assert_eq!(is_service(""), None);
     }
 }

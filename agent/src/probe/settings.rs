@@ -49,41 +49,41 @@ pub fn expand(host: &dyn Host, pattern: &str) -> Result<Vec<String>, Unseen> {
         return Err(Unseen::new(pattern, Status::Unsupported, Some("pattern")));
     }
     let names = match host.list(folder) {
-        Err(unseen) if unseen.status == Status::Absent => Vec::new(),
+        Err(unseen) if unseen.is_absent() => Vec::new(),
         names => names?,
     };
     // A shell pattern that begins with `*` does not mean hidden files: glob(7).
-    let meant = |found: &String| {
-        found.starts_with('.') == name.starts_with('.')
-            && matches(name.as_bytes(), found.as_bytes())
-    };
+    let meant =
+        |found: &String| found.starts_with('.') == name.starts_with('.') && glob(name, found);
     let paths = names.iter().filter(|found| meant(found));
     Ok(paths.map(|found| format!("{folder}/{found}")).collect())
 }
 
-/// Whether a name fits a pattern of `*` and `?`, in time proportional to both lengths multiplied.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    // `fits[n]` tells whether the pattern so far fits the first `n` bytes of the name.
-    let mut fits = vec![false; name.len() + 1];
-    if let Some(first) = fits.first_mut() {
-        *first = true;
-    }
-    for sign in pattern {
-        let mut next = vec![false; name.len() + 1];
-        let mut before = false;
-        for (at, (fit, to)) in fits.iter().zip(next.iter_mut()).enumerate() {
-            let byte = at.checked_sub(1).and_then(|at| name.get(at));
-            let one = at.checked_sub(1).and_then(|at| fits.get(at)) == Some(&true);
-            *to = match sign {
-                b'*' => *fit || before,
-                b'?' => one,
-                plain => one && byte == Some(plain),
-            };
-            before = *to;
+/// Whether a pattern with `*` and `?` matches a whole text, in time proportional to both lengths
+/// multiplied.
+#[must_use]
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    // Where to go on when the last `*` has to take one character more.
+    let mut again = None;
+    loop {
+        match (pattern.next(), text.clone().next()) {
+            (Some('*'), _) => again = Some((pattern.clone(), text.clone())),
+            (Some('?'), Some(_)) => drop(text.next()),
+            (Some(wanted), Some(found)) if wanted == found => drop(text.next()),
+            (None, None) => return true,
+            (Some(_) | None, _) => {
+                let Some((from, mut later)) = again.take() else {
+                    return false;
+                };
+                if later.next().is_none() {
+                    return false;
+                }
+                (pattern, text) = (from.clone(), later.clone());
+                again = Some((from, later));
+            }
         }
-        fits = next;
     }
-    fits.last() == Some(&true)
 }
 
 /// The assignments in the settings of a part of systemd, e.g. `journald.conf`: the main file, then
@@ -98,10 +98,10 @@ pub fn systemd(host: &dyn Host, seen: &mut Seen, name: &str) -> Option<Vec<Assig
         let path = format!("{folder}/{name}");
         let text = match text(host, &path) {
             // Only the first folder is worth naming when there is none.
-            Err(unseen) if unseen.status == Status::Absent && folder != "/etc/systemd" => continue,
+            Err(unseen) if unseen.is_absent() && folder != "/etc/systemd" => continue,
             text => text,
         };
-        let absent = matches!(&text, Err(unseen) if unseen.status == Status::Absent);
+        let absent = text.as_ref().is_err_and(Unseen::is_absent);
         match seen.note(Means::File, &path, text) {
             Some(text) => assignments.extend(assigned(&text)),
             None if absent => continue,
@@ -142,7 +142,7 @@ pub fn systemd(host: &dyn Host, seen: &mut Seen, name: &str) -> Option<Vec<Assig
 fn masked(host: &dyn Host, path: &str) -> bool {
     match host.stat(path) {
         Ok(stat) => !stat.folder && stat.bytes == 0,
-        Err(unseen) => unseen.status == Status::Absent,
+        Err(unseen) => unseen.is_absent(),
     }
 }
 
@@ -218,8 +218,15 @@ mod tests {
             ("a?c", "ac", false),
             ("", "a", false),
             ("**a*", "bab", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abcb", false),
+            ("*a*b*", "xaxxb", true),
+            ("?", "", false),
+            ("?", "\u{e4}", true),
+            ("a", "ab", false),
+            ("ab", "a", false),
         ] {
-            let found = matches(pattern.as_bytes(), name.as_bytes());
+            let found = glob(pattern, name);
             assert_eq!(found, expected, "{pattern} {name}");
         }
     }
@@ -280,7 +287,7 @@ mod tests {
         #[test]
         fn any_text_is_read(text in "\\PC*", pattern in "[*?a-c]*", name in "[a-c]*") {
             let _assigned = assigned(&text);
-            let _fits = matches(pattern.as_bytes(), name.as_bytes());
+            let _fits = glob(&pattern, &name);
         }
     }
 }

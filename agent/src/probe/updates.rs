@@ -23,7 +23,6 @@ mod stanza;
 mod version;
 
 use shared::fact::{Record, Subject, Value};
-use shared::limits::LIST_RECORDS_MAX;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
@@ -66,7 +65,7 @@ impl Probe for Updates {
     fn observe(&self, host: &dyn Host, _settings: &ProbeSettings) -> Seen {
         let mut seen = Seen::default();
         let inventory = Inventory::read(host);
-        let absent = matches!(&inventory, Err(unseen) if unseen.status == Status::Absent);
+        let absent = inventory.as_ref().is_err_and(Unseen::is_absent);
         let Some(inventory) = seen.note(Means::File, STATUS, inventory) else {
             let reason = match other_manager(host, &mut seen) {
                 Some(name) if absent => {
@@ -186,7 +185,7 @@ fn each_text(
         let merged = text(host, path).and_then(|text| {
             merge(&text).map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))
         });
-        let absent = matches!(&merged, Err(unseen) if unseen.status == Status::Absent);
+        let absent = merged.as_ref().is_err_and(Unseen::is_absent);
         if seen.note(Means::File, path, merged).is_none() && !absent {
             whole = None;
         }
@@ -196,7 +195,7 @@ fn each_text(
 
 fn absent_is<T>(value: T, result: Result<T, Unseen>) -> Result<T, Unseen> {
     match result {
-        Err(unseen) if unseen.status == Status::Absent => Ok(value),
+        Err(unseen) if unseen.is_absent() => Ok(value),
         result => result,
     }
 }
@@ -284,16 +283,8 @@ fn state_pending(seen: &mut Seen, pending: &Pending) {
     seen.state_count("pending_count", updates.len());
     seen.state_count("pending_security_count", security.count());
     seen.state_count("pinned_count", pending.pinned);
-    let first = updates.iter().take(LIST_RECORDS_MAX);
-    let records = first.map(pending::Update::record).collect();
-    seen.state("pending", Value::List(records));
-    if LIST_RECORDS_MAX < updates.len() {
-        let why = format!("the first {LIST_RECORDS_MAX} of {} updates", updates.len());
-        seen.unseen(
-            Means::File,
-            Unseen::new("pending", Status::Limit, Some(&why)),
-        );
-    }
+    let records = updates.iter().map(pending::Update::record).collect();
+    seen.state_list("pending", records);
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ fn observation(probe: &str, outcome: Outcome, facts: &str, source: &[Source]) ->
 fn observations() -> Vec<(Digest, Observation)> {
     let hour = |hours: i64| at("2026-01-02T12:00:00Z").unix_ms() - hours * 3_600_000;
     let clock = format!(
-        r#"{{"configured_source_count":4,"daemons":[{{"name":"chronyd"}}],
+        r#"{{"configured_source_count":4,"container":false,"daemons":[{{"name":"chronyd"}}],
             "kernel_max_error_us":9000,"kernel_synchronised":true,"usable_source_count":4,
             "tracking_root_distance_us":12000,"tracking_updated":{}}}"#,
         hour(0) - 240_000
@@ -45,8 +45,8 @@ fn observations() -> Vec<(Digest, Observation)> {
         hour(5)
     );
     let logging = format!(
-        r#"{{"forwarding_count":0,"forwarding_encrypted_count":0,"journal_oldest":{},
-            "journald_storage":"persistent","newest_entry":{}}}"#,
+        r#"{{"container":false,"forwarding_count":0,"forwarding_encrypted_count":0,
+            "journal_oldest":{},"journald_storage":"persistent","newest_entry":{}}}"#,
         hour(24 * 120),
         hour(0)
     );
@@ -267,7 +267,7 @@ fn json_holds_all_controls_and_reads_back() {
         .find(|one| one["control"] == "A.8.17")
         .unwrap();
     assert_eq!(clock["state"], "passing");
-    assert_eq!(clock["strength"], "proves");
+    assert_eq!(clock["strength"], "supports");
     assert_eq!(clock["checks"][0]["deciding"][0]["verdict"], "pass");
 }
 

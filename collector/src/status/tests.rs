@@ -20,7 +20,8 @@ fn catalog() -> Arc<Catalog> {
 
 fn clock(synchronised: bool) -> Observation {
     let json = format!(
-        r#"{{"kernel_synchronised":{synchronised},"timesyncd_synchronised_at":{}}}"#,
+        r#"{{"container":false,"kernel_synchronised":{synchronised},
+            "timesyncd_synchronised_at":{}}}"#,
         at(0).unix_ms()
     );
     let subject = fact::subject("clock").unwrap();

@@ -98,7 +98,7 @@ const SETS: &[Field] = &[
     Field {
         name: "last_success",
         kind: Kind::Instant,
-        meaning: "When the last backup ended well; of a borg repository, when it was last written to, by a prune too",
+        meaning: "When the last backup ended well, as a manifest says; of a restic repository, when the last snapshot was written: an incomplete one, one that tag, rewrite or copy wrote, and one of another host count too; of a borg repository, when it was last written to, by a prune too",
     },
     Field {
         name: "snapshots",

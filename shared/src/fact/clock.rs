@@ -15,7 +15,8 @@ const FACTS: &[Fact] = &[
         name: "configured_source_count",
         kind: Kind::Number(Unit::Count),
         meaning: "How many time sources the settings name; a pool counts as two; the settings of a \
-            daemon that does not run do not count",
+            daemon that does not run do not count; left out when servers are used that are built \
+            into systemd-timesyncd",
         source: "chrony.conf(5), timesyncd.conf(5), ntp.conf(5) with their folders",
         right: "",
     },
@@ -27,11 +28,18 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "container",
+        kind: Kind::Flag,
+        meaning: "The host is a container: its clock is set on the machine that it runs on",
+        source: "/run/systemd/container, /.dockerenv, /run/.containerenv, /proc/2/comm",
+        right: "",
+    },
+    Fact {
         name: "daemons",
         kind: Kind::List(DAEMONS),
         meaning: "Time daemons that run: chronyd, systemd-timesyncd, ntpd (also that of NTPsec and \
-            OpenNTPD), ptp4l, phc2sys",
-        source: "/proc/[pid]/comm",
+            OpenNTPD), ptp4l, phc2sys. Of a container they are left out when none runs in it",
+        source: "/proc/[pid]/comm, /proc/[pid]/status",
         right: "",
     },
     Fact {

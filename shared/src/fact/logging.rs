@@ -47,11 +47,19 @@ const FACTS: &[Fact] = &[
         right: "CAP_AUDIT_CONTROL in the first namespaces",
     },
     Fact {
+        name: "container",
+        kind: Kind::Flag,
+        meaning: "The host is a container: what its programs print is kept on the machine that it runs on",
+        source: "/run/systemd/container, /.dockerenv, /run/.containerenv, /proc/2/comm",
+        right: "",
+    },
+    Fact {
         name: "daemons",
         kind: Kind::List(DAEMONS),
         meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, \
-            systemd-journal-upload, fluent-bit, vector, otelcol and the like",
-        source: "/proc/[pid]/comm",
+            systemd-journal-upload, fluent-bit, vector, otelcol and the like. Of a container \
+            they are left out when none runs in it",
+        source: "/proc/[pid]/comm, /proc/[pid]/status",
         right: "",
     },
     Fact {

@@ -36,7 +36,7 @@ const FACTS: &[Fact] = &[
         name: "container",
         kind: Kind::Flag,
         meaning: "The host is a container: its kernel is that of another host",
-        source: "/run/systemd/container, /.dockerenv, /run/.containerenv",
+        source: "/run/systemd/container, /.dockerenv, /run/.containerenv, /proc/2/comm",
         right: "",
     },
     Fact {

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # Checks an evidence pack with bash, openssl 3, sha256sum, base64 and sed alone.
 #
-#   bash verify.sh [SHA-256 of the key of decisions, got on another way]
+#   bash verify.sh SHA-256      of the key of decisions, which you got on another way
 #
 # Checked: the manifest's signature; every file against the manifest, and no file beside it; the
 # id of every record, and its signature under the key of its agent or of decisions.
 # Not checked: the tree of the ledger and the order of streams. evident-verify does that.
 set -u
+if [ $# -ne 1 ]; then
+    printf 'cannot check: say which key you trust, as the SHA-256 of the key of decisions that\n' >&2
+    printf 'you got on another way: bash %s SHA-256\n' "$0" >&2
+    exit 2
+fi
 export LC_ALL=C
 shopt -s globstar dotglob nullglob
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit 2
@@ -36,11 +41,7 @@ signed() {
 # The key of decisions.
 key=$(openssl pkey -pubin -in trust/decisions.pub.pem -outform DER 2>/dev/null | sha256sum)
 key=${key%% *}
-if [ $# -ge 1 ]; then
-    [ "$key" = "$1" ] || fail "trust/decisions.pub.pem is $key, not the key that you gave"
-else
-    printf 'note  compare with what you got on another way: key of decisions %s\n' "$key"
-fi
+[ "$key" = "$1" ] || fail "trust/decisions.pub.pem is $key, not the key that you gave"
 
 # The manifest.
 body=$(sed -n 's/^{"payload":"\([A-Za-z0-9+/=]*\)","payloadType":"[a-z/.+-]*","sig.*$/\1/p' \

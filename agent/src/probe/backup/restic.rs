@@ -3,10 +3,15 @@
 //! ```text
 //! config              encrypted; there is no repository without it
 //! keys/<id>           one file a password; without one nothing can be restored
-//! snapshots/<id>      one file a backup, written last, when the backup has ended well
+//! snapshots/<id>      one file a snapshot, written last
 //! data/xx/<id>        the packs
 //! locks/<id>          one file a running command, or one that was cut off
 //! ```
+//!
+//! A snapshot file says that a snapshot was written, and no more. restic writes one too when it
+//! could not read some of the files (it ends with status 3 then), and `tag`, `rewrite` and `copy`
+//! write new files for snapshots of earlier times. Where several hosts share a repository, the last
+//! one may be of another host. A manifest of the job tells more.
 //!
 //! Whoever may write to the repository can make and touch such files, so this is no proof of the
 //! contents. Everything in a repository is encrypted: restic knows no other way. Whether a server

@@ -63,7 +63,7 @@ pub(super) fn bytes_below(host: &dyn Host, folder: &str) -> Result<u64, Unseen> 
         for file in files {
             // A job may remove a file between the list and the look.
             let size = match host.stat(&format!("{below}/{file}")) {
-                Err(unseen) if unseen.status == Status::Absent => 0,
+                Err(unseen) if unseen.is_absent() => 0,
                 stat => stat?.bytes,
             };
             bytes = bytes.saturating_add(size);

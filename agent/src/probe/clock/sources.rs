@@ -80,7 +80,7 @@ fn follow(
             return false;
         }
         let text = settings::text(host, &file);
-        let absent = matches!(&text, Err(unseen) if unseen.status == Status::Absent);
+        let absent = text.as_ref().is_err_and(Unseen::is_absent);
         let text = text.and_then(|text| check(&file, text, read));
         let Some(text) = seen.note(Means::File, &file, text) else {
             whole &= absent;
@@ -247,7 +247,7 @@ fn timesyncd(assignments: &[Assignment]) -> Vec<Configured> {
     // A longer one is no name of a host, and systemd-timesyncd cannot resolve it.
     servers.retain(|server| server.len() <= ADDRESS_BYTES_MAX);
     let configured = servers.into_iter().map(|server| Configured {
-        daemon: "systemd-timesyncd",
+        daemon: super::TIMESYNCD,
         address: server.to_owned(),
         kind: "server",
         nts: false,

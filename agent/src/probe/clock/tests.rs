@@ -3,7 +3,7 @@
 use super::{Clock, Polled, usable};
 use crate::host::machine::Machine;
 use crate::probe::golden;
-use shared::fact::Record;
+use shared::fact::{Record, Value};
 use shared::observation::Outcome;
 
 #[test]
@@ -47,11 +47,10 @@ fn another_root_has_settings_and_no_kernel() {
 }
 
 #[test]
-fn an_empty_root_has_no_settings_and_nothing_else() {
+fn an_empty_root_says_nothing() {
     let root = tempfile::tempdir().unwrap();
     let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
-    let names: Vec<_> = observation.facts.keys().collect();
-    assert_eq!(names, ["configured_source_count", "configured_sources"]);
+    assert_eq!(observation.outcome, Outcome::Unknown);
 }
 
 #[test]
@@ -96,17 +95,59 @@ fn usable_sources() {
     }
 }
 
+/// A root folder with a first process, a kernel thread and a daemon.
+fn root_with(daemon: &str) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let line = format!("/sbin/{daemon}\0");
+    for (pid, name) in [("1", "systemd"), ("2", "kthreadd"), ("9", daemon)] {
+        write(
+            &root,
+            &format!("proc/{pid}/comm"),
+            name.get(..15).unwrap_or(name),
+        );
+        write(&root, &format!("proc/{pid}/cmdline"), &line);
+        write(&root, &format!("proc/{pid}/status"), "Uid:\t0\n");
+    }
+    root
+}
+
+fn write(root: &tempfile::TempDir, path: &str, text: &str) {
+    let path = root.path().join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    shared::durable::write(&path, text.as_bytes(), 0o644).unwrap();
+}
+
 /// A daemon whose sources are not asked for is no daemon without sources.
 #[test]
 fn ntpd_is_seen_and_its_sources_are_not() {
-    let root = tempfile::tempdir().unwrap();
-    for (pid, comm) in [("1", "systemd"), ("2", "kthreadd"), ("9", "ntpd")] {
-        let process = root.path().join("proc").join(pid);
-        std::fs::create_dir_all(&process).unwrap();
-        shared::durable::write(&process.join("comm"), comm.as_bytes(), 0o644).unwrap();
-    }
+    let root = root_with("ntpd");
     let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
     assert!(observation.facts.contains_key("daemons"));
     assert!(!observation.facts.contains_key("sources"));
     assert!(observation.reason.contains("sources of ntpd: unsupported"));
+}
+
+/// Debian leaves its settings empty, and builds four servers in.
+#[test]
+fn timesyncd_without_settings_has_servers() {
+    let root = root_with("systemd-timesyncd");
+    let count = || {
+        let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
+        let count = observation.facts.get("configured_source_count").cloned();
+        let built_in = observation.reason.contains("servers built into");
+        (count, built_in)
+    };
+    let settings = "etc/systemd/timesyncd.conf";
+    write(&root, settings, "[Time]\n#NTP=\n#FallbackNTP=a b c d\n");
+    assert_eq!(count(), (None, true));
+    write(&root, "etc/chrony/chrony.conf", "pool a\n");
+    assert_eq!(count(), (None, true), "chronyd does not run");
+    for (text, expected) in [
+        ("NTP=a", 1),
+        ("FallbackNTP=a b", 2),
+        ("NTP=a\nFallbackNTP=b c", 1),
+    ] {
+        write(&root, settings, &format!("[Time]\n{text}\n"));
+        assert_eq!(count(), (Some(Value::Number(expected)), false), "{text}");
+    }
 }

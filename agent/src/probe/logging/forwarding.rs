@@ -136,7 +136,7 @@ fn files(
             continue;
         }
         let text = settings::text(host, &path);
-        let absent = matches!(&text, Err(unseen) if unseen.status == Status::Absent);
+        let absent = text.as_ref().is_err_and(Unseen::is_absent);
         let Some(text) = seen.note(Means::File, &path, text) else {
             whole &= absent;
             continue;

@@ -87,7 +87,7 @@ fn machine_id(host: &dyn Host) -> Option<String> {
 
 fn place(host: &dyn Host, seen: &mut Seen, place: &str, machine: Option<&str>) -> Option<Files> {
     let paths = match paths(host, place, machine) {
-        Err(unseen) if unseen.status == Status::Absent => {
+        Err(unseen) if unseen.is_absent() => {
             seen.unseen(Means::File, Unseen::new(place, Status::Absent, None));
             return Some(Files {
                 headers: Some(Headers::default()),
@@ -100,10 +100,9 @@ fn place(host: &dyn Host, seen: &mut Seen, place: &str, machine: Option<&str>) -
     let mut headers = Some(Headers::default());
     for path in paths {
         // It may have been removed since the folder was read, to make room.
-        let gone = |unseen: &Unseen| unseen.status == Status::Absent;
         match host.stat(&path) {
             Ok(stat) => files.bytes = files.bytes.saturating_add(stat.bytes),
-            Err(unseen) if gone(&unseen) => continue,
+            Err(unseen) if unseen.is_absent() => continue,
             Err(unseen) => seen.unseen(Means::File, unseen),
         }
         files.count += 1;
@@ -132,11 +131,18 @@ fn paths(host: &dyn Host, place: &str, machine: Option<&str>) -> Result<Vec<Stri
             continue;
         }
         let folder = format!("{place}/{name}");
-        if !host.stat(&folder)?.folder {
-            continue;
+        match host.stat(&folder) {
+            Ok(stat) if stat.folder => {}
+            Ok(_file) => continue,
+            // A link that leads nowhere, or a folder that was removed meanwhile.
+            Err(unseen) if unseen.is_absent() => continue,
+            Err(unseen) => return Err(unseen),
         }
         // A file that journald found damaged ends in `.journal~`, and is not written any more.
-        let names = host.list(&folder)?;
+        let names = match host.list(&folder) {
+            Err(unseen) if unseen.is_absent() => continue,
+            names => names?,
+        };
         let journals = names.iter().filter(|name| name.ends_with(".journal"));
         paths.extend(journals.map(|name| format!("{folder}/{name}")));
     }
@@ -242,6 +248,18 @@ mod tests {
             "2026-01-02T03:04:05.678Z"
         );
         assert!(header(&made(&[(192, u64::MAX)])).is_err());
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_hides_no_journal() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("var/log/journal");
+        std::fs::create_dir_all(place.join("b")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", place.join("a")).unwrap();
+        shared::durable::write(&place.join("b/system.journal"), &made(&[]), 0o640).unwrap();
+        let host = crate::host::machine::Machine::open(root.path()).unwrap();
+        let found = paths(&host, PERSISTENT, None).unwrap();
+        assert_eq!(found, ["/var/log/journal/b/system.journal"]);
     }
 
     #[test]

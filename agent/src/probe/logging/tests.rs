@@ -29,12 +29,25 @@ fn malformed() {
     golden::check("malformed", &Logging);
 }
 
+/// What a container prints is kept elsewhere, so nothing in it is no absence.
 #[test]
 fn nothing_is_absent_only_when_all_was_seen() {
     golden::check("bare", &Logging);
     let root = tempfile::tempdir().unwrap();
     let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Logging);
     assert_ne!(observation.outcome, Outcome::Absent, "no process was seen");
+    for (pid, comm) in [("1", "init"), ("2", "kthreadd")] {
+        let process = root.path().join("proc").join(pid);
+        std::fs::create_dir_all(&process).unwrap();
+        shared::durable::write(&process.join("comm"), comm.as_bytes(), 0o644).unwrap();
+        shared::durable::write(&process.join("status"), b"Uid:\t0\n", 0o644).unwrap();
+    }
+    let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Logging);
+    assert_eq!(observation.outcome, Outcome::Absent);
+    shared::durable::write(&root.path().join(".dockerenv"), b"", 0o644).unwrap();
+    let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Logging);
+    assert_eq!(observation.outcome, Outcome::Facts, "{observation:?}");
+    assert!(!observation.facts.contains_key("daemons"));
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) {
     };
     for path in LOGS {
         let last = last_change(host, path, &zone);
-        let unread = matches!(&last, Err(unseen) if unseen.status != Status::Absent);
+        let unread = last.as_ref().is_err_and(|unseen| !unseen.is_absent());
         match seen.note(Means::File, path, last) {
             Some(Some(at)) => {
                 seen.state("last_change", Value::Instant(at));
@@ -45,7 +45,7 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) {
 
 fn zone(host: &dyn Host, seen: &mut Seen) -> Option<TimeZone> {
     match host.read(ZONE, ZONE_BYTES_MAX) {
-        Err(unseen) if unseen.status == Status::Absent => {
+        Err(unseen) if unseen.is_absent() => {
             seen.unseen(Means::File, unseen);
             Some(TimeZone::UTC)
         }

@@ -9,14 +9,9 @@ use shared::observation::{Means, Status};
 
 use super::version;
 use crate::host::{Host, Unseen};
-use crate::probe::Seen;
+use crate::probe::processes::Processes;
+use crate::probe::{Seen, container};
 
-/// Marks of containers: systemd, Docker, Podman.
-const CONTAINER: [&str; 3] = [
-    "/run/systemd/container",
-    "/.dockerenv",
-    "/run/.containerenv",
-];
 const REBOOT: &str = "/run/reboot-required";
 const BOOT: &str = "/boot";
 const MODULES: &str = "/usr/lib/modules";
@@ -26,19 +21,10 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) {
     if let Some(asked) = exists(host, seen, REBOOT) {
         seen.state("reboot_required", Value::Flag(asked));
     }
-    let marks: Vec<Option<bool>> = CONTAINER
-        .iter()
-        .map(|path| exists(host, seen, path))
-        .collect();
-    let container = if marks.contains(&Some(true)) {
-        Some(true)
-    } else {
-        (!marks.contains(&None)).then_some(false)
-    };
-    let Some(container) = container else {
+    let processes = Processes::look(host, seen);
+    let Some(container) = container::look(host, seen, processes.as_ref()) else {
         return;
     };
-    seen.state("container", Value::Flag(container));
     if container {
         let why = Some("a container runs on the kernel of another host");
         seen.unseen(
@@ -67,7 +53,7 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) {
 
 fn exists(host: &dyn Host, seen: &mut Seen, path: &str) -> Option<bool> {
     match host.stat(path) {
-        Err(unseen) if unseen.status == Status::Absent => {
+        Err(unseen) if unseen.is_absent() => {
             seen.unseen(Means::File, unseen);
             Some(false)
         }

@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 
 use super::release::Release;
 use super::version;
+use crate::probe::settings::glob;
 
 /// The priority of an unpinned version in an ordinary list.
 const ORDINARY: i32 = 500;
@@ -281,31 +282,6 @@ fn pattern(text: &str) -> Result<String, PreferenceError> {
     }
 }
 
-/// Whether a pattern with `*` and `?` matches a whole text.
-fn glob(pattern: &str, text: &str) -> bool {
-    let (mut pattern, mut text) = (pattern.chars(), text.chars());
-    // Where to go on when the last `*` has to take one character more.
-    let mut again = None;
-    loop {
-        match (pattern.next(), text.clone().next()) {
-            (Some('*'), _) => again = Some((pattern.clone(), text.clone())),
-            (Some('?'), Some(_)) => drop(text.next()),
-            (Some(wanted), Some(found)) if wanted == found => drop(text.next()),
-            (None, None) => return true,
-            (Some(_) | None, _) => {
-                let Some((from, mut later)) = again.take() else {
-                    return false;
-                };
-                if later.next().is_none() {
-                    return false;
-                }
-                (pattern, text) = (from.clone(), later.clone());
-                again = Some((from, later));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -436,32 +412,10 @@ mod tests {
         );
     }
 
-    #[test]
-    fn patterns() {
-        for (pattern, text, matches) in [
-            ("*", "", true),
-            ("a*c", "abbc", true),
-            ("a*c", "abcb", false),
-            ("*a*b*", "xaxxb", true),
-            ("?", "", false),
-            ("a?", "ab", true),
-            ("a", "ab", false),
-            ("ab", "a", false),
-            ("**", "x", true),
-        ] {
-            assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
-        }
-    }
-
     proptest! {
         #[test]
         fn any_text(text in "\\PC*|((Package|Pin|Pin-Priority): ?[*a-z0-9=,/ ]{0,8}\n?){0,9}") {
             drop(Pins::default().merge(&text));
-        }
-
-        #[test]
-        fn any_pattern(pattern in "[ab*?]{0,12}", text in "[ab]{0,12}") {
-            glob(&pattern, &text);
         }
     }
 }

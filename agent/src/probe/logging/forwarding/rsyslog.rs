@@ -1,39 +1,40 @@
 //! The outputs in the settings of rsyslog: rsyslog.conf(5), legacy lines and objects.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use shared::observation::Status;
 
 use super::{Files, Target, host_port, is_host};
 use crate::host::Unseen;
 
-/// Outputs that keep entries on this host. The others are `omfwd`, `omrelp` and what is not known.
-const LOCAL: [&str; 8] = [
+mod syntax;
+
+use syntax::{Object, Parsed, parse};
+
+/// Outputs that keep entries on this host. The others are `omfwd`, `omrelp` and what is not known:
+/// a program (`omprog`) may send them anywhere.
+const LOCAL: [&str; 7] = [
     "omdiscard",
     "omfile",
     "omjournal",
     "ompipe",
-    "omprog",
     "omstdout",
     "omusrmsg",
     "omuxsock",
 ];
 
-/// An object such as `action(type="omfwd")`: its name and its parameters, in lower case.
-#[derive(Debug, PartialEq, Eq)]
-struct Object {
-    name: String,
-    parameters: BTreeMap<String, String>,
-}
+/// The ruleset that all entries go to unless told otherwise.
+const DEFAULT_RULESET: &str = "rsyslog_defaultruleset";
 
 /// The patterns of the files that a file includes.
 pub(super) fn includes(text: &str) -> Vec<String> {
-    let (objects, legacy) = parse(text);
-    let by_object = objects
-        .into_iter()
+    let parsed = parse(text);
+    let by_object = parsed
+        .objects
+        .iter()
         .filter(|object| object.name == "include")
-        .filter_map(|mut object| object.parameters.remove("file"));
-    let by_line = legacy.lines().filter_map(|line| {
+        .filter_map(|object| object.parameters.get("file").cloned());
+    let by_line = parsed.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let directive = words.next()?.to_ascii_lowercase();
         (directive == "$includeconfig").then(|| words.next().map(str::to_owned))?
@@ -52,17 +53,26 @@ pub(super) fn targets(files: &Files) -> (Vec<Target>, Vec<Unseen>) {
         .rev()
         .find_map(|(_, parsed)| default_driver(parsed));
     let driver = driver.unwrap_or_default();
+    let called: BTreeSet<String> = parsed.iter().flat_map(|(_, one)| called(one)).collect();
+    // A ruleset that nothing leads to gets no entries. Of an indirect call the name is not known.
+    let runs = |ruleset: &Option<String>| {
+        ruleset.as_deref().is_none_or(|name| {
+            name == DEFAULT_RULESET || called.contains(name) || called.contains("call_indirect")
+        })
+    };
     let (mut targets, mut unknown) = (Vec::new(), Vec::new());
-    for (path, (objects, legacy)) in &parsed {
+    for (path, parsed) in &parsed {
         // Which settings of another file come before a line is not certain.
         let mut legacy_tls = false;
-        for object in objects.iter().filter(|object| object.name == "action") {
+        let actions = parsed.objects.iter();
+        for object in actions.filter(|object| object.name == "action" && runs(&object.ruleset)) {
             match action(object, &driver, path) {
                 Ok(target) => targets.extend(target),
                 Err(unseen) => unknown.push(unseen),
             }
         }
-        for line in legacy.lines() {
+        let texts = parsed.legacy.iter().filter(|(ruleset, _)| runs(ruleset));
+        for line in texts.flat_map(|(_, text)| text.lines()) {
             let (directive, value) = setting(line);
             if directive == "$actionsendstreamdrivermode" {
                 legacy_tls = value == "1" && is_tls(&driver);
@@ -82,13 +92,28 @@ fn setting(line: &str) -> (String, &str) {
     (directive, words.next().unwrap_or_default())
 }
 
-fn default_driver((objects, legacy): &(Vec<Object>, String)) -> Option<String> {
-    let by_object = objects
+/// The names of rulesets that something leads to, among all other words of the legacy lines.
+fn called(parsed: &Parsed) -> impl Iterator<Item = String> {
+    let bound = parsed
+        .objects
+        .iter()
+        .filter_map(|object| object.parameters.get("ruleset"));
+    let mark = |character: char| character.is_whitespace() || ";{}".contains(character);
+    let words = parsed.lines().flat_map(move |line| line.split(mark));
+    bound
+        .map(String::as_str)
+        .chain(words)
+        .map(str::to_ascii_lowercase)
+}
+
+fn default_driver(parsed: &Parsed) -> Option<String> {
+    let by_object = parsed
+        .objects
         .iter()
         .filter(|object| object.name == "global")
         .find_map(|object| object.parameters.get("defaultnetstreamdriver").cloned());
     let by_line = || {
-        let mut settings = legacy.lines().map(setting);
+        let mut settings = parsed.lines().map(setting);
         let found = settings.rfind(|(directive, _)| directive == "$defaultnetstreamdriver");
         found.map(|(_, value)| value.to_owned())
     };
@@ -140,15 +165,37 @@ fn action(object: &Object, driver: &str, path: &str) -> Result<Option<Target>, U
     }))
 }
 
+/// The name of the output that a word of a legacy line stands for; `None` for one that keeps
+/// entries on this host, and for any other word.
+fn legacy_output(word: &str) -> Option<&str> {
+    if let Some((name, _)) = word
+        .strip_prefix(":om")
+        .and_then(|rest| rest.split_once(':'))
+    {
+        let name = word.get(1..name.len() + 3)?;
+        return (!LOCAL.contains(&name)).then_some(name);
+    }
+    match word.split_at_checked(1)? {
+        ("@", _) => Some("omfwd"),
+        // A program, and a database with its password.
+        ("^", program) if !program.is_empty() => Some("^"),
+        (">", database) if database.contains(',') => Some(">"),
+        _ => None,
+    }
+}
+
 /// The target of a line such as `*.* @@(o)host:port;template` or `*.* :omrelp:host:port`.
 fn legacy_action(line: &str, tls: bool, path: &str) -> Result<Option<Target>, Unseen> {
     let mut words = line.split_whitespace();
-    let output = |word: &&str| word.starts_with('@') || word.starts_with(":omrelp:");
-    let Some(word) = words.find(output) else {
-        return Ok(None);
-    };
     if line.trim_start().starts_with('$') {
         return Ok(None);
+    }
+    let Some((word, output)) = words.find_map(|word| Some((word, legacy_output(word)?))) else {
+        return Ok(None);
+    };
+    if !matches!(output, "omfwd" | "omrelp") {
+        let why = format!("output `{output}`");
+        return Err(Unseen::new(path, Status::Unsupported, Some(&why)));
     }
     let (protocol, place) = if let Some(place) = word.strip_prefix("@@") {
         (if tls { "tls" } else { "tcp" }, place)
@@ -173,137 +220,6 @@ fn legacy_action(line: &str, tls: bool, path: &str) -> Result<Option<Target>, Un
         protocol,
         file: path.to_owned(),
     }))
-}
-
-/// The objects of a file, and what is left of it, with comments and quoted text taken out.
-fn parse(text: &str) -> (Vec<Object>, String) {
-    let mut objects = Vec::new();
-    let mut legacy = String::new();
-    let mut word = String::new();
-    // White space has ended the word, but may also stand before its parenthesis.
-    let mut ended = false;
-    let mut rest = Text::new(text);
-    while let Some(sign) = rest.next() {
-        let Sign::Plain(character) = sign else {
-            legacy.push(' ');
-            word.clear();
-            continue;
-        };
-        if character == '(' && matches!(word.as_str(), "action" | "include" | "global") {
-            let name = std::mem::take(&mut word);
-            let parameters = parameters(&mut rest);
-            objects.push(Object { name, parameters });
-            continue;
-        }
-        legacy.push(character);
-        if character.is_whitespace() {
-            ended = true;
-            continue;
-        }
-        if ended || !is_word(character) {
-            word.clear();
-        }
-        ended = false;
-        if is_word(character) {
-            word.push(character.to_ascii_lowercase());
-        }
-    }
-    (objects, legacy)
-}
-
-fn is_word(character: char) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '$')
-}
-
-/// Reads parameters up to the closing parenthesis.
-fn parameters(rest: &mut Text<'_>) -> BTreeMap<String, String> {
-    let mut parameters = BTreeMap::new();
-    let mut name = String::new();
-    let mut bare = None::<String>;
-    while let Some(sign) = rest.next() {
-        match (sign, &mut bare) {
-            (Sign::Quoted(value), _) => {
-                let _twice = parameters.insert(std::mem::take(&mut name), value);
-                bare = None;
-            }
-            (Sign::Plain('='), None) => bare = Some(String::new()),
-            (Sign::Plain(end), _) if end == ')' || end.is_whitespace() => {
-                // White space may stand around the equals sign.
-                if let Some(value) = bare.take_if(|value| !value.is_empty()) {
-                    let _twice = parameters.insert(std::mem::take(&mut name), value);
-                }
-                if end == ')' {
-                    break;
-                }
-            }
-            (Sign::Plain(character), Some(value)) => value.push(character),
-            (Sign::Plain(character), None) => name.push(character.to_ascii_lowercase()),
-        }
-    }
-    parameters
-}
-
-/// What comes next in a file.
-enum Sign {
-    Plain(char),
-    /// The inside of a quoted text.
-    Quoted(String),
-}
-
-/// A file without its comments.
-struct Text<'a> {
-    rest: std::iter::Peekable<std::str::Chars<'a>>,
-    /// A `#` begins a comment here: at the beginning of a word.
-    word_begins: bool,
-}
-
-impl<'a> Text<'a> {
-    fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.chars().peekable(),
-            word_begins: true,
-        }
-    }
-
-    fn next(&mut self) -> Option<Sign> {
-        let character = self.rest.next()?;
-        let begins = std::mem::replace(&mut self.word_begins, character.is_whitespace());
-        match character {
-            '#' if begins => {
-                self.rest.by_ref().find(|character| *character == '\n');
-                self.word_begins = true;
-                Some(Sign::Plain('\n'))
-            }
-            '/' if begins && self.rest.peek() == Some(&'*') => {
-                let mut before = ' ';
-                self.rest.by_ref().skip(1).find(|character| {
-                    let end = before == '*' && *character == '/';
-                    before = *character;
-                    end
-                });
-                self.word_begins = true;
-                Some(Sign::Plain(' '))
-            }
-            '"' | '\'' => Some(self.quoted(character)),
-            plain => Some(Sign::Plain(plain)),
-        }
-    }
-
-    fn quoted(&mut self, quote: char) -> Sign {
-        let mut inside = String::new();
-        while let Some(character) = self.rest.next() {
-            if character == quote {
-                break;
-            }
-            // A backslash takes the meaning of the next sign away.
-            if character == '\\' {
-                inside.extend(self.rest.next());
-            } else {
-                inside.push(character);
-            }
-        }
-        Sign::Quoted(inside)
-    }
 }
 
 #[cfg(test)]
@@ -348,6 +264,63 @@ mod tests {
         check("*.* @", &["f: malformed (output `@`)"]);
         check("*.* @a:x", &["f: malformed (output `@a:x`)"]);
         check("mail.* -/var/log/mail.log\n*.emerg :omusrmsg:*", &[]);
+    }
+
+    #[test]
+    fn outputs_that_are_not_understood() {
+        for (line, output) in [
+            ("*.* :ommysql:db.example.org,Syslog,user,word", "ommysql"),
+            ("*.* :omkafka:", "omkafka"),
+            ("& :omhttp:x", "omhttp"),
+            ("*.* >db.example.org,Syslog,user,word;Line", ">"),
+            ("*.* ^/usr/bin/send;Line", "^"),
+            ("action(type=\"omprog\" binary=\"/usr/bin/send\")", "omprog"),
+        ] {
+            check(line, &[&format!("f: unsupported (output `{output}`)")]);
+        }
+        for line in [
+            "if $syslogseverity > 5 then /var/log/x",
+            "if $syslogseverity >= 5 then /var/log/x",
+            ":omit, contains, \"x\" /var/log/x",
+            "*.* :omfile:/var/log/x",
+            "*.* ^",
+        ] {
+            check(line, &[]);
+        }
+    }
+
+    #[test]
+    fn an_apostrophe_in_a_path_quotes_nothing() {
+        check("*.* /srv/o'brien.log\n*.* @a", &["udp a"]);
+        check(
+            "*.* /srv/o'brien.log\n*.* @a\n*.* /srv/o'neill.log",
+            &["udp a"],
+        );
+        check("if $x == 'it\\'s @no' then @a", &["udp a"]);
+        let long = format!("if $x == '{}' then @a", "x".repeat(5000));
+        check(&long, &["udp a"]);
+    }
+
+    #[test]
+    fn rulesets_that_nothing_leads_to() {
+        let ruleset = "ruleset(name=\"Away\") {\n if 1 then { stop }\n\
+                       action(type=\"omfwd\" target=\"a\")\n*.* @@b\n}\n";
+        check(ruleset, &[]);
+        check(&format!("{ruleset}*.* @c"), &["udp c"]);
+        for way in [
+            "call Away",
+            "if $x == 'y' then { call away }",
+            "input(type=\"imtcp\" port=\"514\" ruleset=\"Away\")",
+            "module(load=\"imudp\")\ninput(type=\"imudp\" port=\"514\" Ruleset=\"away\")",
+            "$InputTCPServerBindRuleset Away",
+            "$DefaultRuleset Away",
+            "call_indirect $.name;",
+        ] {
+            check(&format!("{way}\n{ruleset}"), &["udp a", "tcp b"]);
+            check(&format!("{ruleset}{way}\n"), &["udp a", "tcp b"]);
+        }
+        let default = ruleset.replace("Away", "RSYSLOG_DefaultRuleset");
+        check(&default, &["udp a", "tcp b"]);
     }
 
     #[test]

@@ -12,15 +12,14 @@ const FOLDER: &str = "/etc/syslog-ng";
 /// The library of definitions that comes with syslog-ng: it defines, and sends nothing itself.
 const LIBRARY: &str = "scl.conf";
 
-/// Drivers that keep entries on this host.
-const LOCAL: [&str; 7] = [
+/// Drivers that keep entries on this host. A program may send them anywhere.
+const LOCAL: [&str; 6] = [
     "file",
     "pipe",
     "pseudofile",
     "unix-dgram",
     "unix-stream",
     "usertty",
-    "program",
 ];
 
 /// A piece of the settings.
@@ -278,6 +277,10 @@ mod tests {
         check(
             &used("kafka(topic(\"x\"))"),
             &["f: unsupported (destination `kafka`)"],
+        );
+        check(
+            &used("program(\"/usr/bin/send\")"),
+            &["f: unsupported (destination `program`)"],
         );
         check(
             &used("network(port(514))"),
