@@ -34,13 +34,20 @@ fn evidence_of_this_host_becomes_a_pack_that_others_verify() {
 
     // Nothing of ours: bash, openssl and sha256sum, and the key that `init` gave.
     let trust = String::from_utf8(bytes(&deployment.folder().join("trust.txt"))).unwrap();
-    let key = trust.lines().find_map(|line| line.strip_prefix("decisions ")).unwrap();
+    let key = trust
+        .lines()
+        .find_map(|line| line.strip_prefix("decisions "))
+        .unwrap();
     let script = |key: &[&str]| {
         let script = pack.join("verify.sh");
         Command::new("bash").arg(script).args(key).output().unwrap()
     };
     assert!(ends(&script(&[key]), 0).contains("records signed"));
-    assert_eq!(script(&[]).status.code(), Some(2), "nobody said which key to trust");
+    assert_eq!(
+        script(&[]).status.code(),
+        Some(2),
+        "nobody said which key to trust"
+    );
     assert_eq!(script(&[&"0".repeat(64)]).status.code(), Some(1));
     let mut changed = bytes(&record);
     let middle = changed.len() / 2;
