@@ -3,8 +3,9 @@
 //! Sources: headers of the journal files; journald.conf(5), rsyslog.conf(5), syslog-ng.conf(5) and
 //! journal-upload.conf(5) with their folders; log files in `/var/log`; kernel auditing over
 //! netlink; `/proc`. Rights: group `systemd-journal` for the headers, `CAP_AUDIT_CONTROL` for
-//! auditing. `Absent` means: no journal file, no log file, no log daemon, all of that was
-//! looked at, and the host is no container, whose output is kept elsewhere. Limits: 4096 journal files; 256 settings files of 256 KiB.
+//! auditing. `Absent` means: no journal file, no log file, no log daemon, all of that was looked
+//! at, and the host is no container, whose output is kept elsewhere. Limits: 4096 journal files;
+//! 256 settings files of 256 KiB.
 
 use shared::fact::{Record, Subject, Value};
 use shared::observation::Means;

@@ -50,7 +50,7 @@ impl Processes {
             return Err(Unseen::new("/proc", Status::Unsupported, Some(why)));
         }
         for pid in entries.iter().filter(|name| name.parse::<u32>().is_ok()) {
-            match service(host, pid) {
+            match name_of_service(host, pid) {
                 Ok(Some(name)) => {
                     // Process 2 is this kernel thread in the first process namespace, and in no
                     // other.
@@ -84,7 +84,7 @@ impl Processes {
 }
 
 /// The name of the program of a process; `None` when it is no service of this host.
-fn service(host: &dyn Host, pid: &str) -> Result<Option<String>, Unseen> {
+fn name_of_service(host: &dyn Host, pid: &str) -> Result<Option<String>, Unseen> {
     let path = format!("/proc/{pid}/status");
     let status = host.read(&path, STATUS_BYTES_MAX)?;
     let status = String::from_utf8_lossy(&status);
