@@ -67,6 +67,19 @@ fn control<'a>(status: &'a serde_json::Value, id: &str) -> &'a serde_json::Value
 }
 
 #[test]
+fn a_pack_of_a_time_without_evidence_says_so() {
+    let deployment = Deployment::start();
+    let host = deployment.enrol("web-1");
+    drop(ends(&host.once().output().unwrap(), 0));
+    let out = deployment.scratch().join("pack");
+    let cut = ["pack", "--to", "2020-01-01", "--out", out.to_str().unwrap()];
+    drop(ends(&deployment.collector(&cut), 0));
+    let said = ends(&deployment.verify(&out), 0);
+    assert!(said.contains("note          records"), "{said}");
+    assert!(said.contains("nothing was received in it"), "{said}");
+}
+
+#[test]
 fn every_changed_byte_of_a_pack_is_found_and_its_file_named() {
     let deployment = Deployment::start();
     let host = deployment.enrol("web-1");

@@ -380,6 +380,10 @@ impl<'a> Records<'a> {
             }
         }
         let counts = &self.counts;
+        if counts.period == 0 {
+            let what = "has no entry: nothing was received in it";
+            self.entries.add(Verdict::Note, "period", what);
+        }
         if 0 < counts.outside {
             let what = format!(
                 "{} entries have a time of receipt outside it",

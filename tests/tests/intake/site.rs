@@ -28,7 +28,7 @@ use shared::wire::{
 use tokio::sync::watch;
 
 /// A good observation, as a blob.
-pub(crate) const OBSERVATION: &[u8] = br#"{"artifacts":[],"facts":{"kernel_synchronised":false},"outcome":"facts","probe":"clock","reason":"","schema":1,"source":[]}"#;
+pub(crate) const OBSERVATION: &[u8] = br#"{"artifacts":[],"facts":{"container":false,"kernel_synchronised":false},"outcome":"facts","probe":"clock","reason":"","schema":1,"source":[]}"#;
 
 /// A collector that serves.
 pub(crate) struct Site {
