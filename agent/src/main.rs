@@ -18,6 +18,7 @@ use agent::schedule::Clock;
 use agent::spool::{Spool, SpoolError};
 use clap::{CommandFactory as _, Parser as _};
 use sha2::Digest as _;
+use shared::cause;
 use shared::decision::HostClaims;
 use shared::durable::SegmentError;
 use shared::id::{AgentId, Digest};
@@ -36,7 +37,7 @@ struct Failed {
 
 impl Failed {
     fn new(error: &(dyn std::error::Error + 'static), hint: Option<String>) -> Self {
-        let what = show::chain(error);
+        let what = cause::chain(error);
         Self {
             what,
             hint,

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shared::attestation::{Boot, Position};
+use shared::cause;
 use shared::limits;
 use shared::time::Timestamp;
 
@@ -119,7 +120,10 @@ impl<'a> Agent<'a> {
     pub fn open(around: Surroundings<'a>, identity: Identity) -> Result<Self, RunError> {
         // What must not be forgotten, that this generation ended, shows again at the next visit.
         let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
-            tracing::warn!(error = show::chain(&error), "how visits ended is not known");
+            tracing::warn!(
+                error = cause::chain(&error),
+                "how visits ended is not known"
+            );
             Contact::default()
         });
         let plan = Plan::new(identity.agent().as_str(), &around.settings.schedule.0);
@@ -407,7 +411,7 @@ impl<'a> Agent<'a> {
                 let now_ms = self.around.clock.since_boot_ms();
                 let salt = self.identity.agent().as_str();
                 let wait_ms = self.renewing.failed(now_ms, after_ms, salt);
-                let (error, hint) = (show::chain(&error), error.hint());
+                let (error, hint) = (cause::chain(&error), error.hint());
                 tracing::warn!(error, hint, wait_ms, "certificate not renewed");
             }
         }
@@ -427,7 +431,7 @@ impl<'a> Agent<'a> {
                 let after_ms = error.retry_after_ms();
                 let wait_ms = self.visiting.failed(now_ms, after_ms, salt);
                 tracing::warn!(
-                    error = show::chain(error),
+                    error = cause::chain(error),
                     hint = error.hint(),
                     wait_ms,
                     "the collector has not taken everything"
@@ -436,12 +440,15 @@ impl<'a> Agent<'a> {
         }
         let before = self.contact.end;
         if let Err(error) = self.contact.note(self.identity.folder(), now, result) {
-            tracing::error!(error = show::chain(&error), "the visit cannot be noted");
+            tracing::error!(error = cause::chain(&error), "the visit cannot be noted");
         }
         if before.is_some() && self.contact.end.is_none() {
             tracing::warn!("the ledger has shown again that it grew from what was seen");
             if let Err(error) = self.record(Matter::Start, now) {
-                tracing::error!(error = show::chain(&error), "the repair cannot be recorded");
+                tracing::error!(
+                    error = cause::chain(&error),
+                    "the repair cannot be recorded"
+                );
             }
         }
         if let Some(end) = self.contact.end {
@@ -468,7 +475,7 @@ impl<'a> Agent<'a> {
 fn kept(outcome: Result<(), RunError>) -> Result<bool, RunError> {
     match outcome {
         Err(RunError::Spool(error)) if error.may_pass() => {
-            let (error, hint) = (show::chain(&error), error.hint());
+            let (error, hint) = (cause::chain(&error), error.hint());
             tracing::error!(
                 error,
                 hint,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::attestation::{Attestation, AttestationError, Verified};
+use shared::cause::chain;
 use shared::fact;
 use shared::id::{AgentId, Digest};
 use shared::limits;
@@ -435,18 +436,6 @@ impl Refusal {
             missing,
         }
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

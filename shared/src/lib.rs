@@ -5,6 +5,7 @@
 //! describes every byte, so that a stranger can write another verifier.
 #![forbid(unsafe_code)]
 
+pub mod cause;
 pub mod limits;
 pub mod time;
 pub mod id;

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shared::cause;
 use shared::durable;
 use shared::time::Timestamp;
 
-use super::{read_own, show};
+use super::read_own;
 use crate::connection::plain;
 use crate::identity::IdentityError;
 use crate::ship::ShipError;
@@ -111,7 +112,7 @@ impl Contact {
             Err(error) => {
                 self.error = Some(Failure {
                     at: now,
-                    what: plain(&show::chain(error)),
+                    what: plain(&cause::chain(error)),
                     hint: error.hint().as_deref().map(plain),
                 });
                 let before = self.end;

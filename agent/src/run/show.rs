@@ -12,22 +12,6 @@ use crate::probe::Probe;
 /// Longest text of a fact in a table.
 const TEXT_CHARS_MAX: usize = 72;
 
-/// An error and its causes in one line.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Observations as a program reads them.
 #[derive(Debug, Serialize)]
 struct Observations<'a> {
@@ -203,16 +187,5 @@ mod tests {
         assert_eq!(lines[0], "clock          unknown  3 ms");
         assert!(lines[1].ends_with("a [31m b"), "{table}");
         assert_eq!(short(&"x".repeat(80)).len(), TEXT_CHARS_MAX + 2);
-    }
-
-    #[test]
-    fn causes_are_said_once() {
-        let inner = std::io::Error::other("disk on fire");
-        let outer = crate::identity::IdentityError::Machine {
-            operation: "read",
-            path: "/x".into(),
-            source: inner,
-        };
-        assert_eq!(chain(&outer), "cannot read /x: disk on fire");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use shared::cause;
 use shared::time::Timestamp;
 
 use super::contact::Contact;
@@ -58,7 +59,7 @@ impl Standing {
         let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
             wrong.push(format!(
                 "how visits ended is not known: {}",
-                show::chain(&error)
+                cause::chain(&error)
             ));
             Contact::default()
         });

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use shared::attestation::Statement;
+use shared::cause::chain;
 use shared::decision::{self, DECISION_TYPE, Decided, Decision, Enrolled as Enrolling, Enrolment};
 use shared::id::Digest;
 use shared::key::{self, KeyError};
@@ -16,7 +17,6 @@ use shared::wire::{Code, EnrolAnswer, EnrolRequest, NonceAnswer, RenewAnswer, Re
 
 use super::answer::{Answer, Enrolled, Wrong, json};
 use super::{Intake, submit};
-use crate::admit::chain;
 use crate::fleet::token::{self, TokenError};
 use crate::ledger::{LedgerError, NewEntry, Submission};
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shared::cause::chain;
 use shared::decision::{Decided, Revoked};
 use shared::id::AgentId;
 use shared::leaf::LeafKind;
@@ -173,7 +174,7 @@ async fn carry_out(intake: &Arc<Intake>, ask: Ask) -> Told {
                         refused: false,
                     }
                 }
-                Err(error) => refused(crate::admit::chain(&error)),
+                Err(error) => refused(chain(&error)),
             }
         }
         Ask::Revoke { host, reason } => {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::files::{Checked, Pack};
 use super::tree::{Hashes, Tree};
 use super::{Claim, Verdict};
+use crate::cause::chain;
 use crate::checkpoint::TlogProof;
 use crate::decision::{self, Decided, Enrolled};
 use crate::dsse::Envelope;
@@ -452,16 +453,4 @@ const fn own_number(leaf: &Leaf) -> Option<u64> {
         LeafOrigin::Collector { number } => Some(number),
         LeafOrigin::Agent { .. } => None,
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
