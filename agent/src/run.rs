@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shared::attestation::{Boot, Position};
-use shared::cause;
+use shared::cause::chain;
 use shared::limits;
 use shared::time::Timestamp;
 
@@ -120,10 +120,7 @@ impl<'a> Agent<'a> {
     pub fn open(around: Surroundings<'a>, identity: Identity) -> Result<Self, RunError> {
         // What must not be forgotten, that this generation ended, shows again at the next visit.
         let contact = Contact::load(identity.folder()).unwrap_or_else(|error| {
-            tracing::warn!(
-                error = cause::chain(&error),
-                "how visits ended is not known"
-            );
+            tracing::warn!(error = chain(&error), "how visits ended is not known");
             Contact::default()
         });
         let plan = Plan::new(identity.agent().as_str(), &around.settings.schedule.0);
@@ -411,7 +408,7 @@ impl<'a> Agent<'a> {
                 let now_ms = self.around.clock.since_boot_ms();
                 let salt = self.identity.agent().as_str();
                 let wait_ms = self.renewing.failed(now_ms, after_ms, salt);
-                let (error, hint) = (cause::chain(&error), error.hint());
+                let (error, hint) = (chain(&error), error.hint());
                 tracing::warn!(error, hint, wait_ms, "certificate not renewed");
             }
         }
@@ -431,7 +428,7 @@ impl<'a> Agent<'a> {
                 let after_ms = error.retry_after_ms();
                 let wait_ms = self.visiting.failed(now_ms, after_ms, salt);
                 tracing::warn!(
-                    error = cause::chain(error),
+                    error = chain(error),
                     hint = error.hint(),
                     wait_ms,
                     "the collector has not taken everything"
@@ -440,15 +437,12 @@ impl<'a> Agent<'a> {
         }
         let before = self.contact.end;
         if let Err(error) = self.contact.note(self.identity.folder(), now, result) {
-            tracing::error!(error = cause::chain(&error), "the visit cannot be noted");
+            tracing::error!(error = chain(&error), "the visit cannot be noted");
         }
         if before.is_some() && self.contact.end.is_none() {
             tracing::warn!("the ledger has shown again that it grew from what was seen");
             if let Err(error) = self.record(Matter::Start, now) {
-                tracing::error!(
-                    error = cause::chain(&error),
-                    "the repair cannot be recorded"
-                );
+                tracing::error!(error = chain(&error), "the repair cannot be recorded");
             }
         }
         if let Some(end) = self.contact.end {
@@ -475,7 +469,7 @@ impl<'a> Agent<'a> {
 fn kept(outcome: Result<(), RunError>) -> Result<bool, RunError> {
     match outcome {
         Err(RunError::Spool(error)) if error.may_pass() => {
-            let (error, hint) = (cause::chain(&error), error.hint());
+            let (error, hint) = (chain(&error), error.hint());
             tracing::error!(
                 error,
                 hint,
