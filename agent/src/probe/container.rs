@@ -1,8 +1,10 @@
 //! Whether the host is a container: the one notion that all probes have of it.
 //!
 //! Marks are files that systemd, Docker and Podman leave; containerd leaves none. So a host without
-//! marks is no container only when the first process namespace is seen too. A container has the
-//! kernel and the clock of another host, and what it does not run may run there.
+//! marks is no container only when the first process namespace is seen too. A machine that was made
+//! from the image of a container has marks as well: it is no container when, besides, the first
+//! process has the same root mount as the agent. A container has the kernel and the clock of
+//! another host, and what it does not run may run there.
 
 use shared::fact::{Record, Value};
 use shared::observation::{Means, Status};
@@ -11,6 +13,8 @@ use super::Seen;
 use super::processes::Processes;
 use crate::host::{Host, Unseen};
 
+/// Longest list of mounts.
+const MOUNTS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Marks of containers: systemd, Docker, Podman.
 const MARKS: [&str; 3] = [
     "/run/systemd/container",
@@ -32,6 +36,7 @@ pub fn look(host: &dyn Host, seen: &mut Seen, processes: Option<&Processes>) -> 
     }
     let first = processes.map(|all| all.whole_host);
     let container = match (marked, first) {
+        (true, Some(true)) => Some(!same_root(host)),
         (true, _) | (_, Some(false)) => Some(true),
         (false, Some(true)) => told.then_some(false),
         (false, None) => None,
@@ -40,6 +45,21 @@ pub fn look(host: &dyn Host, seen: &mut Seen, processes: Option<&Processes>) -> 
         seen.state("container", Value::Flag(container));
     }
     container
+}
+
+/// Whether the first process and this one have the same root mount; `false` when it cannot be told.
+///
+/// Source: `proc_pid_mountinfo(5)`: the first field is the id of the mount, the fifth its place.
+fn same_root(host: &dyn Host) -> bool {
+    let root = |path| {
+        let mounts = host.read(path, MOUNTS_BYTES_MAX).ok()?;
+        let mounts = String::from_utf8_lossy(&mounts).into_owned();
+        let mut roots = mounts
+            .lines()
+            .filter(|line| line.split(' ').nth(4) == Some("/"));
+        roots.next_back()?.split(' ').next().map(str::to_owned)
+    };
+    root("/proc/1/mountinfo").is_some_and(|first| root("/proc/self/mountinfo") == Some(first))
 }
 
 /// States the fact `daemons`: those of a probe that run. In a container none is not the same as
@@ -58,6 +78,46 @@ pub fn state_daemons(seen: &mut Seen, running: Vec<Record>, container: Option<bo
 mod tests {
     use super::*;
     use crate::host::recorded::Recorded;
+
+    #[test]
+    fn a_machine_made_from_the_image_of_a_container_is_none() {
+        let own = "22 27 0:21 / /proc rw - proc proc rw\n27 1 254:0 / / rw - ext4 /dev/vda rw\n";
+        let other = "98 1 0:50 / / rw - overlay overlay rw\n99 98 0:21 / /proc rw - proc proc rw\n";
+        for (first, this, expected) in [
+            (own, own, Some(false)),
+            (own, other, Some(true)),
+            (own, "", Some(true)),
+            ("", own, Some(true)),
+            (
+                "27 1 254:0 / /srv rw\n",
+                "27 1 254:0 / /srv rw\n",
+                Some(true),
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let write = |path: &str, text: &str| {
+                let path = folder.path().join("root").join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                shared::durable::write(&path, text.as_bytes(), 0o644).unwrap();
+            };
+            write(".dockerenv", "");
+            write("proc/1/comm", "init");
+            write("proc/2/comm", "kthreadd");
+            for pid in [1, 2] {
+                write(&format!("proc/{pid}/status"), "Uid:\t0\n");
+            }
+            write("proc/1/mountinfo", first);
+            write("proc/self/mountinfo", this);
+            let host = Recorded::open(folder.path()).unwrap();
+            let mut seen = Seen::default();
+            let all = Processes::look(&host, &mut seen);
+            assert_eq!(
+                look(&host, &mut seen, all.as_ref()),
+                expected,
+                "{first:?} {this:?}"
+            );
+        }
+    }
 
     #[test]
     fn no_container_only_when_everything_says_so() {
