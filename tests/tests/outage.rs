@@ -74,7 +74,8 @@ fn an_older_copy_of_the_ledger_is_noticed_by_the_agent() {
     drop(ends(&host.agent("status").output().unwrap(), 0));
     let proven = acked(&host);
     deployment.stop();
-    std::fs::remove_dir_all(&ledger).unwrap();
+    let newest = deployment.scratch().join("newest");
+    std::fs::rename(&ledger, &newest).unwrap();
     copy(&backup, &ledger);
     deployment.serve();
     let output = host.once().output().unwrap();
@@ -89,6 +90,15 @@ fn an_older_copy_of_the_ledger_is_noticed_by_the_agent() {
         .iter()
         .filter(|path| path.to_string_lossy().contains("contradiction"));
     assert_ne!(kept.count(), 0, "the two checkpoints are not kept");
+
+    // With the newest copy back, the ledger proves that it grew, and the agent goes on.
+    deployment.stop();
+    std::fs::remove_dir_all(&ledger).unwrap();
+    std::fs::rename(&newest, &ledger).unwrap();
+    deployment.serve();
+    drop(ends(&host.once().output().unwrap(), 0));
+    drop(ends(&host.agent("status").output().unwrap(), 0));
+    assert!(proven < acked(&host));
 }
 
 #[test]
