@@ -32,8 +32,6 @@ pub struct Stream {
     pub key: PublicKey,
     /// Id of the enrolment record, which record 0 links to.
     pub record: Digest,
-    /// The longest time between two records, in seconds.
-    pub heartbeat_s: u64,
     /// Whether this generation was revoked or a newer one began.
     pub ended: bool,
     /// Where the stream stands. Whoever admits, or ends the stream, holds this lock until the
@@ -150,7 +148,6 @@ impl Fleet {
                 agent,
                 generation,
                 evidence_key,
-                heartbeat_s,
                 ..
             }) => {
                 let key =
@@ -168,7 +165,6 @@ impl Fleet {
                     generation,
                     key,
                     record,
-                    heartbeat_s,
                     ended: false,
                     standing,
                     submitting,
@@ -217,7 +213,6 @@ fn end(stream: &mut Arc<Stream>) {
         generation,
         key,
         record,
-        heartbeat_s,
         standing,
         submitting,
         ..
@@ -227,7 +222,6 @@ fn end(stream: &mut Arc<Stream>) {
         generation: *generation,
         key: *key,
         record: *record,
-        heartbeat_s: *heartbeat_s,
         ended: true,
         standing: Arc::clone(standing),
         submitting: Arc::clone(submitting),

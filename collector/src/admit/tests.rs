@@ -68,7 +68,6 @@ fn case() -> Case {
             generation: 1,
             key: key.public(),
             record: Digest::of(b"enrolment"),
-            heartbeat_s: 3600,
             ended: false,
             standing: Arc::default(),
             submitting: Arc::default(),

@@ -216,6 +216,20 @@ fn is_host(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Targets in short, one a line, and what was not understood.
+    pub(super) fn short((targets, unknown): &(Vec<Target>, Vec<Unseen>)) -> Vec<String> {
+        let targets = targets.iter().map(|target| {
+            let port = target
+                .port
+                .map(|port| format!(" {port}"))
+                .unwrap_or_default();
+            format!("{} {}{port}", target.protocol, target.host)
+        });
+        targets
+            .chain(unknown.iter().map(ToString::to_string))
+            .collect()
+    }
+
     #[test]
     fn hosts_and_ports() {
         let host = |host: &str, port| Some((host.to_owned(), port));

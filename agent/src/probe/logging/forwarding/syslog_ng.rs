@@ -233,25 +233,14 @@ fn quoted(rest: &mut std::str::Chars<'_>, quote: char) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::short;
     use super::*;
 
-    /// The targets in short, one a line, and what was not understood.
+    /// Compares the targets of one file, in short.
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
-        let (targets, unknown) = targets(&vec![("f".to_owned(), text.to_owned())]);
-        let targets = targets.iter().map(|target| {
-            let port = target
-                .port
-                .map(|port| format!(" {port}"))
-                .unwrap_or_default();
-            format!("{} {}{port}", target.protocol, target.host)
-        });
-        let unknown = unknown.iter().map(ToString::to_string);
-        assert_eq!(
-            targets.chain(unknown).collect::<Vec<_>>(),
-            expected,
-            "{text}"
-        );
+        let found = targets(&vec![("f".to_owned(), text.to_owned())]);
+        assert_eq!(short(&found), expected, "{text}");
     }
 
     /// A destination that a log path leads to.
