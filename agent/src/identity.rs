@@ -8,6 +8,7 @@
 //!     tls.key.pem  certificate.pem  authority.pem
 //!     enrolment.json            the enrolment record, signed with the decisions key
 //!     spool/
+//!     probes/               what probes keep between two looks
 //! ```
 //!
 //! `identity.json` is written last, so an enrolment that is cut off leaves no half identity. There
@@ -16,6 +17,7 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::checkpoint::VerifierKey;
@@ -26,6 +28,7 @@ use shared::time::Timestamp;
 use shared::wire::{self, RenewAnswer, RenewRequest};
 
 use crate::connection::{Connection, ConnectionError, Credentials, plain};
+use crate::probe::Own;
 
 pub use enrol::{EnrolError, Enrolling, enrol};
 pub use token::{Token, TokenError};
@@ -41,6 +44,7 @@ const CERTIFICATE: &str = "certificate.pem";
 const AUTHORITY: &str = "authority.pem";
 const RECORD: &str = "enrolment.json";
 const SPOOL: &str = "spool";
+const PROBES: &str = "probes";
 /// Longest file of an identity.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
@@ -67,7 +71,7 @@ pub struct Identity {
     folder: PathBuf,
     enrolled: Enrolled,
     ledger_key: VerifierKey,
-    key: SigningKey,
+    key: Arc<SigningKey>,
     tls_key_pem: String,
     certificate_pem: String,
     authority_pem: String,
@@ -197,7 +201,7 @@ impl Identity {
         Ok(Some(Self {
             enrolled,
             ledger_key,
-            key,
+            key: Arc::new(key),
             tls_key_pem: read(TLS_KEY)?,
             certificate_pem,
             authority_pem: read(AUTHORITY)?,
@@ -239,8 +243,18 @@ impl Identity {
     }
 
     /// The key that signs records.
-    pub const fn evidence_key(&self) -> &SigningKey {
+    pub fn evidence_key(&self) -> &SigningKey {
         &self.key
+    }
+
+    /// The agent as its probes know it.
+    pub fn own(&self) -> Arc<Own> {
+        Arc::new(Own {
+            agent: self.agent().clone(),
+            generation: self.generation(),
+            key: Arc::clone(&self.key),
+            folder: self.folder.join(PROBES),
+        })
     }
 
     /// Folder of the spool of this generation.

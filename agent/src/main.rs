@@ -339,12 +339,14 @@ fn once(
     let host = machine(root.unwrap_or(&config.settings.host.root))?;
     let now = Clocks.wall();
     let (runtime, mut lookers) = (runtime()?, Lookers::default());
-    let observed = lookers.look(&chosen, &host, &config.settings.probe, &Clocks);
-    let observed = runtime.block_on(observed);
     let identity = match root {
         Some(_) => None,
         None => identity_if_permitted(&config.settings.state.dir)?,
     };
+    let own = identity.as_ref().map(Identity::own);
+    let known = (&config.settings.probe, own.as_ref());
+    let observed = lookers.look(&chosen, &host, known, &Clocks);
+    let observed = runtime.block_on(observed);
     let name = identity
         .as_ref()
         .map_or_else(host_name, |identity| identity.agent().to_string());

@@ -4,11 +4,15 @@
 //! it is a pure function of the host and of its settings.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use shared::fact::{Facts, Record, Subject, Value};
-use shared::id::Digest;
+use shared::id::{AgentId, Digest};
+use shared::key::SigningKey;
 use shared::limits;
 use shared::observation::{Artifact, Means, Observation, Outcome, Source, Status};
+use shared::time::Timestamp;
 
 use crate::config::ProbeSettings;
 use crate::host::{Host, Unseen};
@@ -35,7 +39,46 @@ pub trait Probe: Sync {
     fn subject(&self) -> &'static Subject;
 
     /// Looks once.
-    fn observe(&self, host: &dyn Host, settings: &ProbeSettings) -> Seen;
+    fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen;
+}
+
+/// What a probe knows besides the host that it looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    /// The settings of the probes.
+    pub settings: Arc<ProbeSettings>,
+    /// When it looks, by the wall clock of the host.
+    pub now: Timestamp,
+    /// What the same probe saw when it looked before; `None` at the first look of this process,
+    /// so both looks belong to one boot.
+    pub before: Option<Before>,
+    /// Who signs what is seen; `None` when nobody does.
+    pub own: Option<Arc<Own>>,
+}
+
+/// What a probe saw when it looked before.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// When that was, by the wall clock of the host.
+    pub at: Timestamp,
+    /// Milliseconds from then to [`Scene::now`], by the clock that nobody sets.
+    pub ago_ms: u64,
+    /// The facts.
+    pub facts: Facts,
+}
+
+/// The agent itself, for probes that leave a mark which the collector knows again.
+#[derive(Debug)]
+pub struct Own {
+    /// Its name.
+    pub agent: AgentId,
+    /// Its generation.
+    pub generation: u64,
+    /// Its evidence key.
+    pub key: Arc<SigningKey>,
+    /// A folder of the agent alone, for what probes keep between two looks; made by whoever
+    /// writes first.
+    pub folder: PathBuf,
 }
 
 /// What a probe has seen so far: facts, sources and the bytes of artifacts.

@@ -4,12 +4,10 @@
 //! away, a full disk or a probe that cannot look never end a run; a spool that cannot be read does,
 //! since a stream must not go on beside it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use shared::attestation::{Boot, Position};
 use shared::cause::chain;
-use shared::limits;
 use shared::time::Timestamp;
 
 use crate::attest::{
@@ -264,10 +262,15 @@ impl<'a> Agent<'a> {
         if probes.is_empty() {
             return self.record(Matter::Heartbeat, since);
         }
-        let around = self.around;
+        let (around, own) = (self.around, self.identity.own());
         let observed = self
             .lookers
-            .look(&probes, around.host, &around.settings.probe, around.clock)
+            .look(
+                &probes,
+                around.host,
+                (&around.settings.probe, Some(&own)),
+                around.clock,
+            )
             .await;
         for one in &observed {
             tracing::debug!(
@@ -478,20 +481,6 @@ fn kept(outcome: Result<(), RunError>) -> Result<bool, RunError> {
             Ok(false)
         }
         outcome => outcome.map(|()| true),
-    }
-}
-
-/// Reads a file of the agent's own, none when it is not there.
-fn read_own(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
-    let bytes_max = u64::try_from(limits::NOTE_BYTES_MAX).unwrap_or(u64::MAX);
-    match shared::durable::read(path, bytes_max) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(IdentityError::Machine {
-            operation: "read",
-            path: path.to_owned(),
-            source,
-        }),
     }
 }
 

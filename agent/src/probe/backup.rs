@@ -21,8 +21,8 @@ use shared::fact::{Record, Subject, Value};
 use shared::limits::LIST_RECORDS_MAX;
 use shared::observation::{Means, Status};
 
-use super::{Probe, Seen};
-use crate::config::{BackupSet, BackupTool, ProbeSettings};
+use super::{Probe, Scene, Seen};
+use crate::config::{BackupSet, BackupTool};
 use crate::host::{Host, Unseen};
 
 use shown::Shown;
@@ -68,10 +68,10 @@ impl Probe for Backup {
         &shared::fact::backup::SUBJECT
     }
 
-    fn observe(&self, host: &dyn Host, settings: &ProbeSettings) -> Seen {
+    fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
         let mut seen = Seen::default();
         state_tools(host, &mut seen);
-        let declared = &settings.backup.sets;
+        let declared = &scene.settings.backup.sets;
         seen.state_count("declared_count", declared.len());
         let sets = declared.iter().take(LIST_RECORDS_MAX);
         let sets: Vec<Set> = sets.map(|set| Set::look(host, &mut seen, set)).collect();

@@ -10,8 +10,7 @@ use shared::limits;
 use shared::observation::{Means, Status};
 
 use super::processes::Processes;
-use super::{Probe, Seen, container};
-use crate::config::ProbeSettings;
+use super::{Probe, Scene, Seen, container};
 use crate::host::{Host, KernelClock, Unseen};
 
 mod chrony;
@@ -37,7 +36,7 @@ impl Probe for Clock {
         &shared::fact::clock::SUBJECT
     }
 
-    fn observe(&self, host: &dyn Host, _settings: &ProbeSettings) -> Seen {
+    fn observe(&self, host: &dyn Host, _scene: &Scene) -> Seen {
         let mut seen = Seen::default();
         let kernel = host.kernel_clock();
         if let Some(clock) = seen.note(Means::Syscall, "adjtimex", kernel) {

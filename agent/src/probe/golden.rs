@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use shared::observation::{Observation, Outcome};
 
-use super::Probe;
-use crate::config::ProbeSettings;
+use super::{Probe, Scene};
 use crate::host::Host;
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
@@ -22,7 +21,7 @@ pub(crate) fn folder(host: &str) -> PathBuf {
 /// Observes a host, and shows that the observation is one: it reads back to the same bytes.
 #[track_caller]
 pub(crate) fn observed(host: &dyn Host, probe: &dyn Probe) -> Observation {
-    let seen = probe.observe(host, &ProbeSettings::default());
+    let seen = probe.observe(host, &Scene::default());
     let (observation, copies) = seen.observation(probe.subject());
     assert_eq!(observation.artifacts.len(), copies.len());
     let back = Observation::from_bytes(&observation.to_bytes()).unwrap();

@@ -13,8 +13,7 @@ use shared::time::Timestamp;
 
 use super::processes::Processes;
 use super::settings::{self, Assignment};
-use super::{Probe, Seen, container};
-use crate::config::ProbeSettings;
+use super::{Probe, Scene, Seen, container};
 use crate::host::Host;
 
 mod audit;
@@ -79,7 +78,7 @@ impl Probe for Logging {
         &shared::fact::logging::SUBJECT
     }
 
-    fn observe(&self, host: &dyn Host, _settings: &ProbeSettings) -> Seen {
+    fn observe(&self, host: &dyn Host, _scene: &Scene) -> Seen {
         let mut seen = Seen::default();
         let processes = Processes::look(host, &mut seen);
         let found = Found {

@@ -27,8 +27,7 @@ use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
 use super::settings::text;
-use super::{Probe, Seen};
-use crate::config::ProbeSettings;
+use super::{Probe, Scene, Seen};
 use crate::host::{Host, Unseen};
 
 use apt::Settings;
@@ -62,7 +61,7 @@ impl Probe for Updates {
         &shared::fact::updates::SUBJECT
     }
 
-    fn observe(&self, host: &dyn Host, _settings: &ProbeSettings) -> Seen {
+    fn observe(&self, host: &dyn Host, _scene: &Scene) -> Seen {
         let mut seen = Seen::default();
         let inventory = Inventory::read(host);
         let absent = inventory.as_ref().is_err_and(Unseen::is_absent);

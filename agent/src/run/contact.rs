@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use shared::cause;
 use shared::durable;
+use shared::limits;
 use shared::time::Timestamp;
 
-use super::read_own;
 use crate::connection::plain;
 use crate::identity::IdentityError;
 use crate::ship::ShipError;
@@ -140,6 +140,20 @@ const fn end_of(error: &ShipError) -> Option<End> {
         | ShipError::Receipt(_)
         | ShipError::Answer
         | ShipError::Spool(_) => None,
+    }
+}
+
+/// Reads a file of the agent's own, none when it is not there.
+pub(super) fn read_own(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
+    let bytes_max = u64::try_from(limits::NOTE_BYTES_MAX).unwrap_or(u64::MAX);
+    match durable::read(path, bytes_max) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(IdentityError::Machine {
+            operation: "read",
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::attest::Observed;
 use crate::config::ProbeSettings;
 use crate::host::Host;
-use crate::probe::{PROBES, Probe, Seen};
+use crate::probe::{Before, Own, PROBES, Probe, Scene, Seen};
 use crate::schedule::Clock;
 
 /// Longest time for one probe. A probe takes milliseconds; a host that swaps takes seconds.
@@ -41,6 +41,8 @@ pub fn probes(names: &[String]) -> Result<Vec<&'static dyn Probe>, String> {
 pub struct Lookers {
     time_max: Duration,
     busy: BTreeMap<&'static str, JoinHandle<()>>,
+    /// What each probe saw last, and when by the clock that nobody sets.
+    before: BTreeMap<&'static str, (Before, u64)>,
 }
 
 impl Default for Lookers {
@@ -48,6 +50,7 @@ impl Default for Lookers {
         Self {
             time_max: LOOK_TIME_MAX,
             busy: BTreeMap::new(),
+            before: BTreeMap::new(),
         }
     }
 }
@@ -59,14 +62,36 @@ impl Lookers {
         &mut self,
         probes: &[&'static dyn Probe],
         host: &Arc<dyn Host>,
-        settings: &ProbeSettings,
+        (settings, own): (&ProbeSettings, Option<&Arc<Own>>),
         clock: &dyn Clock,
     ) -> Vec<Observed> {
+        let settings = Arc::new(settings.clone());
         let mut observed = Vec::with_capacity(probes.len());
         for probe in probes {
-            let begun = clock.since_boot_ms();
-            let seen = self.seen(*probe, host, settings).await;
+            let (begun, now) = (clock.since_boot_ms(), clock.wall());
+            let name = probe.subject().probe;
+            let before = self
+                .before
+                .get(name)
+                .cloned()
+                .map(|(before, at_ms)| Before {
+                    ago_ms: begun.saturating_sub(at_ms),
+                    ..before
+                });
+            let scene = Scene {
+                settings: Arc::clone(&settings),
+                now,
+                before,
+                own: own.cloned(),
+            };
+            let seen = self.seen(*probe, host, scene).await;
             let (observation, copies) = seen.observation(probe.subject());
+            let before = Before {
+                at: now,
+                ago_ms: 0,
+                facts: observation.facts.clone(),
+            };
+            let _older = self.before.insert(name, (before, begun));
             observed.push(Observed {
                 observation,
                 copies,
@@ -80,7 +105,7 @@ impl Lookers {
         &mut self,
         probe: &'static dyn Probe,
         host: &Arc<dyn Host>,
-        settings: &ProbeSettings,
+        scene: Scene,
     ) -> Seen {
         let unknown = |why: &str| Seen::default().unknown(why);
         let name = probe.subject().probe;
@@ -92,9 +117,9 @@ impl Lookers {
             Some(_) | None => {}
         }
         let (answer, answered) = oneshot::channel();
-        let (host, settings) = (Arc::clone(host), settings.clone());
+        let host = Arc::clone(host);
         // Nobody waits any more for an answer that comes too late.
-        let look = move || drop(answer.send(probe.observe(host.as_ref(), &settings)));
+        let look = move || drop(answer.send(probe.observe(host.as_ref(), &scene)));
         let thread = Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
         let thread = match thread.spawn(look) {
             Ok(thread) => thread,
@@ -139,9 +164,9 @@ mod tests {
             clock::Clock.subject()
         }
 
-        fn observe(&self, host: &dyn Host, settings: &ProbeSettings) -> Seen {
+        fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
             drop(MOUNT.lock().unwrap());
-            clock::Clock.observe(host, settings)
+            clock::Clock.observe(host, scene)
         }
     }
 
@@ -152,7 +177,7 @@ mod tests {
             clock::Clock.subject()
         }
 
-        fn observe(&self, _host: &dyn Host, _settings: &ProbeSettings) -> Seen {
+        fn observe(&self, _host: &dyn Host, _scene: &Scene) -> Seen {
             panic!("a probe that breaks off, as it must never")
         }
     }
@@ -162,7 +187,7 @@ mod tests {
         let host: Arc<dyn Host> = Arc::new(Machine::open(folder.path()).unwrap());
         let settings = ProbeSettings::default();
         let clock = Hands::default();
-        let mut observed = done(lookers.look(&[probe], &host, &settings, &clock));
+        let mut observed = done(lookers.look(&[probe], &host, (&settings, None), &clock));
         observed.remove(0).observation
     }
 

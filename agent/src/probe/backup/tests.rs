@@ -4,12 +4,13 @@
 //! for the later segments of those that only show a mode of encryption.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use shared::durable;
 use shared::observation::{Observation, Outcome};
 
 use super::*;
-use crate::config::BackupSettings;
+use crate::config::{BackupSettings, ProbeSettings};
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
 
@@ -19,20 +20,24 @@ fn vault() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/hosts/backup/vault")
 }
 
-fn settings(sets: &[(&str, BackupTool, &str)]) -> ProbeSettings {
+fn scene(sets: &[(&str, BackupTool, &str)]) -> Scene {
     let set = |(name, tool, path): &(&str, BackupTool, &str)| BackupSet {
         name: (*name).to_owned(),
         tool: *tool,
         path: (*path).to_owned(),
     };
     let sets = sets.iter().map(set).collect();
-    ProbeSettings {
+    let settings = ProbeSettings {
         backup: BackupSettings { sets },
+    };
+    Scene {
+        settings: Arc::new(settings),
+        ..Scene::default()
     }
 }
 
 fn observed(host: &dyn Host, sets: &[(&str, BackupTool, &str)]) -> Observation {
-    let seen = Backup.observe(host, &settings(sets));
+    let seen = Backup.observe(host, &scene(sets));
     let observation = seen.observation(Backup.subject()).0;
     assert_eq!(observation.outcome, Outcome::Facts, "{observation:?}");
     observation

@@ -82,7 +82,7 @@ fn look(folder: &Path) -> Observation {
 }
 
 fn observed(host: &dyn Host) -> Observation {
-    let seen = Updates.observe(host, &ProbeSettings::default());
+    let seen = Updates.observe(host, &Scene::default());
     seen.observation(Updates.subject()).0
 }
 
