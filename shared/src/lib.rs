@@ -12,6 +12,7 @@ pub mod id;
 pub mod fact;
 pub mod observation;
 pub mod key;
+pub mod canary;
 pub mod dsse;
 pub mod attestation;
 pub mod decision;

@@ -1,10 +1,11 @@
 //! Facts of updates: what is installed, what is pending, since when we know.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Which updates are pending, how fresh that knowledge is, and which kernel runs.
 pub static SUBJECT: Subject = Subject {
     probe: "updates",
+    observer: Observer::Host,
     schema: 1,
     title: "Which updates are pending, how fresh that knowledge is, and which kernel runs.",
     facts: FACTS,
