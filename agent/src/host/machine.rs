@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags};
@@ -15,7 +15,9 @@ use rustix::io::Errno;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
-use super::{Host, KernelClock, NAMES_MAX, Pieces, Socket, Stat, Unseen, kernel};
+use super::log::{self, Way};
+use super::program::{self, Ended, Task};
+use super::{Host, KernelClock, NAMES_MAX, Pieces, Socket, Stat, Unseen, kernel, place};
 
 /// How often a path is resolved anew when a folder on its way is renamed meanwhile.
 const RESOLVE_ATTEMPTS: usize = 8;
@@ -164,6 +166,23 @@ impl Host for Machine {
             Socket::Chronyd => self.live("chronyd", || kernel::ask_chronyd(request)),
             Socket::Audit => self.live("netlink audit", || kernel::ask_audit(request)),
         }
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        self.live(task.program.name(), || {
+            let open = |path| self.open_kind(path, FileType::RegularFile);
+            let secret = task.secret.map(open).transpose()?.map(File::from);
+            program::run(task, secret, output)
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let path = way.path();
+        self.live(path, || log::send(Path::new(path), way, line))
+    }
+
+    fn place(&self, path: &str, bytes: &[u8]) -> Result<(), Unseen> {
+        self.live(path, || place::place(self.root.as_fd(), path, bytes))
     }
 }
 

@@ -7,6 +7,8 @@
 //! live/chronyd-33.bin         chronyd's reply to command 33 without arguments
 //! live/chronyd-15-00000001.bin  ... to command 15 with these arguments, zeros at the end left out
 //! live/audit.bin              the reply of kernel auditing
+//! live/log-journal            a socket that takes lines; log-syslog the one for /dev/log
+//! live/restic-dump.bin        what restic writes when it is told to dump; other programs alike
 //! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
 //! live/refused.txt            paths that may not be read, and nothing below them, one a line
 //! live/times.txt              lines of a time and a path: when that file was written
@@ -25,7 +27,9 @@ use shared::durable;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
+use super::log::{self, Way};
 use super::machine::Machine;
+use super::program::{Ended, Task};
 use super::{Host, KernelClock, Pieces, Socket, Stat, Unseen};
 
 /// Longest recorded answer or list.
@@ -192,6 +196,34 @@ impl Host for Recorded {
             }
             Socket::Audit => self.answer("audit.bin", &["audit"]),
         }
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        let verb = task.options.first().copied().unwrap_or_default();
+        let name = format!("{}-{}", task.program.name(), verb.trim_start_matches('-'));
+        let answer = self.answer(&format!("{name}.bin"), &[&name, task.program.name()])?;
+        output(&answer);
+        Ok(Ended {
+            status: Some(0),
+            errors: String::new(),
+            bytes: u64::try_from(answer.len()).unwrap_or(u64::MAX),
+            took_ms: 0,
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let name = format!("log-{}", way.as_str());
+        let path = self.live.join(&name);
+        if path.exists() {
+            log::send(&path, way, line)
+        } else {
+            self.answer(&name, &[&name]).map(drop)
+        }
+    }
+
+    fn place(&self, path: &str, _bytes: &[u8]) -> Result<(), Unseen> {
+        let why = Some("a recorded host is not changed");
+        Err(Unseen::new(path, Status::Unsupported, why))
     }
 }
 
