@@ -24,11 +24,13 @@ pub mod updates;
 /// Every subject that can be looked at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
     &backup::SUBJECT,
+    &canary::SUBJECT,
     &clock::SUBJECT,
     &delivery::SUBJECT,
     &logging::SUBJECT,
     &offset::SUBJECT,
     &recovery::SUBJECT,
+    &restore::SUBJECT,
     &updates::SUBJECT,
 ];
 

@@ -26,7 +26,8 @@ use shared::observation::Status;
 
 use super::Unseen;
 
-/// Most bytes of the error output that are kept; the rest is read and dropped.
+/// Most bytes that are kept of the beginning of the error output, and as many of its end: what went
+/// wrong stands in one of them.
 const ERRORS_BYTES_MAX: usize = 4096;
 /// How long a killed program may take to end.
 const DEATH_WAIT: Duration = Duration::from_secs(2);
@@ -208,7 +209,7 @@ pub struct Task<'a> {
 pub struct Ended {
     /// The status that it gave; `None` when a signal ended it.
     pub status: Option<i32>,
-    /// The beginning of its error output.
+    /// The beginning and the end of its error output.
     pub errors: String,
     /// Bytes of its output.
     pub bytes: u64,
@@ -247,6 +248,7 @@ pub fn run(
         bytes: 0,
         bytes_max: task.output_bytes_max,
         errors: Vec::new(),
+        last_errors: Vec::new(),
     };
     let read = reader.read(&mut child, pid, output);
     if let Err(why) = read {
@@ -254,6 +256,7 @@ pub fn run(
         return Err(why.unseen(name, task));
     }
     let status = child.wait().map_err(unseen)?;
+    reader.errors.append(&mut reader.last_errors);
     Ok(Ended {
         status: code(status),
         errors: String::from_utf8_lossy(&reader.errors).trim().to_owned(),
@@ -410,6 +413,7 @@ struct Reader {
     bytes: u64,
     bytes_max: u64,
     errors: Vec<u8>,
+    last_errors: Vec<u8>,
 }
 
 impl Reader {
@@ -449,15 +453,22 @@ impl Reader {
             }
             if let Some(pipe) = errors.as_mut().filter(|_| read_errors) {
                 let read = pipe.read(&mut chunk).map_err(machine)?;
-                let room = ERRORS_BYTES_MAX.saturating_sub(self.errors.len()).min(read);
-                self.errors
-                    .extend_from_slice(chunk.get(..room).unwrap_or_default());
+                self.keep_errors(chunk.get(..read).unwrap_or_default());
                 if read == 0 {
                     errors = None;
                 }
             }
         }
         Ok(())
+    }
+
+    fn keep_errors(&mut self, piece: &[u8]) {
+        let room = ERRORS_BYTES_MAX.saturating_sub(self.errors.len());
+        let (first, last) = piece.split_at(room.min(piece.len()));
+        self.errors.extend_from_slice(first);
+        self.last_errors.extend_from_slice(last);
+        let over = self.last_errors.len().saturating_sub(ERRORS_BYTES_MAX);
+        drop(self.last_errors.drain(..over));
     }
 }
 
