@@ -122,6 +122,7 @@ impl Fleet {
             }
             (
                 LeafKind::Evidence
+                | LeafKind::Observed
                 | LeafKind::Decision
                 | LeafKind::Catalogue
                 | LeafKind::Roster

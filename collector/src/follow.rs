@@ -10,6 +10,7 @@ use shared::decision::{self, Decided, DecisionError};
 use shared::key::PublicKey;
 use shared::leaf::LeafKind;
 use shared::observation::Observation;
+use shared::observed::{self, ObservedError};
 
 use crate::ledger::{Entry, Ledger, LedgerError};
 use crate::status::{Change, Place, ProbeOutcome, Status, StatusError};
@@ -31,6 +32,15 @@ pub enum FollowError {
         /// Why.
         #[source]
         source: DecisionError,
+    },
+    /// An entry is nothing that this collector observed.
+    #[error("entry {index} is nothing that this collector observed")]
+    Observed {
+        /// Place in the ledger.
+        index: u64,
+        /// Why.
+        #[source]
+        source: ObservedError,
     },
     /// An entry is no attestation.
     #[error("entry {index} is no attestation")]
@@ -82,6 +92,24 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                     host: revoked.agent,
                     generation: revoked.generation,
                     at,
+                },
+            })
+        }
+        LeafKind::Observed => {
+            let sight = observed::open(&entry.envelope, decisions)
+                .map_err(|source| FollowError::Observed { index, source })?;
+            let bytes = ledger.blob(&sight.observation)?;
+            Ok(Change::Observed {
+                host: sight.observed.agent,
+                generation: sight.observed.generation,
+                record: entry.leaf.id,
+                collected: min(sight.observed.at, entry.leaf.received),
+                received: entry.leaf.received,
+                outcome: ProbeOutcome {
+                    probe: sight.observed.probe,
+                    outcome: sight.observed.outcome,
+                    observation_id: Some(sight.observation),
+                    observation: bytes.and_then(|bytes| Observation::from_bytes(&bytes).ok()),
                 },
             })
         }

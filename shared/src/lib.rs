@@ -16,6 +16,7 @@ pub mod canary;
 pub mod dsse;
 pub mod attestation;
 pub mod decision;
+pub mod observed;
 pub mod merkle;
 pub mod checkpoint;
 pub mod tile;

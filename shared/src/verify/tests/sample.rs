@@ -107,7 +107,7 @@ impl Ledger {
         u64::try_from(self.leaves.len()).unwrap()
     }
 
-    fn enter(&mut self, kind: LeafKind, origin: LeafOrigin, file: Vec<u8>) -> Digest {
+    pub(super) fn enter(&mut self, kind: LeafKind, origin: LeafOrigin, file: Vec<u8>) -> Digest {
         let id = Digest::of(&file);
         let received = at(self.size());
         self.files.insert(id, file);
@@ -345,7 +345,10 @@ impl Ledger {
                 LeafOrigin::Agent { agent, .. } if index < start => {
                     last.insert(agent.clone(), index);
                 }
-                LeafOrigin::Agent { .. } | LeafOrigin::Collector { .. } => wanted.push(index),
+                LeafOrigin::Observer { .. } if index < start => {}
+                LeafOrigin::Agent { .. }
+                | LeafOrigin::Collector { .. }
+                | LeafOrigin::Observer { .. } => wanted.push(index),
             }
         }
         for index in wanted.into_iter().chain(last.into_values()) {
