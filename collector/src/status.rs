@@ -23,7 +23,7 @@ mod change;
 mod controls;
 mod store;
 
-pub use change::{Change, Place, ProbeOutcome};
+pub use change::{Change, Place, ProbeOutcome, Sight};
 pub use controls::{CheckStatus, ControlState, ControlStatus, HostFinding, controls};
 pub use store::{Rebuild, StatusError};
 
@@ -217,25 +217,22 @@ impl Status {
                     writes.put(host_key(&place.host), &known);
                 }
             }
-            Change::Observed {
-                host,
-                generation,
-                record,
-                collected,
-                received,
-                outcome,
-            } => {
-                let counts = self
-                    .host(host)?
-                    .is_some_and(|known| known.generation == *generation && known.forked.is_none());
-                if counts {
-                    let times = (*collected, *received);
-                    self.judge_one(host, *record, times, outcome, &mut writes)?;
-                }
-            }
+            Change::Observed(sight) => self.observed(sight, &mut writes)?,
             Change::Nothing => {}
         }
         self.store.apply(due.saturating_add(1), writes)
+    }
+
+    /// Judges what the collector observed, unless the host has another generation by now.
+    fn observed(&self, sight: &Sight, writes: &mut Writes) -> Result<(), StatusError> {
+        let host = self.host(&sight.host)?;
+        let counts = host
+            .is_some_and(|known| known.generation == sight.generation && known.forked.is_none());
+        if counts {
+            let times = (sight.collected, sight.received);
+            self.judge_one(&sight.host, sight.record, times, &sight.outcome, writes)?;
+        }
+        Ok(())
     }
 
     /// The host under a new generation. After a fork it begins empty: whose findings they were is

@@ -8,6 +8,7 @@
 pub mod cause;
 pub mod limits;
 pub mod time;
+pub mod exchange;
 pub mod id;
 pub mod fact;
 pub mod observation;

@@ -41,20 +41,7 @@ pub enum Change {
         outcomes: Vec<ProbeOutcome>,
     },
     /// The collector itself observed something of a host.
-    Observed {
-        /// The host.
-        host: AgentId,
-        /// The generation under which it submitted what this rests on.
-        generation: u64,
-        /// Id of the record.
-        record: Digest,
-        /// The collector's time of the observation.
-        collected: Timestamp,
-        /// When the record was entered.
-        received: Timestamp,
-        /// What came of it.
-        outcome: ProbeOutcome,
-    },
+    Observed(Sight),
     /// An entry that says nothing about findings: it only moves the position.
     Nothing,
 }
@@ -83,4 +70,21 @@ pub struct ProbeOutcome {
     pub observation_id: Option<Digest>,
     /// The observation; `None` when it was not sent, or is not readable here.
     pub observation: Option<Observation>,
+}
+
+/// What the collector itself observed of a host.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// The host.
+    pub host: AgentId,
+    /// The generation under which it submitted what this rests on.
+    pub generation: u64,
+    /// Id of the record.
+    pub record: Digest,
+    /// The collector's time of the observation.
+    pub collected: Timestamp,
+    /// When the record was entered.
+    pub received: Timestamp,
+    /// What came of it.
+    pub outcome: ProbeOutcome,
 }

@@ -234,6 +234,7 @@ impl Ledger {
                 wall: at(size).plus_ms(-100),
                 synced: true,
                 max_error_ms: 1,
+                exchange: None,
             },
             seen: Seen {
                 size: size - 1,
