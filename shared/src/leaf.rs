@@ -3,7 +3,7 @@
 //! ```text
 //! evident-leaf/v1
 //! <kind>
-//! <agent> <generation> <seq>          decisions: "- 0 <number>", what the collector saw: "- 1 <number>"
+//! <agent> <generation> <seq>          decisions: "- 0 <number>"; seen by the collector: "- 1 .."
 //! sha256:<id of the DSSE file>
 //! <time of receipt, milliseconds since 1970>
 //! ```

@@ -173,7 +173,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Checks that what the collector observed has numbers without a gap, as far as leaves are here.
+    /// Checks that what the collector observed has numbers without a gap, where leaves are here.
     fn sight_number(&mut self, index: u64, number: u64, due: &mut Option<u64>) {
         if due.is_some_and(|due| due != number) {
             let what = format!("is observation {number} of the collector; another one is due");
