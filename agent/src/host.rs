@@ -10,7 +10,10 @@ use rustix::io::Errno;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
+use bus::BusCall;
+
 pub mod kernel;
+pub mod bus;
 pub mod machine;
 pub mod recorded;
 
@@ -65,6 +68,14 @@ pub trait Host: Send + Sync {
     ///
     /// [`Unseen`]; on another root folder [`Status::Unsupported`].
     fn ask(&self, socket: Socket, request: &[u8]) -> Result<Vec<u8>, Unseen>;
+
+    /// Asks systemd, or a service of it, over D-Bus, within two seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; without systemd, or without the service, [`Status::Absent`]; on another root
+    /// folder [`Status::Unsupported`].
+    fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen>;
 }
 
 /// Most names of one folder.

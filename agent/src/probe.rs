@@ -20,6 +20,7 @@ use crate::host::{Host, Unseen};
 pub mod settings;
 pub mod processes;
 pub mod container;
+pub mod units;
 pub mod backup;
 pub mod clock;
 pub mod logging;

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
+use super::bus::{self, BusCall};
 use super::{Host, KernelClock, NAMES_MAX, Socket, Stat, Unseen, kernel};
 
 /// How often a path is resolved anew when a folder on its way is renamed meanwhile.
@@ -160,6 +161,10 @@ impl Host for Machine {
             Socket::Audit => self.live("netlink audit", || kernel::ask_audit(request)),
         }
     }
+
+    fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen> {
+        self.live(&call.name(), || bus::ask(call))
+    }
 }
 
 fn stat_of(file: &OwnedFd) -> rustix::io::Result<Statx> {
@@ -263,6 +268,8 @@ mod tests {
             let status = machine.ask(socket, b"").unwrap_err().status;
             assert_eq!(status, Status::Unsupported);
         }
+        let bus = machine.bus(BusCall::Timesync).unwrap_err();
+        assert_eq!(bus.status, Status::Unsupported);
     }
 
     #[test]

@@ -7,14 +7,20 @@
 //! live/chronyd-33.bin         chronyd's reply to command 33 without arguments
 //! live/chronyd-15-00000001.bin  ... to command 15 with these arguments, zeros at the end left out
 //! live/audit.bin              the reply of kernel auditing
+//! live/bus-UNIT.json          all properties of a unit, as `busctl --json` shows them, no types
+//! live/bus-failed.json        ListUnitsByPatterns for what failed
+//! live/bus-timers.json        ... for timers
+//! live/bus-timesync.json      all properties of systemd-timesyncd
+//! live/bus.status             why D-Bus does not answer
 //! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
 //! live/refused.txt            paths that may not be read, and nothing below them, one a line
 //! live/times.txt              lines of a time and a path: when that file was written
 //! ```
 //!
-//! What has no answer and no status is absent. A version-control system carries neither times nor
-//! owners: a file that `times.txt` does not name was written at the beginning of 1970, and
-//! everything belongs to root.
+//! What has no answer and no status is absent. Where there is systemd, it has `bus-failed.json`,
+//! and a unit without an answer is one that it does not know. A version-control system carries
+//! neither times nor owners: a file that `times.txt` does not name was written at the beginning of
+//! 1970, and everything belongs to root.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -25,6 +31,7 @@ use shared::durable;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
+use super::bus::{BusCall, Listed};
 use super::machine::Machine;
 use super::{Host, KernelClock, Socket, Stat, Unseen};
 
@@ -187,6 +194,28 @@ impl Host for Recorded {
             }
             Socket::Audit => self.answer("audit.bin", &["audit"]),
         }
+    }
+
+    fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen> {
+        let name = match call {
+            BusCall::Unit(name) => name,
+            BusCall::Units(Listed::Failed) => "failed",
+            BusCall::Units(Listed::Timers) => "timers",
+            BusCall::Timesync => "timesync",
+        };
+        let name = format!("bus-{name}");
+        let file = format!("{name}.json");
+        let answer = match self.answer(&file, &[&name, "bus"]) {
+            Err(unseen) if unseen.is_absent() && matches!(call, BusCall::Unit(_)) => {
+                let _systemd = self.answer("bus-failed.json", &["bus"])?;
+                br#"{"LoadState": "not-found"}"#.to_vec()
+            }
+            answer => answer?,
+        };
+        serde_json::from_slice(&answer).map_err(|error| {
+            let why = error.to_string();
+            Unseen::new(&file, Status::Malformed, Some(&why))
+        })
     }
 }
 
