@@ -20,6 +20,8 @@ use crate::host::{Host, Unseen};
 pub mod settings;
 pub mod processes;
 pub mod container;
+pub mod lines;
+pub mod audit;
 pub mod backup;
 pub mod clock;
 pub mod logging;
@@ -27,6 +29,7 @@ pub mod updates;
 
 /// Every probe, in the order of their names.
 pub static PROBES: &[&dyn Probe] = &[
+    &audit::Audit,
     &backup::Backup,
     &clock::Clock,
     &logging::Logging,

@@ -59,7 +59,11 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const FILES_MAX: usize = 256;
 
 /// The default catalogue: name of the file and its text.
-const EMBEDDED: [(&str, &str); 4] = [
+const EMBEDDED: [(&str, &str); 5] = [
+    (
+        "checks/audit.toml",
+        include_str!("../../config/catalog/checks/audit.toml"),
+    ),
     (
         "checks/backup.toml",
         include_str!("../../config/catalog/checks/backup.toml"),

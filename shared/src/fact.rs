@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::limits;
 use crate::time::Timestamp;
 
+pub mod audit;
 pub mod backup;
 pub mod clock;
 pub mod logging;
@@ -18,6 +19,7 @@ pub mod updates;
 
 /// Every subject that a probe can look at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
+    &audit::SUBJECT,
     &backup::SUBJECT,
     &clock::SUBJECT,
     &logging::SUBJECT,
