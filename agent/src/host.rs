@@ -34,6 +34,20 @@ pub trait Host: Send + Sync {
     /// [`Unseen`].
     fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen>;
 
+    /// Opens a file of which parts are read.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`].
+    fn open_parts(&self, path: &str) -> Result<Box<dyn Parts>, Unseen>;
+
+    /// Where a symbolic link leads, as it is written; of a link of `/proc` what stands for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; what is no link is [`Status::Malformed`].
+    fn link(&self, path: &str) -> Result<String, Unseen>;
+
     /// Size, times, mode and owner of a file or folder; a symbolic link is followed.
     ///
     /// # Errors
@@ -78,6 +92,16 @@ pub trait Host: Send + Sync {
     fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen>;
 }
 
+/// An open file of which parts are read.
+pub trait Parts: Send {
+    /// At most `bytes_max` bytes from `offset` on; fewer where the file ends.
+    ///
+    /// # Errors
+    ///
+    /// What the machine said.
+    fn part(&self, offset: u64, bytes_max: usize) -> std::io::Result<Vec<u8>>;
+}
+
 /// Most names of one folder.
 pub const NAMES_MAX: usize = 65_536;
 
@@ -86,7 +110,8 @@ pub const NAMES_MAX: usize = 65_536;
 pub enum Socket {
     /// `/run/chrony/chronyd.sock`, then UDP 127.0.0.1:323.
     Chronyd,
-    /// Netlink audit (family 9): the request is a whole message with its header.
+    /// Netlink audit (family 9): the request is a whole message with its header, and so is each
+    /// part of the answer; a list is read up to its end.
     Audit,
 }
 

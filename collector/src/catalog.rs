@@ -62,6 +62,10 @@ const FILES_MAX: usize = 256;
 /// The default catalogue: name of the file and its text.
 const EMBEDDED: &[(&str, &str)] = &[
     (
+        "checks/audit.toml",
+        include_str!("../../config/catalog/checks/audit.toml"),
+    ),
+    (
         "checks/backup.toml",
         include_str!("../../config/catalog/checks/backup.toml"),
     ),
