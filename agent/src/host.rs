@@ -31,6 +31,13 @@ pub trait Host: Send + Sync {
     /// [`Unseen`].
     fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen>;
 
+    /// Opens a file to be read in pieces, at any place; nothing is locked.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`].
+    fn pieces(&self, path: &str) -> Result<Box<dyn Pieces>, Unseen>;
+
     /// Size, times, mode and owner of a file or folder; a symbolic link is followed.
     ///
     /// # Errors
@@ -65,6 +72,22 @@ pub trait Host: Send + Sync {
     ///
     /// [`Unseen`]; on another root folder [`Status::Unsupported`].
     fn ask(&self, socket: Socket, request: &[u8]) -> Result<Vec<u8>, Unseen>;
+}
+
+/// A file that is read in pieces.
+pub trait Pieces: Send {
+    /// Fills `into` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// Those of pread(2); [`std::io::ErrorKind::UnexpectedEof`] when the file ends before.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> std::io::Result<()>;
+}
+
+impl Pieces for std::fs::File {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> std::io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, into, offset)
+    }
 }
 
 /// Most names of one folder.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
-use super::{Host, KernelClock, NAMES_MAX, Socket, Stat, Unseen, kernel};
+use super::{Host, KernelClock, NAMES_MAX, Pieces, Socket, Stat, Unseen, kernel};
 
 /// How often a path is resolved anew when a folder on its way is renamed meanwhile.
 const RESOLVE_ATTEMPTS: usize = 8;
@@ -107,6 +107,11 @@ impl Host for Machine {
     fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen> {
         let file = self.open_kind(path, FileType::RegularFile)?;
         Ok(Box::new(File::from(file).take(bytes_max)))
+    }
+
+    fn pieces(&self, path: &str) -> Result<Box<dyn Pieces>, Unseen> {
+        let file = self.open_kind(path, FileType::RegularFile)?;
+        Ok(Box::new(File::from(file)))
     }
 
     fn stat(&self, path: &str) -> Result<Stat, Unseen> {
@@ -246,6 +251,21 @@ mod tests {
         assert_eq!((stat.bytes, stat.mode, stat.folder), (5, 0o640, false));
         assert!(machine.stat("/etc").unwrap().folder);
         assert!(!machine.stat("/pipe").unwrap().folder);
+    }
+
+    #[test]
+    fn pieces_of_a_file() {
+        let (_folder, machine) = tree();
+        let file = machine.pieces("/absolute").unwrap();
+        let mut two = [0; 2];
+        file.read_at(&mut two, 3).unwrap();
+        assert_eq!(&two, b"es");
+        let end = file.read_at(&mut two, 4).unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
+        let status = |path| machine.pieces(path).map(drop).unwrap_err().status;
+        assert_eq!(status("/none"), Status::Absent);
+        assert_eq!(status("/etc"), Status::Malformed);
+        assert_eq!(status("/pipe"), Status::Malformed);
     }
 
     #[test]

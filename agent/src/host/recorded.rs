@@ -26,7 +26,7 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use super::machine::Machine;
-use super::{Host, KernelClock, Socket, Stat, Unseen};
+use super::{Host, KernelClock, Pieces, Socket, Stat, Unseen};
 
 /// Longest recorded answer or list.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
@@ -143,6 +143,11 @@ impl Host for Recorded {
     fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen> {
         self.permit_read(path)?;
         self.machine.open(path, bytes_max)
+    }
+
+    fn pieces(&self, path: &str) -> Result<Box<dyn Pieces>, Unseen> {
+        self.permit_read(path)?;
+        self.machine.pieces(path)
     }
 
     fn stat(&self, path: &str) -> Result<Stat, Unseen> {

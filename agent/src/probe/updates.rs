@@ -19,6 +19,16 @@ mod lists;
 mod pending;
 mod preference;
 mod release;
+#[expect(dead_code, reason = "rpm hosts come next")]
+mod rpm_version;
+#[expect(dead_code, reason = "rpm hosts come next")]
+mod sqlite_row;
+#[expect(dead_code, reason = "rpm hosts come next")]
+mod sqlite_log;
+#[expect(dead_code, reason = "rpm hosts come next")]
+mod sqlite;
+#[expect(dead_code, reason = "rpm hosts come next")]
+mod rpmdb;
 mod stanza;
 mod version;
 
