@@ -103,6 +103,13 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "oldest_security_pending",
+        kind: Kind::Instant,
+        meaning: "The earliest date since which a pending security update was offered; left out when that of one of them is not known",
+        source: "/var/lib/apt/lists/*_InRelease (Date)",
+        right: "",
+    },
+    Fact {
         name: "os_id",
         kind: Kind::Text,
         meaning: "Identifier of the distribution, as in os-release(5)",
@@ -238,5 +245,25 @@ const PENDING: &[Field] = &[
         name: "held",
         kind: Kind::Flag,
         meaning: "The package is held back, by a hold or by the preferences of apt",
+    },
+    Field {
+        name: "source",
+        kind: Kind::Text,
+        meaning: "Package that the candidate is built from",
+    },
+    Field {
+        name: "source_version",
+        kind: Kind::Text,
+        meaning: "Version of that package",
+    },
+    Field {
+        name: "urgency",
+        kind: Kind::Text,
+        meaning: "How urgent the archive calls the candidate, where it says so",
+    },
+    Field {
+        name: "available_since",
+        kind: Kind::Instant,
+        meaning: "Earliest evidence that the candidate was offered, by a date of the archive",
     },
 ];

@@ -7,11 +7,10 @@
 //! Counted is each package by itself: dependencies that keep it back are not resolved, and an
 //! update that Ubuntu gives to a part of its hosts first counts from its first day.
 
-use shared::fact::{Record, Value};
-
 use super::inventory::{Inventory, Package};
 use super::lists::{List, Offer};
 use super::preference::{Pins, Place};
+use super::update::Update;
 use super::version;
 
 /// What is pending on a host.
@@ -21,38 +20,6 @@ pub(super) struct Pending {
     pub(super) updates: Vec<Update>,
     /// Packages with a newer version that only the preferences keep out.
     pub(super) pinned: usize,
-}
-
-/// A pending update.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Update {
-    package: Package,
-    candidate: String,
-    origin: String,
-    /// It is held back, by a hold or by the preferences.
-    held: bool,
-    /// A source of security updates has a newer version than the installed one.
-    pub(super) security: bool,
-}
-
-impl Update {
-    /// The update as a record of the fact `pending`.
-    pub(super) fn record(&self) -> Record {
-        let text = |text: &str| Value::Text(text.to_owned());
-        let fields = [
-            ("package", text(&self.package.name)),
-            ("architecture", text(&self.package.architecture)),
-            ("installed", text(&self.package.version)),
-            ("candidate", text(&self.candidate)),
-            ("origin", text(&self.origin)),
-            ("security", Value::Flag(self.security)),
-            ("held", Value::Flag(self.held)),
-        ];
-        let fields = fields.into_iter();
-        fields
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-    }
 }
 
 /// Compares what is installed with what the lists offer.
@@ -88,10 +55,13 @@ pub(super) fn pending(inventory: &Inventory, lists: &[List], pins: &Pins) -> Pen
             .map_or_else(String::new, |(_, place)| place.release.title());
         pending.updates.push(Update {
             held: package.held || kept_out,
-            package: package.clone(),
+            package: package.name.clone(),
+            architecture: package.architecture.clone(),
+            installed: package.version.clone(),
             candidate,
             origin,
             security,
+            ..Update::default()
         });
     }
     pending.updates.sort_by_key(|update| !update.security);

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use shared::durable;
-use shared::observation::{Observation, Outcome};
+use shared::observation::{Observation, Outcome, Status};
 
 use super::*;
 use crate::host::machine::Machine;
