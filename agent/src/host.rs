@@ -100,6 +100,21 @@ pub trait Parts: Send {
     ///
     /// What the machine said.
     fn part(&self, offset: u64, bytes_max: usize) -> std::io::Result<Vec<u8>>;
+
+    /// Fills `into` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parts::part`]; [`std::io::ErrorKind::UnexpectedEof`] when the file ends before.
+    fn fill(&self, into: &mut [u8], offset: u64) -> std::io::Result<()> {
+        let part = self.part(offset, into.len())?;
+        if part.len() == into.len() {
+            into.copy_from_slice(&part);
+            Ok(())
+        } else {
+            Err(std::io::ErrorKind::UnexpectedEof.into())
+        }
+    }
 }
 
 /// Most names of one folder.

@@ -10,6 +10,11 @@
 //!   not in the table is `unknown`.
 
 mod version;
+mod rpm_version;
+mod sqlite_row;
+mod sqlite_log;
+mod sqlite;
+mod rpmdb;
 mod stanza;
 mod release;
 mod apt;
