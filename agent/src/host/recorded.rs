@@ -13,6 +13,8 @@
 //! live/bus.status             why D-Bus does not answer
 //! live/audit.bin              the reply of kernel auditing to AUDIT_GET
 //! live/audit-1013.bin         ... to another request: its number
+//! live/log-journal            a socket that takes lines; log-syslog the one for /dev/log
+//! live/restic-dump.bin        what restic writes when it is told to dump; other programs alike
 //! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
 //! live/refused.txt            paths that may not be read, and nothing below them, one a line
 //! live/times.txt              lines of a time and a path: when that file was written
@@ -35,7 +37,9 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use super::bus::{BusCall, Listed};
+use super::log::{self, Way};
 use super::machine::Machine;
+use super::program::{Ended, Task};
 use super::{Host, KernelClock, Parts, Socket, Stat, Unseen};
 
 /// Longest recorded answer or list.
@@ -256,6 +260,34 @@ impl Host for Recorded {
             let why = error.to_string();
             Unseen::new(&file, Status::Malformed, Some(&why))
         })
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        let verb = task.options.first().copied().unwrap_or_default();
+        let name = format!("{}-{}", task.program.name(), verb.trim_start_matches('-'));
+        let answer = self.answer(&format!("{name}.bin"), &[&name, task.program.name()])?;
+        output(&answer);
+        Ok(Ended {
+            status: Some(0),
+            errors: String::new(),
+            bytes: u64::try_from(answer.len()).unwrap_or(u64::MAX),
+            took_ms: 0,
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let name = format!("log-{}", way.as_str());
+        let path = self.live.join(&name);
+        if path.exists() {
+            log::send(&path, way, line)
+        } else {
+            self.answer(&name, &[&name]).map(drop)
+        }
+    }
+
+    fn place(&self, path: &str, _bytes: &[u8]) -> Result<(), Unseen> {
+        let why = Some("a recorded host is not changed");
+        Err(Unseen::new(path, Status::Unsupported, why))
     }
 }
 
