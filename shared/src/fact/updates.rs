@@ -262,6 +262,21 @@ const PENDING: &[Field] = &[
         meaning: "How urgent the archive calls the candidate, where it says so",
     },
     Field {
+        name: "severity",
+        kind: Kind::Text,
+        meaning: "How severe the archive calls it: the word of the most severe advisory",
+    },
+    Field {
+        name: "advisory",
+        kind: Kind::Text,
+        meaning: "That advisory",
+    },
+    Field {
+        name: "cves",
+        kind: Kind::Text,
+        meaning: "CVE ids that its advisories name, with spaces between them",
+    },
+    Field {
         name: "available_since",
         kind: Kind::Instant,
         meaning: "Earliest evidence that the candidate was offered, by a date of the archive",

@@ -42,6 +42,39 @@ impl Version {
     }
 }
 
+/// A version of a package, as patterns see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named<'a> {
+    /// Name.
+    pub(super) name: &'a str,
+    /// Architecture.
+    pub(super) architecture: &'a str,
+    /// Epoch, version, release.
+    pub(super) version: &'a Version,
+}
+
+impl Named<'_> {
+    /// The texts that a pattern may match: dnf(8) "Specifying packages".
+    pub(super) fn forms(&self) -> Vec<String> {
+        let Self {
+            name,
+            architecture,
+            version,
+        } = self;
+        let (epoch, release) = (version.epoch, &version.release);
+        let version = &version.version;
+        vec![
+            (*name).to_owned(),
+            format!("{name}.{architecture}"),
+            format!("{name}-{version}"),
+            format!("{name}-{version}-{release}"),
+            format!("{name}-{version}-{release}.{architecture}"),
+            format!("{name}-{epoch}:{version}-{release}"),
+            format!("{name}-{epoch}:{version}-{release}.{architecture}"),
+        ]
+    }
+}
+
 /// Compares two versions, or two releases.
 fn run(left: &str, right: &str) -> Ordering {
     let (mut left, mut right) = (left.as_bytes(), right.as_bytes());

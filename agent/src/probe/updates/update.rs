@@ -24,6 +24,12 @@ pub(super) struct Update {
     pub(super) source_version: Option<String>,
     /// How urgent the archive calls it, where it says so.
     pub(super) urgency: Option<String>,
+    /// How severe the archive calls it, where it says so.
+    pub(super) severity: Option<String>,
+    /// The most severe advisory about it, where the archive has any.
+    pub(super) advisory: Option<String>,
+    /// CVE ids that the archive says it is about.
+    pub(super) cves: Vec<String>,
     /// The earliest evidence that it was offered, by a date of the archive.
     pub(super) available_since: Option<Timestamp>,
     /// It is held back, by a hold or by preferences.
@@ -48,6 +54,9 @@ impl Update {
             ("source", known(&self.source)),
             ("source_version", known(&self.source_version)),
             ("urgency", known(&self.urgency)),
+            ("severity", known(&self.severity)),
+            ("advisory", known(&self.advisory)),
+            ("cves", Some(self.cves.join(" ")).filter(|text| !text.is_empty()).map(Value::Text)),
             ("available_since", self.available_since.map(Value::Instant)),
         ];
         let fields = fields.into_iter();
