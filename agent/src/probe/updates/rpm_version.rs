@@ -116,7 +116,7 @@ fn rest(text: &[u8]) -> &[u8] {
 /// Steps over what only parts.
 fn meaning(mut text: &[u8]) -> &[u8] {
     let parts = |byte: &u8| !byte.is_ascii_alphanumeric() && !matches!(byte, b'~' | b'^');
-    drop(taken(&mut text, parts));
+    let _parting = taken(&mut text, parts);
     text
 }
 
@@ -130,7 +130,7 @@ fn taken<'a>(text: &mut &'a [u8], wanted: impl Fn(&u8) -> bool) -> &'a [u8] {
 /// Steps over a number, and gives its length without leading zeros and its digits.
 fn number<'a>(text: &mut &'a [u8]) -> (usize, &'a [u8]) {
     let mut digits = taken(text, u8::is_ascii_digit);
-    drop(taken(&mut digits, |digit| *digit == b'0'));
+    let _zeros = taken(&mut digits, |digit| *digit == b'0');
     (digits.len(), digits)
 }
 
