@@ -28,9 +28,16 @@ mod preference;
 mod lists;
 mod update;
 mod sbom;
+mod memory;
 mod pending;
 mod history;
+mod changelog;
+mod applied;
 mod kernel;
+mod stale;
+mod lifetime;
+mod automatic;
+mod sources;
 mod debian;
 mod dnf_pending;
 mod dnf_history;
@@ -100,7 +107,9 @@ impl Probe for Updates {
                 Installed::Read(components) => {
                     seen.state_count("installed_count", components.len());
                     state_os(&ground, &mut seen);
+                    lifetime::state(&mut seen, &ground.os);
                     kernel::look(host, &mut seen);
+                    stale::look(host, &mut seen);
                     return seen.facts();
                 }
             }

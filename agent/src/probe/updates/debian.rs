@@ -2,10 +2,9 @@
 //!
 //! - Lists packed as `.xz` or `.zst`, a list that is missing or damaged, and preferences that this
 //!   agent does not evaluate leave the facts `pending*` and `pinned_count` out.
-//! - `/var/lib/apt/periodic/update-stamp` is not read: apt touches it after an update that reached
-//!   no server too. The change time of the release file shows when something was fetched.
+//! - The change time of a release file shows when it was fetched, for its modification time is that
+//!   of the server.
 //! - The signatures of release files are not verified; apt verified them when it fetched them.
-//! - Whether a timer runs unattended-upgrades is not looked at; its last success shows it.
 
 use shared::fact::{Record, Value};
 use shared::observation::{Means, Status};
@@ -14,17 +13,14 @@ use shared::time::Timestamp;
 use super::apt::{self, Settings};
 use super::inventory::{Inventory, Package, STATUS};
 use super::lists::{self, Archive, Archives};
+use super::memory::Memory;
 use super::preference::Pins;
 use super::sbom::{self, Component};
-use super::{Ground, Installed, history, pending, update};
+use super::{Ground, Installed, applied, automatic, history, pending, sources, update};
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 use crate::probe::settings::text;
 
-/// The tool that installs updates by itself.
-const UNATTENDED: &str = "unattended-upgrades";
-/// Touched only when unattended-upgrade ended without an error.
-const UPGRADE_STAMP: &str = "/var/lib/apt/periodic/upgrade-stamp";
 /// Most files of one folder of settings or preferences.
 const PARTS_MAX: usize = 256;
 
@@ -42,20 +38,48 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
     };
     let held = inventory.packages.iter().filter(|package| package.held);
     seen.state_count("held_count", held.count());
-    history::look(host, seen);
     let settings = apt_settings(host, seen);
-    state_automatic(host, seen, &inventory, settings.as_ref());
+    automatic::state(host, seen, &inventory, settings.as_ref());
+    sources::look(host, seen, settings.as_ref());
+    let zone = history::zone(host, seen);
+    if let Some(zone) = &zone {
+        automatic::state_log(host, seen, zone);
+    }
+    let own = ground.scene.own.as_ref().map(|own| own.folder.as_path());
+    let remembered = Memory::read(own, seen);
+    let mut memory = remembered.clone();
     if let Some(archives) = lists::archives(host, seen) {
         state_metadata(seen, &archives);
+        if let Some(settings) = &settings {
+            let name = ground.os.get("VERSION_CODENAME").map_or("", String::as_str);
+            automatic::state_origins(seen, settings, &archives, (distributor(ground), name));
+        }
         let pins = settings.and_then(|settings| pins(host, seen, &settings));
-        let lists = archives.lists(host, seen, &inventory);
-        if let (Some(lists), Some(pins)) = (lists, pins) {
-            let pending = pending::pending(&inventory, &lists, &pins);
-            seen.state_count("pinned_count", pending.pinned);
-            update::state(seen, &pending.updates);
+        if let Some(lists) = archives.lists(host, seen, &inventory) {
+            memory.learn(&inventory, &lists);
+            memory.write(&remembered, own, seen);
+            if let Some(pins) = pins {
+                let pending = pending::pending(&inventory, &lists, &pins, &memory);
+                seen.state_count("pinned_count", pending.pinned);
+                update::state(seen, &pending.updates);
+            }
         }
     }
+    let begin = ground.scene.now.plus_ms(-applied::PERIOD_MS);
+    let upgrades = zone.and_then(|zone| history::look(host, seen, &zone, begin));
+    if let Some(upgrades) = upgrades {
+        applied::state(host, seen, &upgrades, &memory);
+    }
     Installed::Read(components(ground, inventory))
+}
+
+/// The name that the distribution has in patterns of unattended-upgrades: that of lsb_release(1).
+fn distributor<'a>(ground: &'a Ground<'_>) -> &'a str {
+    match ground.os.get("ID").map_or("", String::as_str) {
+        "debian" => "Debian",
+        "ubuntu" => "Ubuntu",
+        other => other,
+    }
 }
 
 /// Source: purl type `deb`.
@@ -148,35 +172,6 @@ fn absent_is<T>(value: T, result: Result<T, Unseen>) -> Result<T, Unseen> {
     match result {
         Err(unseen) if unseen.is_absent() => Ok(value),
         result => result,
-    }
-}
-
-/// Source: /usr/lib/apt/apt.systemd.daily, unattended-upgrades(8).
-fn state_automatic(
-    host: &dyn Host,
-    seen: &mut Seen,
-    inventory: &Inventory,
-    settings: Option<&Settings>,
-) {
-    let installed = inventory.has(UNATTENDED);
-    let tool = if installed { UNATTENDED } else { "none" };
-    seen.state("automatic_tool", Value::Text(tool.to_owned()));
-    if let Some(settings) = settings {
-        let on = |name: &str, default: &str| {
-            let value = settings.get(&format!("apt::periodic::{name}"));
-            let digits = value
-                .unwrap_or(default)
-                .trim_end_matches(['s', 'm', 'h', 'd']);
-            !digits.is_empty() && digits.bytes().any(|byte| byte != b'0')
-        };
-        let enabled = installed
-            && on("enable", "1")
-            && on("update-package-lists", "0")
-            && on("unattended-upgrade", "0");
-        seen.state("automatic_enabled", Value::Flag(enabled));
-    }
-    if let Some(stat) = seen.note(Means::File, UPGRADE_STAMP, host.stat(UPGRADE_STAMP)) {
-        seen.state("automatic_last_success", Value::Instant(stat.modified));
     }
 }
 

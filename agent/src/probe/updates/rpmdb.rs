@@ -165,7 +165,10 @@ impl<'a> Header<'a> {
 
     fn text(&self, tag: u64) -> Option<String> {
         let (data, _one) = self.entry(tag, TEXT)?;
-        let end = data.iter().take(TEXT_BYTES_MAX).position(|byte| *byte == 0)?;
+        let end = data
+            .iter()
+            .take(TEXT_BYTES_MAX)
+            .position(|byte| *byte == 0)?;
         let text = String::from_utf8_lossy(data.get(..end)?);
         (!text.is_empty()).then(|| text.into_owned())
     }

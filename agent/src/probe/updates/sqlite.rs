@@ -12,7 +12,7 @@ use shared::observation::Status;
 
 use super::sqlite_log::Log;
 use super::sqlite_row::{Columns, Row, number, varint};
-use crate::host::{Host, Pieces, Stat, Unseen};
+use crate::host::{Host, Parts, Stat, Unseen};
 
 /// How often a database that changes is read anew.
 const ATTEMPTS: usize = 3;
@@ -28,7 +28,7 @@ const JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// A database while it is read.
 pub(super) struct Database<'a> {
     path: &'a str,
-    file: Box<dyn Pieces>,
+    file: Box<dyn Parts>,
     log: Log,
     page_bytes: usize,
     /// Bytes of a page without those at its end that extensions use.
@@ -115,9 +115,9 @@ fn state(host: &dyn Host, path: &str) -> Result<State, Unseen> {
 
 fn begin(host: &dyn Host, path: &str, length: usize) -> Result<Vec<u8>, Unseen> {
     let mut bytes = vec![0; length];
-    let pieces = host.pieces(path)?;
+    let pieces = host.open_parts(path)?;
     pieces
-        .read_at(&mut bytes, 0)
+        .fill(&mut bytes, 0)
         .map_err(|error| Unseen::from_io(path, &error))?;
     Ok(bytes)
 }
@@ -139,7 +139,7 @@ impl<'a> Database<'a> {
         let log = Log::read(host, &format!("{path}-wal"), page_bytes)?;
         let mut database = Self {
             path,
-            file: host.pieces(path)?,
+            file: host.open_parts(path)?,
             log,
             page_bytes,
             usable: page_bytes,
@@ -316,7 +316,7 @@ impl<'a> Database<'a> {
         }
         let page_bytes = u64::try_from(self.page_bytes).unwrap_or(u64::MAX);
         let offset = u64::from(page - 1).saturating_mul(page_bytes);
-        self.file.read_at(into, offset).map_err(|error| {
+        self.file.fill(into, offset).map_err(|error| {
             if error.kind() == std::io::ErrorKind::UnexpectedEof {
                 self.malformed("it ends early")
             } else {

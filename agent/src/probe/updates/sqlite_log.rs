@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use shared::observation::Status;
 
 use super::sqlite_row::number;
-use crate::host::{Host, Pieces, Unseen};
+use crate::host::{Host, Parts, Unseen};
 
 /// Largest log that is read; SQLite begins anew at 4 MB unless a transaction is larger.
 const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -22,7 +22,7 @@ const VERSION: u64 = 3_007_000;
 /// A write-ahead log, and where in it the newest version of each page is.
 pub(super) struct Log {
     path: String,
-    file: Option<Box<dyn Pieces>>,
+    file: Option<Box<dyn Parts>>,
     offsets: BTreeMap<u32, u64>,
     pages: Option<u32>,
 }
@@ -55,16 +55,16 @@ impl Log {
         if bytes < Self::HEADER_BYTES_U64 {
             return Ok(log);
         }
-        let file = host.pieces(path)?;
+        let file = host.open_parts(path)?;
         log.scan(&*file, bytes, page_bytes)?;
         log.file = Some(file);
         Ok(log)
     }
 
-    fn scan(&mut self, file: &dyn Pieces, bytes: u64, page_bytes: usize) -> Result<(), Unseen> {
+    fn scan(&mut self, file: &dyn Parts, bytes: u64, page_bytes: usize) -> Result<(), Unseen> {
         let unread = |error: &std::io::Error| Unseen::from_io(&self.path, error);
         let mut header = [0; Self::HEADER_BYTES];
-        file.read_at(&mut header, 0).map_err(|e| unread(&e))?;
+        file.fill(&mut header, 0).map_err(|e| unread(&e))?;
         let field = |at| number(&header, at, 4).unwrap_or_default();
         let mut sum = Checksum::new(field(0) & 1 == 1);
         sum.add(header.get(..24).unwrap_or_default());
@@ -86,7 +86,7 @@ impl Log {
         let mut offset = Self::HEADER_BYTES_U64;
         let mut open = BTreeMap::new();
         while offset.saturating_add(frame_bytes) <= bytes {
-            file.read_at(&mut frame, offset).map_err(|e| unread(&e))?;
+            file.fill(&mut frame, offset).map_err(|e| unread(&e))?;
             let field = |at| number(&frame, at, 4).unwrap_or_default();
             sum.add(frame.get(..8).unwrap_or_default());
             sum.add(frame.get(FRAME_HEADER_BYTES..).unwrap_or_default());
@@ -118,7 +118,7 @@ impl Log {
     pub(super) fn page(&self, page: u32, into: &mut [u8]) -> Result<bool, Unseen> {
         match (&self.file, self.offsets.get(&page)) {
             (Some(file), Some(offset)) => {
-                let read = file.read_at(into, *offset);
+                let read = file.fill(into, *offset);
                 read.map_err(|error| Unseen::from_io(&self.path, &error))?;
                 Ok(true)
             }
@@ -152,8 +152,12 @@ impl Checksum {
                     word.swap_bytes()
                 }
             };
-            first = first.wrapping_add(word([*a, *b, *c, *d])).wrapping_add(second);
-            second = second.wrapping_add(word([*e, *f, *g, *h])).wrapping_add(first);
+            first = first
+                .wrapping_add(word([*a, *b, *c, *d]))
+                .wrapping_add(second);
+            second = second
+                .wrapping_add(word([*e, *f, *g, *h]))
+                .wrapping_add(first);
         }
         self.sums = (first, second);
     }

@@ -56,7 +56,10 @@ impl Columns {
             let name = words.next().unwrap_or_default();
             let name = name.trim_matches(['"', '\'', '`', '[', ']', ')']);
             let constraint = ["PRIMARY", "UNIQUE", "FOREIGN", "CHECK", "CONSTRAINT"];
-            if constraint.iter().any(|word| word.eq_ignore_ascii_case(name)) {
+            if constraint
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(name))
+            {
                 break;
             }
             let rest = words.collect::<Vec<_>>().join(" ").to_ascii_uppercase();

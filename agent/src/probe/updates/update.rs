@@ -1,5 +1,7 @@
 //! A pending update, whatever package manager offers it, and the facts that count them.
 
+use std::collections::BTreeMap;
+
 use shared::fact::{Record, Value};
 use shared::time::Timestamp;
 
@@ -22,16 +24,17 @@ pub(super) struct Update {
     pub(super) source: Option<String>,
     /// The version of that package for the candidate.
     pub(super) source_version: Option<String>,
-    /// How urgent the archive calls it, where it says so.
-    pub(super) urgency: Option<String>,
     /// How severe the archive calls it, where it says so.
     pub(super) severity: Option<String>,
     /// The most severe advisory about it, where the archive has any.
     pub(super) advisory: Option<String>,
     /// CVE ids that the archive says it is about.
     pub(super) cves: Vec<String>,
-    /// The earliest evidence that it was offered, by a date of the archive.
+    /// A newer version than the installed one was offered at this date of the archive, for
+    /// security where it is an update for security.
     pub(super) available_since: Option<Timestamp>,
+    /// None was offered yet at this date of the archive.
+    pub(super) available_after: Option<Timestamp>,
     /// It is held back, by a hold or by preferences.
     pub(super) held: bool,
     /// A source of security updates has a newer version than the installed one.
@@ -53,11 +56,11 @@ impl Update {
             ("held", Some(Value::Flag(self.held))),
             ("source", known(&self.source)),
             ("source_version", known(&self.source_version)),
-            ("urgency", known(&self.urgency)),
             ("severity", known(&self.severity)),
             ("advisory", known(&self.advisory)),
             ("cves", Some(self.cves.join(" ")).filter(|text| !text.is_empty()).map(Value::Text)),
             ("available_since", self.available_since.map(Value::Instant)),
+            ("available_after", self.available_after.map(Value::Instant)),
         ];
         let fields = fields.into_iter();
         fields
@@ -71,10 +74,35 @@ pub(super) fn state(seen: &mut Seen, updates: &[Update]) {
     let security = updates.iter().filter(|update| update.security);
     seen.state_count("pending_count", updates.len());
     seen.state_count("pending_security_count", security.clone().count());
-    // Of one update without a date nobody knows whether it is the oldest.
-    let since: Option<Vec<Timestamp>> = security.map(|update| update.available_since).collect();
-    if let Some(oldest) = since.and_then(|since| since.into_iter().min()) {
-        seen.state("oldest_security_pending", Value::Instant(oldest));
+    seen.state_count(
+        "pending_security_held_count",
+        security.clone().filter(|update| update.held).count(),
+    );
+    // The oldest of those that are known shows the least that one waits; the most is known only
+    // when it is of all.
+    let since = security.clone().filter_map(|update| update.available_since);
+    if let Some(oldest) = since.min() {
+        seen.state("pending_security_since", Value::Instant(oldest));
     }
+    let after: Option<Vec<Timestamp>> = security.map(|update| update.available_after).collect();
+    if let Some(oldest) = after.and_then(|after| after.into_iter().min()) {
+        seen.state("pending_security_after", Value::Instant(oldest));
+    }
+    seen.state_list("pending_origins", origins(updates));
     seen.state_list("pending", updates.iter().map(Update::record).collect());
+}
+
+/// How many updates each archive has.
+fn origins(updates: &[Update]) -> Vec<Record> {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for update in updates {
+        *counts.entry(&update.origin).or_default() += 1;
+    }
+    let record = |(origin, count): (&str, i64)| {
+        Record::from([
+            ("origin".to_owned(), Value::Text(origin.to_owned())),
+            ("count".to_owned(), Value::Number(count)),
+        ])
+    };
+    counts.into_iter().map(record).collect()
 }
