@@ -482,6 +482,21 @@ const APPLIED: &[Field] = &[
         meaning: "It was for security",
     },
     Field {
+        name: "severity",
+        kind: Kind::Text,
+        meaning: "How severe the archive calls it: the word of the most severe advisory",
+    },
+    Field {
+        name: "advisory",
+        kind: Kind::Text,
+        meaning: "That advisory",
+    },
+    Field {
+        name: "cves",
+        kind: Kind::Text,
+        meaning: "CVE ids that its advisories name, with spaces between them",
+    },
+    Field {
         name: "available_since",
         kind: Kind::Instant,
         meaning: "The version was offered at this date of the archive, perhaps earlier",

@@ -42,6 +42,39 @@ impl Version {
     }
 }
 
+/// A version of a package, as patterns see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named<'a> {
+    /// Name.
+    pub(super) name: &'a str,
+    /// Architecture.
+    pub(super) architecture: &'a str,
+    /// Epoch, version, release.
+    pub(super) version: &'a Version,
+}
+
+impl Named<'_> {
+    /// The texts that a pattern may match: dnf(8) "Specifying packages".
+    pub(super) fn forms(&self) -> Vec<String> {
+        let Self {
+            name,
+            architecture,
+            version,
+        } = self;
+        let (epoch, release) = (version.epoch, &version.release);
+        let version = &version.version;
+        vec![
+            (*name).to_owned(),
+            format!("{name}.{architecture}"),
+            format!("{name}-{version}"),
+            format!("{name}-{version}-{release}"),
+            format!("{name}-{version}-{release}.{architecture}"),
+            format!("{name}-{epoch}:{version}-{release}"),
+            format!("{name}-{epoch}:{version}-{release}.{architecture}"),
+        ]
+    }
+}
+
 /// Compares two versions, or two releases.
 fn run(left: &str, right: &str) -> Ordering {
     let (mut left, mut right) = (left.as_bytes(), right.as_bytes());
@@ -83,7 +116,7 @@ fn rest(text: &[u8]) -> &[u8] {
 /// Steps over what only parts.
 fn meaning(mut text: &[u8]) -> &[u8] {
     let parts = |byte: &u8| !byte.is_ascii_alphanumeric() && !matches!(byte, b'~' | b'^');
-    drop(taken(&mut text, parts));
+    let _parting = taken(&mut text, parts);
     text
 }
 
@@ -97,7 +130,7 @@ fn taken<'a>(text: &mut &'a [u8], wanted: impl Fn(&u8) -> bool) -> &'a [u8] {
 /// Steps over a number, and gives its length without leading zeros and its digits.
 fn number<'a>(text: &mut &'a [u8]) -> (usize, &'a [u8]) {
     let mut digits = taken(text, u8::is_ascii_digit);
-    drop(taken(&mut digits, |digit| *digit == b'0'));
+    let _zeros = taken(&mut digits, |digit| *digit == b'0');
     (digits.len(), digits)
 }
 

@@ -9,7 +9,7 @@
 use shared::observation::Status;
 use shared::time::Timestamp;
 
-use super::rpm_version::Version;
+use super::rpm_version::{Named, Version};
 use super::sqlite;
 use super::sqlite_row::number;
 use crate::host::{Host, Unseen};
@@ -58,6 +58,17 @@ pub(super) struct Package {
     pub(super) key: Option<String>,
     /// `NAME:STREAM:..` of the module that it belongs to.
     pub(super) module: Option<String>,
+}
+
+impl Package {
+    /// As patterns see it.
+    pub(super) fn named(&self) -> Named<'_> {
+        Named {
+            name: &self.name,
+            architecture: &self.architecture,
+            version: &self.version,
+        }
+    }
 }
 
 /// Reads the database at `path`; the packages by name, architecture and version.

@@ -95,7 +95,7 @@ impl Log {
             }
             let page = u32::try_from(field(0)).unwrap_or_default();
             let header_bytes = u64::try_from(FRAME_HEADER_BYTES).unwrap_or_default();
-            drop(open.insert(page, offset + header_bytes));
+            let _older = open.insert(page, offset + header_bytes);
             if field(4) != 0 {
                 self.pages = u32::try_from(field(4)).ok();
                 self.offsets.append(&mut open);

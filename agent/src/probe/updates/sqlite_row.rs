@@ -39,6 +39,7 @@ pub(super) struct Columns {
 impl Columns {
     /// Columns from the statement that made the table.
     pub(super) fn of(sql: &str) -> Self {
+        let sql = without_comments(sql);
         let inside = sql.split_once('(').map_or("", |(_, rest)| rest);
         let mut columns = Self::default();
         let mut depth = 0_usize;
@@ -74,6 +75,20 @@ impl Columns {
     pub(super) fn place(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
     }
+}
+
+fn without_comments(sql: &str) -> String {
+    let mut rest = sql;
+    let mut kept = String::new();
+    while let Some((before, comment)) = rest.split_once("/*") {
+        kept.push_str(before);
+        kept.push(' ');
+        rest = comment.split_once("*/").map_or("", |(_, rest)| rest);
+    }
+    kept.push_str(rest);
+    let lines = kept.lines();
+    let code = lines.map(|line| line.split_once("--").map_or(line, |(code, _)| code));
+    code.collect::<Vec<_>>().join(" ")
 }
 
 /// One row.
