@@ -13,10 +13,12 @@ use rustix::io::Errno;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
+use bus::BusCall;
 use log::Way;
 use program::{Ended, Task};
 
 pub mod kernel;
+pub mod bus;
 pub mod log;
 pub mod place;
 pub mod program;
@@ -40,12 +42,19 @@ pub trait Host: Send + Sync {
     /// [`Unseen`].
     fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen>;
 
-    /// Opens a file to be read in pieces, at any place; nothing is locked.
+    /// Opens a file of which parts are read.
     ///
     /// # Errors
     ///
     /// [`Unseen`].
-    fn pieces(&self, path: &str) -> Result<Box<dyn Pieces>, Unseen>;
+    fn open_parts(&self, path: &str) -> Result<Box<dyn Parts>, Unseen>;
+
+    /// Where a symbolic link leads, as it is written; of a link of `/proc` what stands for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; what is no link is [`Status::Malformed`].
+    fn link(&self, path: &str) -> Result<String, Unseen>;
 
     /// Size, times, mode and owner of a file or folder; a symbolic link is followed.
     ///
@@ -82,6 +91,14 @@ pub trait Host: Send + Sync {
     /// [`Unseen`]; on another root folder [`Status::Unsupported`].
     fn ask(&self, socket: Socket, request: &[u8]) -> Result<Vec<u8>, Unseen>;
 
+    /// Asks systemd, or a service of it, over D-Bus, within two seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; without systemd, or without the service, [`Status::Absent`]; on another root
+    /// folder [`Status::Unsupported`].
+    fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen>;
+
     /// Runs a listed program that only reads, and hands on what it writes, piece by piece.
     ///
     /// # Errors
@@ -104,19 +121,28 @@ pub trait Host: Send + Sync {
     fn place(&self, path: &str, bytes: &[u8]) -> Result<(), Unseen>;
 }
 
-/// A file that is read in pieces.
-pub trait Pieces: Send {
+/// An open file of which parts are read.
+pub trait Parts: Send {
+    /// At most `bytes_max` bytes from `offset` on; fewer where the file ends.
+    ///
+    /// # Errors
+    ///
+    /// What the machine said.
+    fn part(&self, offset: u64, bytes_max: usize) -> std::io::Result<Vec<u8>>;
+
     /// Fills `into` with the bytes from `offset` on.
     ///
     /// # Errors
     ///
-    /// Those of pread(2); [`std::io::ErrorKind::UnexpectedEof`] when the file ends before.
-    fn read_at(&self, into: &mut [u8], offset: u64) -> std::io::Result<()>;
-}
-
-impl Pieces for std::fs::File {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> std::io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, into, offset)
+    /// As [`Parts::part`]; [`std::io::ErrorKind::UnexpectedEof`] when the file ends before.
+    fn fill(&self, into: &mut [u8], offset: u64) -> std::io::Result<()> {
+        let part = self.part(offset, into.len())?;
+        if part.len() == into.len() {
+            into.copy_from_slice(&part);
+            Ok(())
+        } else {
+            Err(std::io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }
 
@@ -128,7 +154,8 @@ pub const NAMES_MAX: usize = 65_536;
 pub enum Socket {
     /// `/run/chrony/chronyd.sock`, then UDP 127.0.0.1:323.
     Chronyd,
-    /// Netlink audit (family 9): the request is a whole message with its header.
+    /// Netlink audit (family 9): the request is a whole message with its header, and so is each
+    /// part of the answer; a list is read up to its end.
     Audit,
 }
 

@@ -23,6 +23,9 @@ pub mod notes;
 pub mod settings;
 pub mod processes;
 pub mod container;
+pub mod units;
+pub mod lines;
+pub mod audit;
 pub mod backup;
 pub mod canary;
 pub mod clock;
@@ -35,6 +38,7 @@ pub const LOOK_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Every probe, in the order of their names.
 pub static PROBES: &[&dyn Probe] = &[
+    &audit::Audit,
     &backup::Backup,
     &canary::Delivery,
     &clock::Clock,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use shared::attestation::{Boot, Position};
 use shared::cause::chain;
+use shared::exchange::Exchange;
 use shared::time::Timestamp;
 
 use crate::attest::{Circumstances, Matter, Moment, Observed, Program, attest, host_time};
@@ -72,6 +73,8 @@ pub struct Agent<'a> {
     late: Option<(Timestamp, Vec<Observed>)>,
     /// Whether it stands in no record yet that the agent has started.
     unstarted: bool,
+    /// What the last visit says of the clock, until a record says it.
+    exchange: Option<Exchange>,
     /// When records are made again.
     keeping: Retry,
     /// When the collector is visited again.
@@ -103,6 +106,7 @@ impl<'a> Agent<'a> {
             lookers: Lookers::default(),
             late: None,
             unstarted: false,
+            exchange: None,
             keeping: Retry::default(),
             visiting: Retry::default(),
             renewing: Retry::default(),
@@ -306,6 +310,7 @@ impl<'a> Agent<'a> {
 
     fn write(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {
         let (around, moment) = (self.around, self.moment());
+        let exchange = self.exchange.take();
         let (agent, generation) = (self.identity.agent().clone(), self.identity.generation());
         let spool = self.opened()?;
         let at = Circumstances {
@@ -315,7 +320,7 @@ impl<'a> Agent<'a> {
                 seq: spool.next_seq(),
                 prev: spool.link(),
             },
-            time: host_time(moment.wall, &around.host.kernel_clock()),
+            time: host_time(moment.wall, &around.host.kernel_clock(), exchange),
             moment,
             seen: spool.seen(),
             due,
@@ -373,6 +378,10 @@ impl<'a> Agent<'a> {
             self.renew(&connection).await;
         }
         let boot = self.around.boot;
+        let clock = self.around.clock;
+        self.exchange = ship::compare_clocks(&connection, clock)
+            .await
+            .or(self.exchange);
         self.opened()?;
         let Some(spool) = self.spool.as_mut() else {
             return Ok(0);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::limits;
 use crate::time::Timestamp;
 
+pub mod audit;
 pub mod backup;
 pub mod canary;
 pub mod clock;
@@ -23,6 +24,7 @@ pub mod updates;
 
 /// Every subject that can be looked at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
+    &audit::SUBJECT,
     &backup::SUBJECT,
     &canary::SUBJECT,
     &clock::SUBJECT,

@@ -1,4 +1,4 @@
-//! Facts of the delivery canary: signed lines that this host sent, and those of others that it holds.
+//! Facts of the delivery canary: signed lines that this host sent, and those of others here.
 
 use super::{Fact, Field, Kind, Observer, Subject, Unit};
 

@@ -1,8 +1,8 @@
-//! Facts of recovery, compared by the collector: what came back from a backup against what was promised before.
+//! Facts of recovery: what came back from a backup against what the collector knew before.
 
 use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
-/// Whether restored content is what the host had placed before, as the collector knew it beforehand.
+/// Whether restored content is what the host had placed before, as the collector knew it.
 pub static SUBJECT: Subject = Subject {
     probe: "recovery",
     observer: Observer::Collector,

@@ -111,10 +111,10 @@ fn end(host: &dyn Host, log: &Log) -> Result<u64, Unseen> {
         return Ok(log.stat.bytes);
     }
     let malformed = || Unseen::new(&log.path, Status::Malformed, Some("no journal"));
-    let file = host.pieces(&log.path)?;
+    let file = host.open_parts(&log.path)?;
     let read = |at: u64, length: u64| {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-        let read = file.read_at(&mut bytes, at);
+        let read = file.fill(&mut bytes, at);
         read.map(|()| bytes).map_err(|_short| malformed())
     };
     let header = read(0, HEADER_BYTES)?;

@@ -19,7 +19,7 @@ pub(super) fn each(
     overlap: usize,
     take: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<(), Unseen> {
-    let file = host.pieces(path)?;
+    let file = host.open_parts(path)?;
     let mut piece = Vec::new();
     let mut at = begin;
     while at < end {
@@ -28,7 +28,7 @@ pub(super) fn each(
         drop(piece.drain(..piece.len() - kept));
         piece.resize(kept + usize::try_from(length).unwrap_or(0), 0);
         let fresh = piece.get_mut(kept..).unwrap_or_default();
-        file.read_at(fresh, at)
+        file.fill(fresh, at)
             .map_err(|error| Unseen::from_io(path, &error))?;
         if !take(&piece) {
             return Ok(());
