@@ -317,9 +317,10 @@ fn without_daemon_or_identity_nothing_is_sent_and_it_is_said() {
 #[test]
 fn at_most_sixteen_lines_are_told() {
     let mut site = Site::new();
-    let _silent = UnixDatagram::bind(site.path("live/log-syslog")).unwrap();
+    let daemon = UnixDatagram::bind(site.path("live/log-syslog")).unwrap();
     for _look in 0..20 {
         let _observation = site.look();
+        assert!(daemon.recv(&mut [0; 512]).unwrap() <= 512);
     }
     let observation = site.look();
     let lines = list(&observation, "sent");
