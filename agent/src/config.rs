@@ -16,7 +16,7 @@ use crate::schedule::{Cron, HEARTBEAT};
 
 pub use canary::CanarySettings;
 pub use complaint::Complaint;
-pub use restore::{RestoreSet, RestoreSettings};
+pub use restore::{CANARY_FILE, RestoreSet, RestoreSettings};
 
 mod canary;
 mod complaint;

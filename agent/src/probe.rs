@@ -1,8 +1,9 @@
 //! What a probe is, and the one static table of all probes.
 //!
 //! A probe does not fail: it observes that it could not look. It looks through [`Host`] alone. Two
-//! probes also do something, so that there is something to see: `canary` sends a log line, `restore`
-//! writes a canary file. What a probe must know at its next look it notes in the agent's own folder.
+//! probes also do something, so that there is something to see: `canary` sends a log line,
+//! `restore` writes a canary file. What a probe must know at its next look it notes in the agent's
+//! own folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

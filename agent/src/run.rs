@@ -186,7 +186,7 @@ impl<'a> Agent<'a> {
         let Some((since, observed)) = self.late.take() else {
             return Ok(());
         };
-        log_looks(&observed);
+        look::log(&observed);
         let outcome = self.record(Matter::Run(&observed), since);
         if outcome.is_err() {
             self.late = Some((since, observed));
@@ -275,7 +275,7 @@ impl<'a> Agent<'a> {
         if observed.is_empty() {
             return self.record_step(since).map(|()| false);
         }
-        log_looks(&observed);
+        look::log(&observed);
         self.record(Matter::Run(&observed), since).map(|()| true)
     }
 
@@ -468,17 +468,6 @@ impl<'a> Agent<'a> {
         }
         // A turn that failed at once must not be repeated at once.
         u64::try_from(sleep_ms.clamp(200, SLEEP_MS_MAX)).unwrap_or(200)
-    }
-}
-
-fn log_looks(observed: &[Observed]) {
-    for one in observed {
-        tracing::debug!(
-            probe = one.observation.probe,
-            outcome = one.observation.outcome.as_str(),
-            took_ms = one.took_ms,
-            "probe has looked"
-        );
     }
 }
 

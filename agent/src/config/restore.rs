@@ -3,7 +3,9 @@
 use serde::{Deserialize, Deserializer};
 
 use super::{BackupSettings, refused};
-use crate::host::place;
+
+/// How the name of each canary file begins.
+pub const CANARY_FILE: &str = ".evident-canary";
 
 /// Settings of the restore probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -74,7 +76,7 @@ fn sets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RestoreSet>, D::Error>
             return Err(refused(&what, "give each set a file of its own"));
         }
         let file = set.canary.rsplit('/').next().unwrap_or_default();
-        if !file.starts_with(place::NAME) {
+        if !file.starts_with(CANARY_FILE) {
             let what = format!("`{}` is no canary file", set.canary);
             let hint = "end the path with `.evident-canary`, so that no other file is replaced";
             return Err(refused(&what, hint));

@@ -2,15 +2,16 @@
 //! newest backup.
 //!
 //! The file holds 32 random bytes, so nobody can make its SHA-256 without having it. The agent
-//! states that hash when it places the file; when the same hash comes back from a backup later, that
-//! backup could be restored and was made after the file was placed. Only the collector can say so:
-//! its ledger held the hash before the backup was made. What this host alone shows is that the tool
-//! gave a file back.
+//! states that hash when it places the file; when the same hash comes back from a backup later,
+//! that backup could be restored and was made after the file was placed. Only the collector can say
+//! so: its ledger held the hash before the backup was made. What this host alone shows is that the
+//! tool gave a file back.
 //!
 //! Nothing is restored to a disk: the tool writes the file to a pipe and only its hash is kept. No
-//! lock is taken in a repository, so a test never holds up a backup; one that meets a lock and fails
-//! is called `locked`, and tried again at the next look. Without the secret of a repository nothing
-//! can be restored from it: then only the backup probe shows something, of grade `metadata`.
+//! lock is taken in a repository, so a test never holds up a backup; one that meets a lock and
+//! fails is called `locked`, and tried again at the next look. Without the secret of a repository
+//! nothing can be restored from it: then only the backup probe shows something, of grade
+//! `metadata`.
 //!
 //! Each set is tested once in [`TESTED_AFTER_MS`], those first that were tested longest ago, within
 //! [`CHILDREN_MAX`] programs a look. Rights: to write the canary file, and to read the repository

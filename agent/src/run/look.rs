@@ -1,9 +1,9 @@
 //! Lets probes look, each on a thread of its own: a mount that does not answer holds up one probe,
 //! never the agent.
 //!
-//! Ordinary probes look one after the other, and what they saw is one run. A probe that asks for more
-//! time than these have goes on beside them when it has not come back soon; what it saw is then a run
-//! of its own.
+//! Ordinary probes look one after the other, and what they saw is one run. A probe that asks for
+//! more time than these have goes on beside them when it has not come back soon; what it saw is
+//! then a run of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +45,18 @@ pub fn probes(names: &[String]) -> Result<Vec<&'static dyn Probe>, String> {
 #[must_use]
 pub fn looks_beside(probe: &dyn Probe) -> bool {
     LOOK_TIME_MAX < probe.time_max()
+}
+
+/// Logs how long probes took.
+pub(super) fn log(observed: &[Observed]) {
+    for one in observed {
+        tracing::debug!(
+            probe = one.observation.probe,
+            outcome = one.observation.outcome.as_str(),
+            took_ms = one.took_ms,
+            "probe has looked"
+        );
+    }
 }
 
 /// A look that goes on.

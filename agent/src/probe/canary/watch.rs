@@ -1,8 +1,8 @@
 //! The lines of other hosts in watched files, each told once.
 //!
 //! A file is known by its inode and read on from where it was read to. One that was rotated is read
-//! to its end under its new name; one that was cut begins anew. A line without its end is read again
-//! when it has one.
+//! to its end under its new name; one that was cut begins anew. A line without its end is read
+//! again when it has one.
 //!
 //! Anybody who may log to this host can write lines that look like canaries. They are told as they
 //! stand, at most [`OF_ONE_AGENT_MAX`] in one agent's name: those that came last.

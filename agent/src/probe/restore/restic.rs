@@ -1,8 +1,8 @@
 //! A canary file out of a restic repository: `restic snapshots`, then `restic dump`.
 //!
-//! The newest snapshot counts whose paths hold the file: of the host in the settings, or of the host
-//! with this name where there are such, or of any. `--no-lock` and `--no-cache`, so that nothing is
-//! written to the repository or to the disk.
+//! The newest snapshot counts whose paths hold the file: of the host in the settings, or of the
+//! host with this name where there are such, or of any. `--no-lock` and `--no-cache`, so that
+//! nothing is written to the repository or to the disk.
 
 use serde::Deserialize;
 use shared::time::Timestamp;
