@@ -38,7 +38,7 @@ mod restic;
 mod tar;
 
 /// How long a look may take: the programs of two sets, each to its deadline.
-const LOOK_TIME_MAX: Duration = Duration::from_secs(30 * 60);
+const LOOK_TIME_MAX: Duration = Duration::from_mins(30);
 /// Most programs that are started at one look.
 const CHILDREN_MAX: usize = 5;
 /// A set is tested again after this time, one that failed after [`RETRIED_AFTER_MS`].

@@ -75,6 +75,19 @@ impl std::fmt::Debug for Look {
     }
 }
 
+/// What became of a look.
+enum Answer {
+    Seen(Seen),
+    BrokeOff,
+    TookTooLong,
+}
+
+impl From<Result<Seen, oneshot::error::RecvError>> for Answer {
+    fn from(answer: Result<Seen, oneshot::error::RecvError>) -> Self {
+        answer.map_or(Self::BrokeOff, Self::Seen)
+    }
+}
+
 /// Lets probes look, and knows which of them have not come back from an earlier look.
 #[derive(Debug)]
 pub struct Lookers {
@@ -133,7 +146,7 @@ impl Lookers {
                         self.beside.push(look);
                         continue;
                     };
-                    self.ended(*probe, look.thread, Some(answer.ok()))
+                    self.ended(*probe, look.thread, answer.into())
                 }
                 Ok(look) => self.awaited(look).await,
                 Err(why) => Seen::default().unknown(&why),
@@ -181,9 +194,9 @@ impl Lookers {
                     self.beside.push(look);
                     continue;
                 }
-                Err(oneshot::error::TryRecvError::Empty) => None,
-                Err(oneshot::error::TryRecvError::Closed) => Some(None),
-                Ok(seen) => Some(Some(seen)),
+                Err(oneshot::error::TryRecvError::Empty) => Answer::TookTooLong,
+                Err(oneshot::error::TryRecvError::Closed) => Answer::BrokeOff,
+                Ok(seen) => Answer::Seen(seen),
             };
             let (probe, begun) = (look.probe, (look.now, look.begun_ms));
             since = since.or(Some(look.now));
@@ -253,7 +266,8 @@ impl Lookers {
     async fn awaited(&mut self, look: Look) -> Seen {
         let time_max = self.time_of(look.probe);
         let answer = tokio::time::timeout(time_max, look.answered).await;
-        self.ended(look.probe, look.thread, answer.ok().map(Result::ok))
+        let answer = answer.map_or(Answer::TookTooLong, Answer::from);
+        self.ended(look.probe, look.thread, answer)
     }
 
     fn time_of(&self, probe: &dyn Probe) -> Duration {
@@ -264,24 +278,20 @@ impl Lookers {
         }
     }
 
-    /// What a look gave: `None` when its time was over, and nothing in it when it broke off.
-    fn ended(
-        &mut self,
-        probe: &'static dyn Probe,
-        thread: JoinHandle<()>,
-        answer: Option<Option<Seen>>,
-    ) -> Seen {
+    /// What a look gave.
+    fn ended(&mut self, probe: &'static dyn Probe, thread: JoinHandle<()>, answer: Answer) -> Seen {
         let unknown = |why: &str| Seen::default().unknown(why);
-        let Some(answer) = answer else {
+        if matches!(answer, Answer::TookTooLong) {
             drop(self.busy.insert(probe.subject().probe, thread));
             let time_max = self.time_of(probe).as_secs();
             return unknown(&format!(
                 "timed out: the probe did not come back within {time_max} s"
             ));
-        };
-        let ended = thread.join();
-        let seen = ended.ok().and(answer);
-        seen.unwrap_or_else(|| unknown("fault of the probe: it broke off"))
+        }
+        match (thread.join(), answer) {
+            (Ok(()), Answer::Seen(seen)) => seen,
+            (Ok(()) | Err(_), _) => unknown("fault of the probe: it broke off"),
+        }
     }
 }
 

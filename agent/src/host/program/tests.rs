@@ -69,11 +69,11 @@ fn a_file_comes_out_of_an_archive_and_nothing_is_left() {
     let text = vec![b'x'; 300_000];
     shared::durable::write(&folder.path().join("-rf"), &text, 0o644).unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test makes an archive")]
-    let made = Command::new("/usr/bin/tar")
+    let archived = Command::new("/usr/bin/tar")
         .args(["-C", folder.path().to_str().unwrap(), "-cf"])
         .args([archive.to_str().unwrap(), "--", "-rf"])
         .status();
-    assert!(made.unwrap().success());
+    assert!(archived.unwrap().success());
     let file = format!("--file={}", archive.display());
     let options = ["--extract", "--to-stdout", "--force-local", &file];
     let scratch = folder.path().join("deep/scratch");

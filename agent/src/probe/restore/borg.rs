@@ -44,13 +44,13 @@ pub(super) fn restore(
     extract(bench, repository, set, attempt).map_err(|broken| {
         let lock = bench.host.stat(&format!("{repository}/lock.exclusive"));
         let broken = Bench::or_locked(broken, lock.is_ok());
-        match broken.ending {
-            Ending::WrongSecret if set.password_file.is_none() => Broken {
-                ending: Ending::NoSecret,
-                reason: "the repository is encrypted, and no password_file is declared".to_owned(),
-                ..broken
-            },
-            _ => broken,
+        if broken.ending != Ending::WrongSecret || set.password_file.is_some() {
+            return broken;
+        }
+        Broken {
+            ending: Ending::NoSecret,
+            reason: "the repository is encrypted, and no password_file is declared".to_owned(),
+            ..broken
         }
     })
 }

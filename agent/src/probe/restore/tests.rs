@@ -140,10 +140,11 @@ impl Site {
 }
 
 fn number(observation: &Observation, name: &str) -> Option<i64> {
-    match observation.facts.get(name)? {
-        Value::Number(number) => Some(*number),
-        other => panic!("{other:?}"),
-    }
+    let value = observation.facts.get(name)?;
+    let Value::Number(number) = value else {
+        panic!("{name}: {value:?}")
+    };
+    Some(*number)
 }
 
 fn list(observation: &Observation, name: &str) -> Vec<Record> {
