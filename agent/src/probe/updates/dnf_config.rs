@@ -116,7 +116,10 @@ impl Config {
             if section.contains('$') {
                 return Err(format!("the id `{section}`"));
             }
-            let known = self.repositories.iter_mut().find(|known| known.id == section);
+            let known = self
+                .repositories
+                .iter_mut()
+                .find(|known| known.id == section);
             if let Some(repository) = known {
                 repository.section.extend(pairs)?;
             } else {
@@ -183,7 +186,9 @@ impl Config {
     }
 
     fn locks_of(&self, package: &Named<'_>) -> impl Iterator<Item = &Lock> {
-        self.locks.iter().filter(|lock| glob(&lock.name, package.name))
+        self.locks
+            .iter()
+            .filter(|lock| glob(&lock.name, package.name))
     }
 }
 
@@ -268,7 +273,9 @@ fn understood(pattern: &str) -> Result<String, String> {
 /// A lock: `NAME-EPOCH:VERSION-RELEASE.*`, or a name alone.
 fn lock(text: &str) -> Result<Lock, String> {
     let pattern = understood(text)?;
-    let parts = pattern.rsplit_once('-').and_then(|(rest, _)| rest.rsplit_once('-'));
+    let parts = pattern
+        .rsplit_once('-')
+        .and_then(|(rest, _)| rest.rsplit_once('-'));
     let begins = |version: &str| version.starts_with(|c: char| c == '*' || c.is_ascii_digit());
     let name = match parts {
         Some((name, version)) if begins(version) => Some(name.to_owned()),

@@ -24,7 +24,10 @@ const HISTORIES: [&str; 2] = [
 /// States when a package was last installed, upgraded or removed; nothing when a history is there
 /// that was not read.
 pub(super) fn state_last_change(host: &dyn Host, seen: &mut Seen, packages: &[Package]) {
-    let mut last = packages.iter().filter_map(|package| package.installed).max();
+    let mut last = packages
+        .iter()
+        .filter_map(|package| package.installed)
+        .max();
     for path in HISTORIES {
         let transactions = transactions(host, path);
         let absent = transactions.as_ref().is_err_and(Unseen::is_absent);
@@ -43,9 +46,9 @@ pub(super) fn state_last_change(host: &dyn Host, seen: &mut Seen, packages: &[Pa
 fn transactions(host: &dyn Host, path: &str) -> Result<Option<Timestamp>, Unseen> {
     sqlite::read(host, path, |database| {
         let table = database.table("trans")?;
-        let end = table.column("dt_end").ok_or_else(|| {
-            Unseen::new(path, Status::Unsupported, Some("no column `dt_end`"))
-        })?;
+        let end = table
+            .column("dt_end")
+            .ok_or_else(|| Unseen::new(path, Status::Unsupported, Some("no column `dt_end`")))?;
         let mut last = None;
         database.rows(&table, |row| {
             let seconds = row.integer(end);

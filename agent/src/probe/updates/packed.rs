@@ -25,7 +25,10 @@ pub(super) const ENDINGS: [&str; 7] = [".lz4", ".gz", ".xz", ".zst", ".bz2", ".l
 ///
 /// [`Unseen`]; [`Status::Unsupported`] for a form that is not read. What is no such file, or needs
 /// too much memory, shows when it is read.
-pub(super) fn open(host: &dyn Host, path: &str) -> std::result::Result<impl BufRead + use<>, Unseen> {
+pub(super) fn open(
+    host: &dyn Host,
+    path: &str,
+) -> std::result::Result<impl BufRead + use<>, Unseen> {
     let file = host.open(path, BYTES_MAX)?;
     let ending = ENDINGS.iter().find(|ending| path.ends_with(**ending));
     let plain: Box<dyn Read + Send> = match ending {
@@ -66,7 +69,9 @@ struct Limited {
 impl Read for Limited {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
         let length = self.from.read(into)?;
-        let left = u64::try_from(length).ok().and_then(|length| self.left.checked_sub(length));
+        let left = u64::try_from(length)
+            .ok()
+            .and_then(|length| self.left.checked_sub(length));
         self.left = left.ok_or(ErrorKind::FileTooLarge)?;
         Ok(length)
     }
