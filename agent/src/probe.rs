@@ -20,6 +20,7 @@ use crate::host::{Host, Unseen};
 pub mod settings;
 pub mod processes;
 pub mod container;
+pub mod units;
 pub mod lines;
 pub mod audit;
 pub mod backup;
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn probes_and_subjects_are_the_same() {
         let probes = PROBES.iter().map(|probe| probe.subject().probe);
-        let subjects = shared::fact::SUBJECTS.iter().map(|subject| subject.probe);
+        let subjects = shared::fact::of_hosts().map(|subject| subject.probe);
         assert!(probes.eq(subjects));
     }
 

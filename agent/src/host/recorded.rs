@@ -6,17 +6,26 @@
 //! live/kernel_release.txt     uname(2)
 //! live/chronyd-33.bin         chronyd's reply to command 33 without arguments
 //! live/chronyd-15-00000001.bin  ... to command 15 with these arguments, zeros at the end left out
+//! live/bus-UNIT.json          all properties of a unit, as `busctl --json` shows them, no types
+//! live/bus-failed.json        ListUnitsByPatterns for what failed
+//! live/bus-timers.json        ... for timers
+//! live/bus-timesync.json      all properties of systemd-timesyncd
+//! live/bus.status             why D-Bus does not answer
 //! live/audit.bin              the reply of kernel auditing to AUDIT_GET
 //! live/audit-1013.bin         ... to another request: its number
+//! live/log-journal            a socket that takes lines; log-syslog the one for /dev/log
+//! live/restic-dump.bin        what restic writes when it is told to dump; other programs alike
 //! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
 //! live/refused.txt            paths that may not be read, and nothing below them, one a line
 //! live/times.txt              lines of a time and a path: when that file was written
 //! live/modes.txt              lines of an octal mode and a path
 //! ```
 //!
-//! What has no answer and no status is absent. A version-control system carries neither times nor
-//! owners nor modes: a file that `times.txt` does not name was written at the beginning of 1970, one
-//! that `modes.txt` does not name has 0644, a folder 0755, and everything belongs to root.
+//! What has no answer and no status is absent. Where there is systemd, it has `bus-failed.json`,
+//! and a unit without an answer is one that it does not know. A version-control system carries
+//! neither times nor owners nor modes: a file that `times.txt` does not name was written at the
+//! beginning of 1970, one that `modes.txt` does not name has 0644, a folder 0755, and everything
+//! belongs to root.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -27,7 +36,10 @@ use shared::durable;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
+use super::bus::{BusCall, Listed};
+use super::log::{self, Way};
 use super::machine::Machine;
+use super::program::{Ended, Task};
 use super::{Host, KernelClock, Parts, Socket, Stat, Unseen};
 
 /// Longest recorded answer or list.
@@ -226,6 +238,56 @@ impl Host for Recorded {
                 kind => self.answer(&format!("audit-{kind}.bin"), &["audit"]),
             },
         }
+    }
+
+    fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen> {
+        let name = match call {
+            BusCall::Unit(name) => name,
+            BusCall::Units(Listed::Failed) => "failed",
+            BusCall::Units(Listed::Timers) => "timers",
+            BusCall::Timesync => "timesync",
+        };
+        let name = format!("bus-{name}");
+        let file = format!("{name}.json");
+        let answer = match self.answer(&file, &[&name, "bus"]) {
+            Err(unseen) if unseen.is_absent() && matches!(call, BusCall::Unit(_)) => {
+                let _systemd = self.answer("bus-failed.json", &["bus"])?;
+                br#"{"LoadState": "not-found"}"#.to_vec()
+            }
+            answer => answer?,
+        };
+        serde_json::from_slice(&answer).map_err(|error| {
+            let why = error.to_string();
+            Unseen::new(&file, Status::Malformed, Some(&why))
+        })
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        let verb = task.options.first().copied().unwrap_or_default();
+        let name = format!("{}-{}", task.program.name(), verb.trim_start_matches('-'));
+        let answer = self.answer(&format!("{name}.bin"), &[&name, task.program.name()])?;
+        output(&answer);
+        Ok(Ended {
+            status: Some(0),
+            errors: String::new(),
+            bytes: u64::try_from(answer.len()).unwrap_or(u64::MAX),
+            took_ms: 0,
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let name = format!("log-{}", way.as_str());
+        let path = self.live.join(&name);
+        if path.exists() {
+            log::send(&path, way, line)
+        } else {
+            self.answer(&name, &[&name]).map(drop)
+        }
+    }
+
+    fn place(&self, path: &str, _bytes: &[u8]) -> Result<(), Unseen> {
+        let why = Some("a recorded host is not changed");
+        Err(Unseen::new(path, Status::Unsupported, why))
     }
 }
 

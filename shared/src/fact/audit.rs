@@ -1,10 +1,11 @@
 //! Facts of kernel auditing: whether it is on, loses nothing, and has the rules that are written.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Whether the kernel audits, loses nothing, and has the rules that are written.
 pub static SUBJECT: Subject = Subject {
     probe: "audit",
+    observer: Observer::Host,
     schema: 1,
     title: "Whether the kernel audits, loses nothing, and has the rules that are written.",
     facts: FACTS,

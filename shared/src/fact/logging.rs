@@ -1,10 +1,11 @@
 //! Facts of logging: what is kept, how fresh it is, whether it leaves the host.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Whether the host logs, keeps its logs, and sends them away.
 pub static SUBJECT: Subject = Subject {
     probe: "logging",
+    observer: Observer::Host,
     schema: 1,
     title: "Whether the host logs, keeps its logs, and sends them away.",
     facts: FACTS,
