@@ -14,8 +14,10 @@ use shared::id::Digest;
 
 use crate::schedule::{Cron, HEARTBEAT};
 
+pub use backup::{BackupData, BackupSet, BackupSettings, BackupTool};
 pub use complaint::Complaint;
 
+mod backup;
 mod complaint;
 
 /// Where the settings are when the command line names no other place.
@@ -205,40 +207,6 @@ pub struct ProbeSettings {
     pub backup: BackupSettings,
 }
 
-/// Settings of the backup probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BackupSettings {
-    /// Backup sets that must exist.
-    #[serde(rename = "set", deserialize_with = "sets_of_different_names")]
-    pub sets: Vec<BackupSet>,
-}
-
-/// One backup set that must exist.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BackupSet {
-    /// Name, unique on this host.
-    pub name: String,
-    /// What makes it.
-    pub tool: BackupTool,
-    /// Path of the repository, or of the manifest; of a borg repository elsewhere its address, as
-    /// borg was given it: `ssh://..` or `host:path`.
-    pub path: String,
-}
-
-/// What makes a backup set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackupTool {
-    /// A restic repository on this host or mounted on it.
-    Restic,
-    /// A borg repository on this host or mounted on it, or elsewhere.
-    Borg,
-    /// Anything else: a manifest file that the job writes when it has ended well.
-    Manifest,
-}
-
 /// The settings cannot be used. The operator must correct the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -344,18 +312,6 @@ fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     Err(refused(&format!("`{text}` is no absolute path"), hint))
 }
 
-/// Whether a text has one of the forms in which borg takes a repository on another machine.
-fn is_elsewhere(text: &str) -> bool {
-    if let Some(place) = text.strip_prefix("ssh://") {
-        return place
-            .split_once('/')
-            .is_some_and(|(host, _)| !host.is_empty());
-    }
-    text.split_once(':').is_some_and(|(host, path)| {
-        !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with("//")
-    })
-}
-
 fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let bytes = u64::deserialize(from)?;
     if SPOOL_BYTES_MIN <= bytes {
@@ -363,28 +319,6 @@ fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
     let hint = "give the spool at least 8388608 bytes (8 MiB)";
     Err(refused(&format!("{bytes} bytes are too few"), hint))
-}
-
-fn sets_of_different_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<BackupSet>, D::Error> {
-    let sets = Vec::<BackupSet>::deserialize(from)?;
-    for (at, set) in sets.iter().enumerate() {
-        if sets.iter().take(at).any(|earlier| earlier.name == set.name) {
-            let what = format!("two backup sets are called `{}`", set.name);
-            return Err(refused(&what, "give each set a name of its own"));
-        }
-        let elsewhere = set.tool == BackupTool::Borg && is_elsewhere(&set.path);
-        if !set.path.starts_with('/') && !elsewhere {
-            // The text may hold a password, so it is not repeated.
-            let what = format!("the path of backup set `{}` is no absolute path", set.name);
-            let hint = "begin it with `/`; only borg may name another machine (`ssh://host/path`, \
-                        `host:path`), and another job writes a manifest on this host";
-            return Err(refused(&what, hint));
-        }
-        if set.name.is_empty() {
-            return Err(refused("a backup set without a name", "name it"));
-        }
-    }
-    Ok(sets)
 }
 
 #[cfg(test)]
