@@ -80,8 +80,8 @@ fn refused(text: &str, expected: &str) {
 fn errors_point_at_the_place() {
     refused(
         "[schedule]\nclok = \"* * * * *\"\n",
-        "2:1: unknown probe `clok`, expected one of `backup`, `clock`, `logging`, `updates`, \
-         `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
+        "2:1: unknown probe `clok`, expected one of `audit`, `backup`, `clock`, `logging`, \
+         `updates`, `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
     );
     refused(
         "[schedule]\nclock = \"0 0 * * 1-5\"\n",
@@ -163,8 +163,14 @@ fn other_wrong_files() {
         (&format!("{set}unit = \"a.timer\""), "1:"),
         (&format!("{set}copy_of = \"a\""), "1:"),
         (&format!("{set}copy_of = \"b\""), "1:"),
-        (&format!("{set}[[probe.backup.data]]\npath = \"/etc\"\nsets = [\"b\"]"), "1:"),
-        (&format!("{set}[[probe.backup.data]]\npath = \"etc\"\nsets = [\"a\"]"), "5:"),
+        (
+            &format!("{set}[[probe.backup.data]]\npath = \"/etc\"\nsets = [\"b\"]"),
+            "1:",
+        ),
+        (
+            &format!("{set}[[probe.backup.data]]\npath = \"etc\"\nsets = [\"a\"]"),
+            "5:",
+        ),
         ("probe.backup.postgres = [\"data\"]", "1:"),
         (&set.replace("name = \"a\"\n", ""), "1:1: "),
         (&format!("{set}{set}"), "1:"),

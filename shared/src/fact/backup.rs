@@ -1,6 +1,6 @@
 //! Facts of backups: which sets and data are declared, what the copies show, and who makes them.
 
-use super::{Fact, Kind, Subject, Unit};
+use super::{Fact, Kind, Observer, Subject, Unit};
 
 mod lists;
 
@@ -9,6 +9,7 @@ use lists::{CREDENTIALS, DATA, JOBS, POOLS, POSTGRES, SETS, TOOLS, UNDECLARED};
 /// Whether the declared backups ran, when, and what they left.
 pub static SUBJECT: Subject = Subject {
     probe: "backup",
+    observer: Observer::Host,
     schema: 1,
     title: "Whether the declared backups ran, when, and what they left.",
     facts: FACTS,

@@ -2,21 +2,29 @@
 //!
 //! A job is known by the program that its command names. Where the command is a script of the
 //! host's own (not of a package), the script is read for one, so a wrapper is found too. What it
-//! says is grade `job`: that something was started, not what came of it.
+//! says is grade `job`: that something was started and how it ended, not what came of it.
+//!
+//! Of services systemd is asked how the last run ended and when the next one is. It forgets the
+//! runs before a boot; of what cron runs nothing is known but its line.
 
 use shared::fact::{Record, Value};
+use shared::observation::{Means, Status};
+use shared::time::Timestamp;
 
 use super::cron::{self, Entry};
 use super::unitfiles::{Unit, Units};
 use super::words;
 use crate::config::BackupSet;
-use crate::host::Host;
+use crate::host::{Host, Unseen};
 use crate::probe::Seen;
+use crate::probe::units::{service_unit, timer_unit};
 
 /// Folders of scripts that belong to no package.
 const OWN: [&str; 6] = ["/etc/", "/home/", "/opt/", "/root/", "/srv/", "/usr/local/"];
 /// Longest script that is read.
 const SCRIPT_BYTES_MAX: u64 = 64 * 1024;
+/// Most services of which systemd is asked.
+const ASKED_MAX: usize = 64;
 /// What a service runs.
 const COMMANDS: [&str; 3] = ["ExecStart", "ExecStartPre", "ExecStartPost"];
 
@@ -34,6 +42,18 @@ pub(super) struct Job {
     set: Option<String>,
     schedule: String,
     enabled: bool,
+    timer: Option<String>,
+    last: Last,
+}
+
+/// What systemd says of the last run, and of the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Last {
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    result: Option<String>,
+    exit: Option<i64>,
+    next: Option<Timestamp>,
 }
 
 /// Finds the jobs and states them. They are left out when a place of jobs could not be seen.
@@ -46,6 +66,7 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Vec<
         let services = units.services();
         jobs.extend(services.filter_map(|(name, unit)| service(host, units, (name, unit), sets)));
     }
+    ask(host, seen, &mut jobs);
     let entries = entries.unwrap_or_default();
     jobs.extend(
         entries
@@ -56,6 +77,43 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Vec<
         seen.state_list("jobs", jobs.iter().map(Job::record).collect());
     }
     jobs
+}
+
+/// Asks systemd about the services.
+fn ask(host: &dyn Host, seen: &mut Seen, jobs: &mut [Job]) {
+    for job in jobs.iter_mut().take(ASKED_MAX) {
+        match last(host, job) {
+            Ok(last) => job.last = last,
+            // Where systemd is not asked, or is not there, it says nothing about the next job.
+            Err(unseen) if matches!(unseen.status, Status::Absent | Status::Unsupported) => {
+                let _none: Option<()> = seen.note(Means::Dbus, &job.name, Err(unseen));
+                return;
+            }
+            Err(unseen) => {
+                let _none: Option<()> = seen.note(Means::Dbus, &job.name, Err(unseen));
+            }
+        }
+    }
+}
+
+fn last(host: &dyn Host, job: &Job) -> Result<Last, Unseen> {
+    let mut last = Last::default();
+    let Some(service) = service_unit(host, &job.name)? else {
+        return Ok(last);
+    };
+    last.start = service.started;
+    last.end = service.ended;
+    // `success` is also what a service has that never ran.
+    if service.started.is_some() || service.result.as_deref() != Some("success") {
+        last.result = service.result;
+        last.exit = service.status.filter(|_| service.ended.is_some());
+    }
+    if let Some(timer) = &job.timer
+        && let Some(timer) = timer_unit(host, timer)?
+    {
+        last.next = timer.next;
+    }
+    Ok(last)
 }
 
 impl Job {
@@ -128,6 +186,8 @@ fn service(
         set,
         schedule: timer.map(|(_, timer)| timer.times()).unwrap_or_default(),
         enabled: units.is_enabled(wanted),
+        timer: timer.map(|(timer, _)| timer.to_owned()),
+        last: Last::default(),
         text,
     })
 }
@@ -150,6 +210,8 @@ fn scheduled(host: &dyn Host, entry: Entry, sets: &[BackupSet]) -> Option<Job> {
         set,
         schedule: entry.schedule,
         enabled: true,
+        timer: None,
+        last: Last::default(),
     })
 }
 
