@@ -12,11 +12,10 @@ use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 
 /// Settings of tools, and what in them is a secret.
-const SETTINGS: [(&str, &[&str]); 4] = [
+const SETTINGS: [(&str, &[&str]); 3] = [
     ("/etc/borgmatic/config.yaml", &["encryption_passphrase:"]),
     ("/etc/pgbackrest.conf", PGBACKREST),
     ("/etc/pgbackrest/pgbackrest.conf", PGBACKREST),
-    ("/etc/rsyncd.secrets", &[":"]),
 ];
 const PGBACKREST: &[&str] = &["-cipher-pass=", "-key-secret=", "-azure-key=", "-sas"];
 const SETTINGS_BYTES_MAX: u64 = 256 * 1024;

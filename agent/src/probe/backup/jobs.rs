@@ -134,6 +134,11 @@ impl Job {
                 "secret_inside",
                 Some(Value::Flag(words::has_secret(&self.text))),
             ),
+            ("last_start", self.last.start.map(Value::Instant)),
+            ("last_end", self.last.end.map(Value::Instant)),
+            ("result", self.last.result.as_deref().and_then(text)),
+            ("exit", self.last.exit.map(Value::Number)),
+            ("next", self.last.next.map(Value::Instant)),
         ];
         let fields = fields.into_iter();
         fields

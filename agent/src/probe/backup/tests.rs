@@ -11,9 +11,11 @@ use shared::observation::{Observation, Outcome};
 
 use super::set::redacted;
 use super::*;
-use crate::config::{BackupSettings, BackupTool, ProbeSettings};
+use crate::config::{BackupData, BackupSettings, BackupTool, ProbeSettings};
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
+
+mod jobs;
 
 /// When the recorded host is looked at.
 const NOW: &str = "2026-11-22T09:00:00Z";
