@@ -40,7 +40,15 @@ fn host() -> tempfile::TempDir {
         "live/times.txt",
         format!("{own}{vault}").as_bytes(),
     );
+    // Whatever a checkout made of it.
+    set_mode(&folder, 0o644);
     folder
+}
+
+fn set_mode(folder: &tempfile::TempDir, mode: u32) {
+    let password = folder.path().join("root/etc/restic/etc.password");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(password, mode).unwrap();
 }
 
 fn seen(folder: &tempfile::TempDir) -> Observation {
