@@ -95,7 +95,7 @@ fn components(ground: &Ground<'_>, inventory: Inventory) -> Vec<Component> {
             name: package.name,
             architecture: package.architecture,
             version: package.version,
-            source: None,
+            source: Some(package.source),
         }
     };
     inventory.packages.into_iter().map(of).collect()
