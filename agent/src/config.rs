@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use shared::durable;
-use shared::fact::SUBJECTS;
+use shared::fact;
 use shared::id::Digest;
 
 use crate::schedule::{Cron, HEARTBEAT};
@@ -153,10 +153,10 @@ impl Default for SpoolSettings {
 
 impl Default for Schedules {
     fn default() -> Self {
-        let names = SUBJECTS.iter().map(|subject| subject.probe);
+        let names = fact::of_hosts().map(|subject| subject.probe);
         let lines = names.chain([HEARTBEAT]).filter_map(|name| {
             let times = match name {
-                "clock" | "logging" => "*/15 * * * *",
+                "audit" | "clock" | "logging" => "*/15 * * * *",
                 HEARTBEAT => "*/30 * * * *",
                 _ => "0 * * * *",
             };
@@ -183,8 +183,7 @@ struct ScheduleName(String);
 impl<'de> Deserialize<'de> for ScheduleName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
-        let names: Vec<&str> = SUBJECTS
-            .iter()
+        let names: Vec<&str> = fact::of_hosts()
             .map(|subject| subject.probe)
             .chain([HEARTBEAT])
             .collect();

@@ -16,4 +16,5 @@ pub mod status;
 pub mod follow;
 pub mod report;
 pub mod pack;
+pub mod observer;
 pub mod serve;

@@ -18,6 +18,7 @@ use shared::id::{AgentId, Digest};
 use shared::key::SigningKey;
 use shared::leaf::{Leaf, LeafError, LeafKind, LeafOrigin};
 use shared::merkle::{self, ProofError};
+use shared::observed;
 use shared::pack::{self, Manifest, Period, WriteError, Writer};
 use shared::stream::Stream;
 use shared::tile::{self, Content, TileError, TilePath, WIDTH};
@@ -273,7 +274,11 @@ impl Selected {
                         let stream = Stream { agent, generation };
                         let _older = last.insert(stream, index);
                     }
-                    (LeafKind::Evidence, LeafOrigin::Collector { .. }) => {}
+                    (
+                        LeafKind::Evidence,
+                        LeafOrigin::Collector { .. } | LeafOrigin::Observer { .. },
+                    )
+                    | (LeafKind::Observed, _) => {}
                 }
             }
         }
@@ -394,7 +399,13 @@ impl Cut<'_> {
                     }
                 }
             }
+            LeafKind::Observed if period => {
+                if let Ok(sight) = observed::open(file, &scope.decisions.public()) {
+                    self.blob(&sight.observation)?;
+                }
+            }
             LeafKind::Evidence
+            | LeafKind::Observed
             | LeafKind::Revoke
             | LeafKind::Decision
             | LeafKind::Catalogue

@@ -10,6 +10,16 @@
 //!   not in the table is `unknown`.
 
 mod version;
+mod rpm_version;
+mod sqlite_row;
+mod sqlite_log;
+mod sqlite;
+mod rpmdb;
+mod packed;
+mod xml;
+mod repodata;
+mod dnf_config;
+mod dnf_lists;
 mod stanza;
 mod release;
 mod apt;
@@ -29,6 +39,9 @@ mod lifetime;
 mod automatic;
 mod sources;
 mod debian;
+mod dnf_pending;
+mod dnf_history;
+mod rpm;
 
 use std::collections::BTreeMap;
 
@@ -63,12 +76,10 @@ enum Installed {
 type Manager = fn(&Ground<'_>, &mut Seen) -> Installed;
 
 /// The package managers that are known, in the order in which they are asked.
-const MANAGERS: &[Manager] = &[debian::look];
+const MANAGERS: &[Manager] = &[debian::look, rpm::look];
 /// Folders of the package managers that this agent does not know, and their names.
-const OTHERS: [(&str, &str); 6] = [
+const OTHERS: [(&str, &str); 4] = [
     ("/var/lib/dpkg/status.d", "dpkg without a status file"),
-    ("/usr/lib/sysimage/rpm", "rpm"),
-    ("/var/lib/rpm", "rpm"),
     ("/lib/apk/db", "apk"),
     ("/var/lib/pacman/local", "pacman"),
     ("/var/db/pkg", "portage"),

@@ -244,6 +244,8 @@ pub(crate) fn judge(
         .map(|observed| observed.collected)
         .max();
     let collected = newest.with_context(|| format!("`{}` is empty: {hint}", file.display()))?;
+    // What only a collector can observe is in no file of a host.
+    let catalog = catalog.of_hosts();
     let report = Report::judged(&catalog, host, &observations, collected);
     Ok(operator::render(&report, screen))
 }

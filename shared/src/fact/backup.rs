@@ -1,10 +1,11 @@
 //! Facts of backups: which sets are declared, and when each last succeeded.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Whether the declared backups ran, when, and what they left.
 pub static SUBJECT: Subject = Subject {
     probe: "backup",
+    observer: Observer::Host,
     schema: 1,
     title: "Whether the declared backups ran, when, and what they left.",
     facts: FACTS,

@@ -1,10 +1,11 @@
 //! Facts of the clock: what the kernel and the time daemon say about its error.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// How well the clock is synchronised, and with what.
 pub static SUBJECT: Subject = Subject {
     probe: "clock",
+    observer: Observer::Host,
     schema: 1,
     title: "How well the clock is synchronised, and with what.",
     facts: FACTS,

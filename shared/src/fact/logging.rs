@@ -1,51 +1,17 @@
 //! Facts of logging: what is kept, how fresh it is, whether it leaves the host.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Whether the host logs, keeps its logs, and sends them away.
 pub static SUBJECT: Subject = Subject {
     probe: "logging",
+    observer: Observer::Host,
     schema: 1,
     title: "Whether the host logs, keeps its logs, and sends them away.",
     facts: FACTS,
 };
 
 const FACTS: &[Fact] = &[
-    Fact {
-        name: "audit_backlog",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Audit records that wait for the daemon",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_backlog_limit",
-        kind: Kind::Number(Unit::Count),
-        meaning: "How many may wait",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_daemon",
-        kind: Kind::Flag,
-        meaning: "A daemon has registered with kernel auditing",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_enabled",
-        kind: Kind::Number(Unit::Code),
-        meaning: "State of kernel auditing: 0 off, 1 on, 2 on and locked until restart",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_lost",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Audit records lost since the host started",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
     Fact {
         name: "container",
         kind: Kind::Flag,

@@ -1,10 +1,11 @@
 //! Facts of updates: what is installed, what is pending, since when we know.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Which updates are pending, how fresh that knowledge is, and which kernel runs.
 pub static SUBJECT: Subject = Subject {
     probe: "updates",
+    observer: Observer::Host,
     schema: 1,
     title: "Which updates are pending, how fresh that knowledge is, and which kernel runs.",
     facts: FACTS,
@@ -479,6 +480,21 @@ const APPLIED: &[Field] = &[
         name: "security",
         kind: Kind::Flag,
         meaning: "It was for security",
+    },
+    Field {
+        name: "severity",
+        kind: Kind::Text,
+        meaning: "How severe the archive calls it: the word of the most severe advisory",
+    },
+    Field {
+        name: "advisory",
+        kind: Kind::Text,
+        meaning: "That advisory",
+    },
+    Field {
+        name: "cves",
+        kind: Kind::Text,
+        meaning: "CVE ids that its advisories name, with spaces between them",
     },
     Field {
         name: "available_since",

@@ -24,6 +24,12 @@ pub(super) struct Update {
     pub(super) source: Option<String>,
     /// The version of that package for the candidate.
     pub(super) source_version: Option<String>,
+    /// How severe the archive calls it, where it says so.
+    pub(super) severity: Option<String>,
+    /// The most severe advisory about it, where the archive has any.
+    pub(super) advisory: Option<String>,
+    /// CVE ids that the archive says it is about.
+    pub(super) cves: Vec<String>,
     /// A newer version than the installed one was offered at this date of the archive, for
     /// security where it is an update for security.
     pub(super) available_since: Option<Timestamp>,
@@ -50,6 +56,9 @@ impl Update {
             ("held", Some(Value::Flag(self.held))),
             ("source", known(&self.source)),
             ("source_version", known(&self.source_version)),
+            ("severity", known(&self.severity)),
+            ("advisory", known(&self.advisory)),
+            ("cves", Some(self.cves.join(" ")).filter(|text| !text.is_empty()).map(Value::Text)),
             ("available_since", self.available_since.map(Value::Instant)),
             ("available_after", self.available_after.map(Value::Instant)),
         ];
