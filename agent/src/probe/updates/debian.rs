@@ -40,6 +40,7 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
     seen.state_count("held_count", held.count());
     let settings = apt_settings(host, seen);
     automatic::state(host, seen, &inventory, settings.as_ref());
+    automatic::state_timers(host, seen);
     sources::look(host, seen, settings.as_ref());
     let zone = history::zone(host, seen);
     if let Some(zone) = &zone {

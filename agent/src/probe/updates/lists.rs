@@ -204,7 +204,9 @@ fn stem(name: &str) -> &str {
 }
 
 fn unpacked_name(name: &str) -> &str {
-    let packed = packed::ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+    let packed = packed::ENDINGS
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending));
     packed.unwrap_or(name)
 }
 
