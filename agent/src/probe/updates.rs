@@ -38,6 +38,8 @@ mod lifetime;
 mod automatic;
 mod sources;
 mod debian;
+mod dnf_automatic;
+mod dnf_sources;
 mod dnf_pending;
 mod dnf_history;
 mod rpm;
