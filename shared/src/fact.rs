@@ -21,6 +21,7 @@ pub mod offset;
 pub mod recovery;
 pub mod restore;
 pub mod updates;
+pub mod vulnerabilities;
 
 /// Every subject that can be looked at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
@@ -34,6 +35,7 @@ pub static SUBJECTS: &[&Subject] = &[
     &recovery::SUBJECT,
     &restore::SUBJECT,
     &updates::SUBJECT,
+    &vulnerabilities::SUBJECT,
 ];
 
 /// What one probe looks at, and the facts it may state.

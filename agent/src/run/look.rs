@@ -329,6 +329,78 @@ mod tests {
         }
     }
 
+    /// Asks for more time than others have, and comes back when it is let go.
+    struct Slow;
+
+    static REPOSITORY: Mutex<()> = Mutex::new(());
+
+    impl Probe for Slow {
+        fn subject(&self) -> &'static Subject {
+            clock::Clock.subject()
+        }
+
+        fn time_max(&self) -> Duration {
+            Duration::from_mins(10)
+        }
+
+        fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
+            drop(REPOSITORY.lock().unwrap());
+            clock::Clock.observe(host, scene)
+        }
+    }
+
+    #[test]
+    fn a_slow_probe_goes_on_beside_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let host: Arc<dyn Host> = Arc::new(Machine::open(folder.path()).unwrap());
+        let (settings, hands) = (ProbeSettings::default(), Hands::default());
+        let mut lookers = Lookers::default();
+        let look = |lookers: &mut Lookers| {
+            let probes: [&'static dyn Probe; 2] = [&Slow, &crate::probe::logging::Logging];
+            done(lookers.look(&probes, &host, (&settings, None), &hands))
+        };
+        // One that comes back soon is part of the run.
+        assert_eq!(look(&mut lookers).len(), 2);
+        assert!(!lookers.are_beside());
+        let repository = REPOSITORY.lock().unwrap();
+        for _due_again in 0..2 {
+            let observed = look(&mut lookers);
+            assert_eq!(observed.len(), 1);
+            assert_eq!(observed[0].observation.probe, "logging");
+            assert!(lookers.are_beside() && lookers.late(&hands).is_none());
+        }
+        drop(repository);
+        let late = (0..1000).find_map(|_attempt| {
+            std::thread::sleep(Duration::from_millis(10));
+            lookers.late(&hands)
+        });
+        let (since, late) = late.unwrap();
+        assert_eq!((since, late.len()), (hands.wall(), 1));
+        assert_eq!(late[0].observation.probe, "clock");
+        assert!(!lookers.are_beside() && lookers.busy.is_empty());
+        // Its time ends too, and it holds up nobody until it has come back.
+        let repository = REPOSITORY.lock().unwrap();
+        assert_eq!(look(&mut lookers).len(), 1);
+        hands.run_on(600_000);
+        let (_since, late) = lookers.late(&hands).unwrap();
+        let reason = &late[0].observation.reason;
+        assert!(
+            reason.contains("did not come back within 600 s"),
+            "{reason}"
+        );
+        assert_eq!(look(&mut lookers).len(), 2);
+        assert_eq!(lookers.busy.len(), 1);
+        drop(repository);
+        lookers.busy.remove("clock").unwrap().join().unwrap();
+        let probes: [&'static dyn Probe; 2] = [&crate::probe::logging::Logging, &Slow];
+        let all = done(lookers.look_through(&probes, &host, (&settings, None), &hands));
+        let names: Vec<_> = all
+            .iter()
+            .map(|one| one.observation.probe.as_str())
+            .collect();
+        assert_eq!(names, ["clock", "logging"]);
+    }
+
     struct Broken;
 
     impl Probe for Broken {

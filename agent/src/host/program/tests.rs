@@ -55,7 +55,7 @@ fn what_is_not_in_the_list_is_not_told() {
             ],
             "`--to-command`",
         ),
-        (Program::PgVerifyBackup, &["/x"], "`/x`"),
+        (Program::Sleep, &["--version"], "`--version`"),
     ] {
         let why = refused(program, options);
         assert!(why.starts_with(wrong), "{why}");
@@ -124,7 +124,6 @@ fn a_program_that_never_ends_to_write_is_killed() {
 fn what_is_not_installed_is_absent_and_names_come_from_the_list() {
     for (program, name) in [
         (Program::Borg, "borg"),
-        (Program::PgVerifyBackup, "pg_verifybackup"),
         (Program::Restic, "restic"),
         (Program::Tar, "tar"),
     ] {

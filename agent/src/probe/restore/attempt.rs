@@ -221,8 +221,8 @@ impl Attempt {
 /// What came back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Back {
-    sha256: Digest,
-    bytes: u64,
+    pub(super) sha256: Digest,
+    pub(super) bytes: u64,
 }
 
 /// What an attempt works with.

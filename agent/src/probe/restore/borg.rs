@@ -39,12 +39,13 @@ pub(super) fn restore(
     (backup, set): (&BackupSet, &RestoreSet),
     attempt: &mut Attempt,
 ) -> Result<Back, Broken> {
-    bench.check_secret(set.password_file.as_deref())?;
+    let secret = backup.password_file.as_deref();
+    bench.check_secret(secret)?;
     let repository = backup.path.trim_end_matches('/');
-    extract(bench, repository, set, attempt).map_err(|broken| {
+    extract(bench, (repository, secret), set, attempt).map_err(|broken| {
         let lock = bench.host.stat(&format!("{repository}/lock.exclusive"));
         let broken = Bench::or_locked(broken, lock.is_ok());
-        if broken.ending != Ending::WrongSecret || set.password_file.is_some() {
+        if broken.ending != Ending::WrongSecret || secret.is_some() {
             return broken;
         }
         Broken {
@@ -57,11 +58,10 @@ pub(super) fn restore(
 
 fn extract(
     bench: &mut Bench<'_>,
-    repository: &str,
+    (repository, secret): (&str, Option<&str>),
     set: &RestoreSet,
     attempt: &mut Attempt,
 ) -> Result<Back, Broken> {
-    let secret = set.password_file.as_deref();
     let mut options = vec!["list", "--json", "--last=1", "--bypass-lock"];
     let pattern = set
         .archive

@@ -16,8 +16,9 @@ use jiff::tz::TimeZone;
 use shared::fact::Value;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
+use shared::version;
 
-use super::{stanza, version};
+use super::stanza;
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 
@@ -52,6 +53,13 @@ pub(super) struct Upgrade {
     pub(super) from: String,
     /// The version since then.
     pub(super) to: String,
+}
+
+impl Upgrade {
+    /// Name, new version and architecture in one text.
+    pub(super) fn named(&self) -> String {
+        format!("{} {} {}", self.package, self.to, self.architecture)
+    }
 }
 
 /// States when a package was last installed, upgraded or removed, and returns the upgrades of the
