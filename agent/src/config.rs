@@ -14,8 +14,10 @@ use shared::id::Digest;
 
 use crate::schedule::{Cron, HEARTBEAT};
 
+pub use backup::{BackupData, BackupSet, BackupSettings, BackupTool};
 pub use complaint::Complaint;
 
+mod backup;
 mod complaint;
 
 /// Where the settings are when the command line names no other place.
@@ -238,40 +240,6 @@ const fn a_day() -> i64 {
     26 * 60 * 60
 }
 
-/// Settings of the backup probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BackupSettings {
-    /// Backup sets that must exist.
-    #[serde(rename = "set", deserialize_with = "sets_of_different_names")]
-    pub sets: Vec<BackupSet>,
-}
-
-/// One backup set that must exist.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BackupSet {
-    /// Name, unique on this host.
-    pub name: String,
-    /// What makes it.
-    pub tool: BackupTool,
-    /// Path of the repository, or of the manifest; of a borg repository elsewhere its address, as
-    /// borg was given it: `ssh://..` or `host:path`.
-    pub path: String,
-}
-
-/// What makes a backup set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackupTool {
-    /// A restic repository on this host or mounted on it.
-    Restic,
-    /// A borg repository on this host or mounted on it, or elsewhere.
-    Borg,
-    /// Anything else: a manifest file that the job writes when it has ended well.
-    Manifest,
-}
-
 /// The settings cannot be used. The operator must correct the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -398,18 +366,6 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     found.ok_or_else(|| refused(&format!("`{text}` is no time"), hint))
 }
 
-/// Whether a text has one of the forms in which borg takes a repository on another machine.
-fn is_elsewhere(text: &str) -> bool {
-    if let Some(place) = text.strip_prefix("ssh://") {
-        return place
-            .split_once('/')
-            .is_some_and(|(host, _)| !host.is_empty());
-    }
-    text.split_once(':').is_some_and(|(host, path)| {
-        !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with("//")
-    })
-}
-
 fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let bytes = u64::deserialize(from)?;
     if SPOOL_BYTES_MIN <= bytes {
@@ -417,28 +373,6 @@ fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
     let hint = "give the spool at least 8388608 bytes (8 MiB)";
     Err(refused(&format!("{bytes} bytes are too few"), hint))
-}
-
-fn sets_of_different_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<BackupSet>, D::Error> {
-    let sets = Vec::<BackupSet>::deserialize(from)?;
-    for (at, set) in sets.iter().enumerate() {
-        if sets.iter().take(at).any(|earlier| earlier.name == set.name) {
-            let what = format!("two backup sets are called `{}`", set.name);
-            return Err(refused(&what, "give each set a name of its own"));
-        }
-        let elsewhere = set.tool == BackupTool::Borg && is_elsewhere(&set.path);
-        if !set.path.starts_with('/') && !elsewhere {
-            // The text may hold a password, so it is not repeated.
-            let what = format!("the path of backup set `{}` is no absolute path", set.name);
-            let hint = "begin it with `/`; only borg may name another machine (`ssh://host/path`, \
-                        `host:path`), and another job writes a manifest on this host";
-            return Err(refused(&what, hint));
-        }
-        if set.name.is_empty() {
-            return Err(refused("a backup set without a name", "name it"));
-        }
-    }
-    Ok(sets)
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../config/catalog/checks/clock.toml"),
     ),
     (
+        "checks/copies.toml",
+        include_str!("../../config/catalog/checks/copies.toml"),
+    ),
+    (
         "checks/logging.toml",
         include_str!("../../config/catalog/checks/logging.toml"),
     ),
