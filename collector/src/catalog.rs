@@ -89,6 +89,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         "checks/updates.toml",
         include_str!("../../config/catalog/checks/updates.toml"),
     ),
+    (
+        "checks/vulnerabilities.toml",
+        include_str!("../../config/catalog/checks/vulnerabilities.toml"),
+    ),
 ];
 const EMBEDDED_CONTROLS: &str = include_str!("../../config/catalog/controls.tsv");
 

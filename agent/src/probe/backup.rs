@@ -112,15 +112,19 @@ fn look(host: &dyn Host, seen: &mut Seen, scene: &Scene) -> Vec<Set> {
         .collect()
 }
 
-/// States the pools of ZFS, where the kernel knows ZFS.
+/// States the pools of ZFS: none, where the kernel that runs does not know ZFS.
 fn state_pools(host: &dyn Host, seen: &mut Seen) {
     const POOLS: &str = "/proc/spl/kstat/zfs";
     let names = match host.list(POOLS) {
-        Err(unseen) if unseen.is_absent() => return,
+        // Without /proc nothing is known of a kernel.
+        Err(unseen) if unseen.is_absent() => host.stat("/proc/self").ok().map(|_| Vec::new()),
         names => seen.note(Means::File, POOLS, names),
     };
+    let Some(names) = names else {
+        return;
+    };
     let mut records = Vec::new();
-    for name in names.unwrap_or_default() {
+    for name in names {
         match host.read(&format!("{POOLS}/{name}/state"), 64) {
             // Most names there are counters and no pools.
             Err(unseen) if unseen.is_absent() => {}

@@ -9,7 +9,6 @@
 //! - The outcome is never `absent`: every host has software. A host with a package manager that is
 //!   not in the table is `unknown`.
 
-mod version;
 mod rpm_version;
 mod sqlite_row;
 mod sqlite_log;
