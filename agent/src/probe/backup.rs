@@ -74,11 +74,17 @@ impl Probe for Backup {
         }
         coverage::state(host, &mut seen, settings, &sets);
         let jobs = jobs::look(host, &mut seen, declared);
-        credentials::state(host, &mut seen, declared, &jobs);
+        credentials::state(host, &mut seen, declared, jobs.as_deref());
         postgres::state(host, &mut seen, &settings.postgres);
         state_pools(host, &mut seen);
         seen.facts()
     }
+}
+
+/// A list of paths or names.
+fn paths(paths: impl Iterator<Item = String>) -> Vec<Record> {
+    let record = |path| Record::from([("path".to_owned(), Value::Text(path))]);
+    paths.map(record).collect()
 }
 
 /// Looks at the declared sets.
@@ -165,6 +171,13 @@ fn state_numbers(seen: &mut Seen, sets: &[Set]) {
     let snapshots: Option<Vec<usize>> = found.iter().map(|shown| shown.snapshots).collect();
     if let Some(fewest) = snapshots.and_then(|all| all.into_iter().min()) {
         seen.state_count("fewest_snapshots", fewest);
+    }
+    let hashed: Vec<_> = found.iter().filter_map(|s| s.hashed.as_ref()).collect();
+    if !hashed.is_empty() {
+        let damaged = hashed
+            .iter()
+            .filter_map(|hashed| hashed.damaged_file.clone());
+        seen.state_list("damaged", paths(damaged));
     }
     let last: Option<Vec<_>> = sets
         .iter()
