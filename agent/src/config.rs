@@ -204,6 +204,40 @@ impl<'de> Deserialize<'de> for ScheduleName {
 pub struct ProbeSettings {
     /// Settings of the backup probe.
     pub backup: BackupSettings,
+    /// Settings of the logging probe.
+    pub logging: LoggingSettings,
+}
+
+/// Settings of the logging probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoggingSettings {
+    /// Log files that must be written.
+    #[serde(rename = "source")]
+    pub sources: Vec<LogSource>,
+}
+
+/// A log file that must be written, also one of an application.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSource {
+    /// What people call it.
+    pub name: String,
+    /// The file.
+    #[serde(deserialize_with = "absolute_text")]
+    pub path: String,
+    /// How many seconds may pass without an entry.
+    #[serde(
+        rename = "max_silence",
+        deserialize_with = "seconds",
+        default = "a_day"
+    )]
+    pub max_silence_s: i64,
+}
+
+/// Two hours more than a day, for what is written once a day.
+const fn a_day() -> i64 {
+    26 * 60 * 60
 }
 
 /// The settings cannot be used. The operator must correct the file.
@@ -309,6 +343,27 @@ fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     }
     let hint = "write the whole path, beginning with `/`";
     Err(refused(&format!("`{text}` is no absolute path"), hint))
+}
+
+fn absolute_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.starts_with('/') {
+        return Ok(text);
+    }
+    let hint = "write the whole path, beginning with `/`";
+    Err(refused(&format!("`{text}` is no absolute path"), hint))
+}
+
+/// A time such as `90s`, `15m`, `2h` or `7d`.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    let text = String::deserialize(from)?;
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let found = units.iter().find_map(|(unit, seconds)| {
+        let number: i64 = text.strip_suffix(*unit)?.parse().ok()?;
+        number.checked_mul(*seconds).filter(|seconds| 0 < *seconds)
+    });
+    let hint = "write a whole number and one of s, m, h, d: `2h`";
+    found.ok_or_else(|| refused(&format!("`{text}` is no time"), hint))
 }
 
 fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
