@@ -1,6 +1,6 @@
 //! Debian's package manager: what dpkg has installed, and what apt knows of newer versions.
 //!
-//! - Lists packed as `.xz` or `.zst`, a list that is missing or damaged, and preferences that this
+//! - Lists packed as `.bz2` or `.lzma`, a list that is missing or damaged, and preferences that this
 //!   agent does not evaluate leave the facts `pending*` and `pinned_count` out.
 //! - The change time of a release file shows when it was fetched, for its modification time is that
 //!   of the server.

@@ -335,7 +335,7 @@ fn lists_that_are_not_read() {
         "Packages.lz4: not-permitted",
     );
 
-    for ending in ["xz", "zst"] {
+    for ending in ["bz2", "lzma"] {
         let host = Copy::new();
         host.remove(&list)
             .write(&list.replace("lz4", ending), b"any");
@@ -401,7 +401,10 @@ fn hosts_without_a_database_of_packages() {
     host.remove(status);
     unknown(&host, "no package database");
     host.write("var/lib/rpm/rpmdb.sqlite", b"");
-    unknown(&host, "package manager not known to this agent: rpm");
+    unknown(&host, "rpmdb.sqlite: malformed (it is shorter than a page)");
+    host.remove("var/lib/rpm/rpmdb.sqlite")
+        .write("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n");
+    unknown(&host, "package manager not known to this agent: pacman");
     host.write(status, b"Package: x\nVersion: 1\n");
     unknown(&host, "malformed (package `x`)");
     host.write(status, b"");
