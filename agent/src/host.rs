@@ -1,4 +1,7 @@
-//! The only door to the machine: bounded reads, listed sockets and calls; nothing that writes.
+//! The only door to the machine: bounded reads, listed sockets, calls and programs, and two small writes.
+//!
+//! Two things it does and not only sees: it gives one line to the log daemons, and writes a canary
+//! file into a folder whose backup is tested.
 //!
 //! Probes see a host through [`Host`] alone. [`Machine`](machine::Machine) is the host that the
 //! agent runs on, or another root folder of it; [`Recorded`](recorded::Recorded) is a folder with
@@ -11,9 +14,14 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use bus::BusCall;
+use log::Way;
+use program::{Ended, Task};
 
 pub mod kernel;
 pub mod bus;
+pub mod log;
+pub mod place;
+pub mod program;
 pub mod machine;
 pub mod recorded;
 
@@ -90,6 +98,27 @@ pub trait Host: Send + Sync {
     /// [`Unseen`]; without systemd, or without the service, [`Status::Absent`]; on another root
     /// folder [`Status::Unsupported`].
     fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen>;
+
+    /// Runs a listed program that only reads, and hands on what it writes, piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`], see [`program::run`]; on another root folder [`Status::Unsupported`].
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen>;
+
+    /// Gives one line to a log daemon.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`], see [`log::send`]; on another root folder [`Status::Unsupported`].
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen>;
+
+    /// Writes a canary file.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`], see [`place::place`]; on another root folder [`Status::Unsupported`].
+    fn place(&self, path: &str, bytes: &[u8]) -> Result<(), Unseen>;
 }
 
 /// An open file of which parts are read.
@@ -125,6 +154,8 @@ pub const NAMES_MAX: usize = 65_536;
 pub enum Socket {
     /// `/run/chrony/chronyd.sock`, then UDP 127.0.0.1:323.
     Chronyd,
+    /// UDP 127.0.0.1:123, where ntpd answers control messages.
+    Ntpd,
     /// Netlink audit (family 9): the request is a whole message with its header, and so is each
     /// part of the answer; a list is read up to its end.
     Audit,
@@ -236,7 +267,7 @@ impl KernelClock {
     /// Return value `TIME_ERROR` of adjtimex(2) for a clock that is not synchronised.
     const TIME_ERROR: i64 = 5;
     /// The kernel gives up at this error, and systemd calls a clock below it synchronised.
-    const MAX_ERROR_US: i64 = 16_000_000;
+    pub const MAX_ERROR_US: i64 = 16_000_000;
 
     /// Whether somebody corrects the clock. The flag `STA_UNSYNC`, and with it `TIME_ERROR`, alone
     /// says too little: chronyd without `rtcsync` never clears it.

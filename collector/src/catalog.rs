@@ -74,6 +74,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../config/catalog/checks/clock.toml"),
     ),
     (
+        "checks/copies.toml",
+        include_str!("../../config/catalog/checks/copies.toml"),
+    ),
+    (
         "checks/logging.toml",
         include_str!("../../config/catalog/checks/logging.toml"),
     ),
@@ -84,6 +88,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     (
         "checks/updates.toml",
         include_str!("../../config/catalog/checks/updates.toml"),
+    ),
+    (
+        "checks/vulnerabilities.toml",
+        include_str!("../../config/catalog/checks/vulnerabilities.toml"),
     ),
 ];
 const EMBEDDED_CONTROLS: &str = include_str!("../../config/catalog/controls.tsv");

@@ -5,12 +5,14 @@
 //! observations of its own. It holds nothing that the ledger does not hold, so it can be killed
 //! anywhere; what it was told and did not enter yet is seen again in time.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use shared::attestation::{Attestation, Kind};
 use shared::cause::chain;
+use shared::decision::{self, Decided};
 use shared::exchange::Exchange;
 use shared::fact::Facts;
 use shared::id::{AgentId, Digest};
@@ -23,6 +25,7 @@ use shared::time::Timestamp;
 use crate::ledger::{Ledger, LedgerError, NewEntry, Submission};
 
 mod offset;
+mod vulnerabilities;
 
 /// Most events that wait; further ones are dropped and counted by whoever tells them.
 const EVENTS_MAX: usize = 4096;
@@ -99,6 +102,7 @@ pub struct Observer {
     /// The next entry to be read.
     position: u64,
     offset: offset::Offsets,
+    vulnerabilities: vulnerabilities::Vulnerabilities,
 }
 
 impl std::fmt::Debug for Observer {
@@ -123,8 +127,16 @@ impl Observer {
             clock,
             events,
             offset: offset::Offsets::default(),
+            vulnerabilities: vulnerabilities::Vulnerabilities::default(),
         };
         (observer, Door(Some(door)))
+    }
+
+    /// The same, with the imported lists of vulnerabilities in this folder.
+    #[must_use]
+    pub fn with_feeds(mut self, folder: PathBuf) -> Self {
+        self.vulnerabilities = vulnerabilities::Vulnerabilities::with_folder(folder);
+        self
     }
 
     /// Observes until the last door is gone.
@@ -161,6 +173,7 @@ impl Observer {
             None => {}
         }
         self.catch_up()?;
+        sights.extend(self.vulnerabilities.due(&self.ledger, now)?);
         for sight in sights {
             self.enter(&sight, now)?;
         }
@@ -173,16 +186,22 @@ impl Observer {
         while self.position < size {
             let index = self.position;
             let entry = self.ledger.entry(index)?;
-            if entry.leaf.kind == LeafKind::Evidence
+            if entry.leaf.kind == LeafKind::Decision
+                && let Ok(decision) = decision::open(&entry.envelope, &self.key.public())
+                && let Decided::Import(list) = decision.decides
+            {
+                self.vulnerabilities.import(list);
+            } else if entry.leaf.kind == LeafKind::Evidence
                 && let Ok(attestation) = Attestation::from_file(entry.envelope)
                 && attestation.evidence().kind == Kind::Evidence
             {
-                let _run = Run {
+                let run = Run {
                     ledger: &self.ledger,
                     index,
                     received: entry.leaf.received,
                     attestation: &attestation,
                 };
+                self.vulnerabilities.run(&run);
             }
             self.position = index.saturating_add(1);
         }

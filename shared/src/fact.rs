@@ -21,17 +21,21 @@ pub mod offset;
 pub mod recovery;
 pub mod restore;
 pub mod updates;
+pub mod vulnerabilities;
 
 /// Every subject that can be looked at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
     &audit::SUBJECT,
     &backup::SUBJECT,
+    &canary::SUBJECT,
     &clock::SUBJECT,
     &delivery::SUBJECT,
     &logging::SUBJECT,
     &offset::SUBJECT,
     &recovery::SUBJECT,
+    &restore::SUBJECT,
     &updates::SUBJECT,
+    &vulnerabilities::SUBJECT,
 ];
 
 /// What one probe looks at, and the facts it may state.

@@ -46,7 +46,10 @@ impl Lab {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.0.path()).env("HOME", self.0.path()).env("LC_ALL", "C.UTF-8");
+        command
+            .current_dir(self.0.path())
+            .env("HOME", self.0.path())
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 
@@ -65,7 +68,13 @@ impl Lab {
             let _built = text(
                 &self
                     .command("rpmbuild")
-                    .args(["-bb", "--quiet", "--define", &topdir, &format!("{name}.spec")])
+                    .args([
+                        "-bb",
+                        "--quiet",
+                        "--define",
+                        &topdir,
+                        &format!("{name}.spec"),
+                    ])
                     .output()
                     .unwrap(),
             );
@@ -83,11 +92,19 @@ impl Lab {
                 let _bytes = std::fs::copy(entry.path(), folder.join(file)).unwrap();
             }
         }
-        let made = self.command("createrepo_c").arg("-q").arg(&folder).output().unwrap();
+        let made = self
+            .command("createrepo_c")
+            .arg("-q")
+            .arg(&folder)
+            .output()
+            .unwrap();
         let _made = text(&made);
         if let Some(advisories) = advisories {
             let file = self.path("updateinfo.xml");
-            write(&file, &format!("<?xml version=\"1.0\"?>\n<updates>{advisories}</updates>\n"));
+            write(
+                &file,
+                &format!("<?xml version=\"1.0\"?>\n<updates>{advisories}</updates>\n"),
+            );
             let added = self
                 .command("modifyrepo_c")
                 .args(["--mdtype=updateinfo", &format!("--compress-type={packing}")])
@@ -207,15 +224,20 @@ fn pending(seen: &Observation, security: bool) -> Vec<String> {
 fn said(host: &Host<'_>, arguments: &[&str]) -> Vec<String> {
     let output = host.dnf(&[&["-q", "-C", "check-update"], arguments].concat());
     // 100 means that there are updates: dnf(8).
-    assert!([Some(0), Some(100)].contains(&output.status.code()), "{output:?}");
+    assert!(
+        [Some(0), Some(100)].contains(&output.status.code()),
+        "{output:?}"
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     let mut found: Vec<String> = text
         .lines()
         .take_while(|line| !line.starts_with("Obsoleting"))
-        .filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [name, version, _repository] => Some(format!("{name} {version}")),
-            _ => None,
-        })
+        .filter_map(
+            |line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+                [name, version, _repository] => Some(format!("{name} {version}")),
+                _ => None,
+            },
+        )
         .collect();
     found.sort();
     found
@@ -264,11 +286,41 @@ const ALL: [&str; 6] = ["alpha", "beta", "delta", "gamma", "kappa", "omega"];
 
 fn advisories() -> String {
     [
-        advisory("security", "2026-1", "Moderate", "2026-10-01 12:00:00", &["alpha 0 1.0 1.el9_1"]),
-        advisory("security", "2026-2", "Critical", "2026-10-09", &["alpha 0 1.0 2.el9"]),
-        advisory("bugfix", "2026-3", "None", "2026-10-10 00:00:00", &["beta 1 2.0 1.el9"]),
-        advisory("security", "2026-4", "Low", "1791374400", &["gamma 0 3.10 1.el9", "x 0 1 1"]),
-        advisory("security", "2026-5", "Important", "2026-09-01", &["omega 0 9 1.el9"]),
+        advisory(
+            "security",
+            "2026-1",
+            "Moderate",
+            "2026-10-01 12:00:00",
+            &["alpha 0 1.0 1.el9_1"],
+        ),
+        advisory(
+            "security",
+            "2026-2",
+            "Critical",
+            "2026-10-09",
+            &["alpha 0 1.0 2.el9"],
+        ),
+        advisory(
+            "bugfix",
+            "2026-3",
+            "None",
+            "2026-10-10 00:00:00",
+            &["beta 1 2.0 1.el9"],
+        ),
+        advisory(
+            "security",
+            "2026-4",
+            "Low",
+            "1791374400",
+            &["gamma 0 3.10 1.el9", "x 0 1 1"],
+        ),
+        advisory(
+            "security",
+            "2026-5",
+            "Important",
+            "2026-09-01",
+            &["omega 0 9 1.el9"],
+        ),
     ]
     .concat()
 }
@@ -308,20 +360,47 @@ fn pending_updates_are_those_of_dnf_and_close_when_they_are_applied() {
     assert_eq!(pending(&seen, true), said(&host, &["--security"]));
     assert_eq!(fact(&seen, "security_source"), "true");
     let list = &records(&seen, "metadata")[0];
-    assert_eq!((field(list, "name"), field(list, "label")), ("toys".into(), "Toys 9".into()));
+    assert_eq!(
+        (field(list, "name"), field(list, "label")),
+        ("toys".into(), "Toys 9".into())
+    );
     let updates = records(&seen, "pending");
     let told = |name: &str, fields: [&str; 5]| {
-        let one = updates.iter().find(|one| field(one, "package") == name).unwrap();
+        let one = updates
+            .iter()
+            .find(|one| field(one, "package") == name)
+            .unwrap();
         fields.map(|name| field(one, name))
     };
-    let fields = ["severity", "advisory", "cves", "available_since", "source_version"];
+    let fields = [
+        "severity",
+        "advisory",
+        "cves",
+        "available_since",
+        "source_version",
+    ];
     assert_eq!(
         told("alpha", fields),
-        ["Critical", "2026-2", "CVE-2026-1 CVE-2026-2", "2026-10-01T12:00:00.000Z", "1.0-2.el9"]
+        [
+            "Critical",
+            "2026-2",
+            "CVE-2026-1 CVE-2026-2",
+            "2026-10-01T12:00:00.000Z",
+            "1.0-2.el9"
+        ]
     );
-    let gamma = ["Low", "2026-4", "CVE-2026-4", "2026-10-07T12:00:00.000Z", "3.10-1.el9"];
+    let gamma = [
+        "Low",
+        "2026-4",
+        "CVE-2026-4",
+        "2026-10-07T12:00:00.000Z",
+        "3.10-1.el9",
+    ];
     assert_eq!(told("gamma", fields), gamma);
-    assert_eq!(told("kappa", fields), ["-", "-", "-", "-", "1.0^git2-1.el9"]);
+    assert_eq!(
+        told("kappa", fields),
+        ["-", "-", "-", "-", "1.0^git2-1.el9"]
+    );
     let since = seen.facts["pending_security_since"].clone();
     assert_eq!(serde_json::to_string(&since).unwrap(), "1790856000000");
 
@@ -333,7 +412,10 @@ fn pending_updates_are_those_of_dnf_and_close_when_they_are_applied() {
     let names: Vec<String> = applied.iter().map(|one| field(one, "package")).collect();
     assert_eq!(names, ["alpha", "gamma"]);
     assert_eq!(field(&applied[0], "from"), "1.0-1.el9");
-    assert_eq!(field(&applied[0], "available_since"), "2026-10-09T00:00:00.000Z");
+    assert_eq!(
+        field(&applied[0], "available_since"),
+        "2026-10-09T00:00:00.000Z"
+    );
     assert_eq!(count(&seen, "applied_security_count"), 2);
     let waited = now().ms_since("2026-10-07T12:00:00Z".parse().unwrap()) / 1000;
     let p95 = count(&seen, "security_wait_p95_s");
@@ -370,13 +452,20 @@ fn what_stands_only_in_the_write_ahead_log_is_read() {
     let database = copy.root.join(DATABASE);
     let log = database.with_file_name("rpmdb.sqlite-wal");
     assert_ne!(log.metadata().unwrap().len(), 0);
-    let files = || std::fs::read_dir(database.parent().unwrap()).unwrap().count();
+    let files = || {
+        std::fs::read_dir(database.parent().unwrap())
+            .unwrap()
+            .count()
+    };
     assert_eq!(count(&copy.look(), "installed_count"), 3);
     assert_eq!(files(), 2, "nothing is written beside it");
     // A log that was cut in the middle of a transaction counts up to the one before.
     let whole = durable::read(&log, 1 << 26).unwrap();
     let mut counts = Vec::new();
-    for part in (0..whole.len()).step_by(whole.len() / 40).chain([whole.len()]) {
+    for part in (0..whole.len())
+        .step_by(whole.len() / 40)
+        .chain([whole.len()])
+    {
         durable::write(&log, &whole[..part], 0o644).unwrap();
         let seen = copy.look();
         counts.push(count(&seen, "installed_count"));
@@ -445,10 +534,19 @@ fn a_database_that_is_not_whole_is_never_half_read() {
     }
     put(&whole);
     let journal = path.with_file_name("rpmdb.sqlite-journal");
-    durable::write(&journal, b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7\0\0\0\x01", 0o644).unwrap();
+    durable::write(
+        &journal,
+        b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7\0\0\0\x01",
+        0o644,
+    )
+    .unwrap();
     unknown(&host, "a transaction is under way, or was cut off");
     durable::write(&journal, &[0; 12], 0o644).unwrap();
-    assert_eq!(count(&host.look(), "installed_count"), 6, "a journal that is finished");
+    assert_eq!(
+        count(&host.look(), "installed_count"),
+        6,
+        "a journal that is finished"
+    );
     std::fs::remove_file(&path).unwrap();
     unknown(&host, "no package database");
     std::fs::create_dir(&path).unwrap();
@@ -458,7 +556,10 @@ fn a_database_that_is_not_whole_is_never_half_read() {
     unknown(&host, "rpm's database in the form of ndb is not read");
     std::fs::remove_file(path.with_file_name("Packages.db")).unwrap();
     write(&host.root.join("var/lib/rpm/Packages"), "x");
-    unknown(&host, "rpm's database in the form of Berkeley DB is not read");
+    unknown(
+        &host,
+        "rpm's database in the form of Berkeley DB is not read",
+    );
 }
 
 /// Nothing is told about pending updates, and the reason says why.
@@ -466,7 +567,12 @@ fn a_database_that_is_not_whole_is_never_half_read() {
 fn not_told(host: &Host<'_>, reason: &str) {
     let seen = host.look();
     assert_eq!(seen.outcome, Outcome::Facts, "{}", seen.reason);
-    for name in ["pending", "pending_count", "pending_security_count", "applied"] {
+    for name in [
+        "pending",
+        "pending_count",
+        "pending_security_count",
+        "applied",
+    ] {
         assert_eq!(fact(&seen, name), "-", "{name}");
     }
     assert!(seen.reason.contains(reason), "{}", seen.reason);
@@ -482,7 +588,9 @@ fn lists_that_are_not_whole_say_nothing_about_updates() {
     let cache = host.root.join("var/cache/dnf");
     let files = evident_tests::files(&cache);
     let find = |part: &str| {
-        let mut found = files.iter().filter(|path| path.to_string_lossy().contains(part));
+        let mut found = files
+            .iter()
+            .filter(|path| path.to_string_lossy().contains(part));
         cache.join(found.next().unwrap())
     };
     for (part, cut) in [
@@ -512,7 +620,10 @@ fn lists_that_are_not_whole_say_nothing_about_updates() {
     let seen = host.look();
     let other = &records(&seen, "repositories")[0];
     assert_eq!(field(other, "uri"), "https://toys.example/9");
-    assert_eq!([field(other, "verified"), field(other, "encrypted")], ["true", "true"]);
+    assert_eq!(
+        [field(other, "verified"), field(other, "encrypted")],
+        ["true", "true"]
+    );
     assert_eq!(count(&seen, "repositories_unverified_count"), 1);
     host.write("etc/yum.repos.d/other.repo", "[other]\nenabled=0\n");
     assert_eq!(pending(&host.look(), true), good);
@@ -528,21 +639,36 @@ fn locks_and_exclusions_keep_out_but_not_fixes() {
     let lab = Lab::new();
     outdated(&lab, "gz");
     let host = lab.host("repo");
-    host.write("etc/dnf/dnf.conf", "[main]\nexcludepkgs=kap*,\n  beta-2.0-1*\n");
+    host.write(
+        "etc/dnf/dnf.conf",
+        "[main]\nexcludepkgs=kap*,\n  beta-2.0-1*\n",
+    );
     let seen = host.look();
     assert_eq!(pending(&seen, false), said(&host, &[]));
-    assert_eq!([count(&seen, "pinned_count"), count(&seen, "held_count")], [2, 1]);
+    assert_eq!(
+        [count(&seen, "pinned_count"), count(&seen, "held_count")],
+        [2, 1]
+    );
     host.write("etc/dnf/dnf.conf", "[main]\nexcludepkgs=alpha\n");
     let seen = host.look();
     assert!(!said(&host, &[]).contains(&"alpha.noarch 1.0-2.el9".to_owned()));
     assert_eq!(count(&seen, "pending_security_held_count"), 1);
     assert!(pending(&seen, true).contains(&"alpha.noarch 1.0-2.el9".to_owned()));
     host.write("etc/dnf/dnf.conf", "[main]\n");
-    host.write("etc/dnf/plugins/versionlock.list", "# kept\nkappa-0:1.0^git1-1.el9.*\n");
+    host.write(
+        "etc/dnf/plugins/versionlock.list",
+        "# kept\nkappa-0:1.0^git1-1.el9.*\n",
+    );
     let seen = host.look();
-    assert_eq!([count(&seen, "pinned_count"), count(&seen, "held_count")], [1, 1]);
+    assert_eq!(
+        [count(&seen, "pinned_count"), count(&seen, "held_count")],
+        [1, 1]
+    );
     assert_eq!(pending(&seen, false).len(), 3);
-    host.write("etc/dnf/plugins/versionlock.list", "kappa-0:1.0^git2-1.el9.*\n");
+    host.write(
+        "etc/dnf/plugins/versionlock.list",
+        "kappa-0:1.0^git2-1.el9.*\n",
+    );
     assert_eq!(count(&host.look(), "pinned_count"), 0);
     host.write("etc/dnf/plugins/versionlock.list", "");
     let lock = "version = \"1.0\"\n[[packages]]\nname = \"kappa\"\n";

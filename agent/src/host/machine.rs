@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -17,7 +17,9 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use super::bus::{self, BusCall};
-use super::{Host, KernelClock, NAMES_MAX, Parts, Socket, Stat, Unseen, kernel};
+use super::log::{self, Way};
+use super::program::{self, Ended, Task};
+use super::{Host, KernelClock, NAMES_MAX, Parts, Socket, Stat, Unseen, kernel, place};
 
 /// How often a path is resolved anew when a folder on its way is renamed meanwhile.
 const RESOLVE_ATTEMPTS: usize = 8;
@@ -178,12 +180,30 @@ impl Host for Machine {
     fn ask(&self, socket: Socket, request: &[u8]) -> Result<Vec<u8>, Unseen> {
         match socket {
             Socket::Chronyd => self.live("chronyd", || kernel::ask_chronyd(request)),
+            Socket::Ntpd => self.live("ntpd", || kernel::ask_ntpd(request)),
             Socket::Audit => self.live("netlink audit", || kernel::ask_audit(request)),
         }
     }
 
     fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen> {
         self.live(&call.name(), || bus::ask(call))
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        self.live(task.program.name(), || {
+            let open = |path| self.open_kind(path, FileType::RegularFile);
+            let secret = task.secret.map(open).transpose()?.map(File::from);
+            program::run(task, secret, output)
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let path = way.path();
+        self.live(path, || log::send(Path::new(path), way, line))
+    }
+
+    fn place(&self, path: &str, bytes: &[u8]) -> Result<(), Unseen> {
+        self.live(path, || place::place(self.root.as_fd(), path, bytes))
     }
 }
 
@@ -316,7 +336,7 @@ mod tests {
             machine.kernel_release().unwrap_err().status,
             Status::Unsupported
         );
-        for socket in [Socket::Chronyd, Socket::Audit] {
+        for socket in [Socket::Chronyd, Socket::Ntpd, Socket::Audit] {
             let status = machine.ask(socket, b"").unwrap_err().status;
             assert_eq!(status, Status::Unsupported);
         }

@@ -6,6 +6,7 @@
 //! live/kernel_release.txt     uname(2)
 //! live/chronyd-33.bin         chronyd's reply to command 33 without arguments
 //! live/chronyd-15-00000001.bin  ... to command 15 with these arguments, zeros at the end left out
+//! live/ntpd-2-0.bin           ntpd's answer to operation 2 on association 0
 //! live/bus-UNIT.json          all properties of a unit, as `busctl --json` shows them, no types
 //! live/bus-failed.json        ListUnitsByPatterns for what failed
 //! live/bus-timers.json        ... for timers
@@ -13,6 +14,8 @@
 //! live/bus.status             why D-Bus does not answer
 //! live/audit.bin              the reply of kernel auditing to AUDIT_GET
 //! live/audit-1013.bin         ... to another request: its number
+//! live/log-journal            a socket that takes lines; log-syslog the one for /dev/log
+//! live/restic-dump.bin        what restic writes when it is told to dump; other programs alike
 //! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
 //! live/refused.txt            paths that may not be read, and nothing below them, one a line
 //! live/times.txt              lines of a time and a path: when that file was written
@@ -35,7 +38,9 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use super::bus::{BusCall, Listed};
+use super::log::{self, Way};
 use super::machine::Machine;
+use super::program::{Ended, Task};
 use super::{Host, KernelClock, Parts, Socket, Stat, Unseen};
 
 /// Longest recorded answer or list.
@@ -166,6 +171,14 @@ fn chronyd_name(request: &[u8]) -> String {
     format!("chronyd-{command}{dash}{digits}")
 }
 
+/// Name of the recorded answer to a control message: operation and association.
+fn ntpd_name(request: &[u8]) -> String {
+    let operation = request.get(1).copied().unwrap_or_default();
+    let association = request.get(6..8).and_then(<[u8]>::first_chunk::<2>);
+    let association = association.map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    format!("ntpd-{operation}-{association}")
+}
+
 impl Host for Recorded {
     fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unseen> {
         self.permit_read(path)?;
@@ -229,6 +242,10 @@ impl Host for Recorded {
                 let name = chronyd_name(request);
                 self.answer(&format!("{name}.bin"), &[&name, "chronyd"])
             }
+            Socket::Ntpd => {
+                let name = ntpd_name(request);
+                self.answer(&format!("{name}.bin"), &[&name, "ntpd"])
+            }
             Socket::Audit => match audit_kind(request) {
                 AUDIT_GET => self.answer("audit.bin", &["audit"]),
                 kind => self.answer(&format!("audit-{kind}.bin"), &["audit"]),
@@ -256,6 +273,34 @@ impl Host for Recorded {
             let why = error.to_string();
             Unseen::new(&file, Status::Malformed, Some(&why))
         })
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        let verb = task.options.first().copied().unwrap_or_default();
+        let name = format!("{}-{}", task.program.name(), verb.trim_start_matches('-'));
+        let answer = self.answer(&format!("{name}.bin"), &[&name, task.program.name()])?;
+        output(&answer);
+        Ok(Ended {
+            status: Some(0),
+            errors: String::new(),
+            bytes: u64::try_from(answer.len()).unwrap_or(u64::MAX),
+            took_ms: 0,
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let name = format!("log-{}", way.as_str());
+        let path = self.live.join(&name);
+        if path.exists() {
+            log::send(&path, way, line)
+        } else {
+            self.answer(&name, &[&name]).map(drop)
+        }
+    }
+
+    fn place(&self, path: &str, _bytes: &[u8]) -> Result<(), Unseen> {
+        let why = Some("a recorded host is not changed");
+        Err(Unseen::new(path, Status::Unsupported, why))
     }
 }
 

@@ -9,7 +9,6 @@
 //! - The outcome is never `absent`: every host has software. A host with a package manager that is
 //!   not in the table is `unknown`.
 
-mod version;
 mod rpm_version;
 mod sqlite_row;
 mod sqlite_log;
@@ -111,6 +110,9 @@ impl Probe for Updates {
                 Installed::Read(components) => {
                     seen.state_count("installed_count", components.len());
                     state_os(&ground, &mut seen);
+                    let field = |name: &str| ground.os.get(name).map_or("", String::as_str);
+                    let system = (field("ID"), field("VERSION_ID"));
+                    sbom::keep(&mut seen, system, &components);
                     lifetime::state(&mut seen, &ground.os);
                     kernel::look(host, &mut seen);
                     stale::look(host, &mut seen);

@@ -41,6 +41,7 @@ pub(crate) fn serve(
     tracing::info!(entries = ledger.published().size, "ledger is open");
     let key = SigningKey::from_seed(*authority.decisions.seed())?;
     let (observer, door) = Observer::new(ledger.clone(), key, Arc::clone(clock));
+    let observer = observer.with_feeds(super::feeds_dir(dir));
     let parts = (ledger.clone(), fleet, Arc::clone(&status));
     let identity = (config, authority, ledger_key);
     let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));

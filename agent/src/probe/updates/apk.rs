@@ -71,7 +71,12 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
             state_pending(seen, &packages, &indexes, &limits);
         }
     }
-    Installed::Read(packages.into_iter().map(|one| component(ground, one)).collect())
+    Installed::Read(
+        packages
+            .into_iter()
+            .map(|one| component(ground, one))
+            .collect(),
+    )
 }
 
 fn installed(host: &dyn Host, path: &str) -> Result<Vec<Package>, Unseen> {
@@ -180,11 +185,18 @@ fn repositories(host: &dyn Host, seen: &mut Seen) -> Option<Vec<Repository>> {
                 continue;
             };
             let tag = first.strip_prefix('@').map(str::to_owned);
-            let uri = if tag.is_some() { words.next() } else { Some(first) };
+            let uri = if tag.is_some() {
+                words.next()
+            } else {
+                Some(first)
+            };
             let plain = uri.is_some_and(|uri| uri.starts_with('/') || uri.contains("://"));
             let Some(uri) = uri.filter(|_| plain && words.next().is_none()) else {
                 let why = format!("`{line}`");
-                seen.unseen(Means::File, Unseen::new(&file, Status::Unsupported, Some(&why)));
+                seen.unseen(
+                    Means::File,
+                    Unseen::new(&file, Status::Unsupported, Some(&why)),
+                );
                 return None;
             };
             found.push(Repository {
@@ -205,7 +217,10 @@ fn state_repositories(seen: &mut Seen, repositories: &[Repository]) {
             ("file".to_owned(), Value::Text(repository.file.clone())),
             ("uri".to_owned(), Value::Text(without_user(&repository.uri))),
             ("verified".to_owned(), Value::Flag(true)),
-            ("encrypted".to_owned(), Value::Flag(repository.uri.starts_with("https:"))),
+            (
+                "encrypted".to_owned(),
+                Value::Flag(repository.uri.starts_with("https:")),
+            ),
             ("local".to_owned(), Value::Flag(local)),
         ])
     };
@@ -230,10 +245,12 @@ fn indexes(
 ) -> Option<Vec<Index>> {
     let mut paths = Vec::new();
     for cache in CACHES {
-        let names = seen.note(Means::File, cache, host.list(cache)).unwrap_or_default();
-        let own = names.iter().filter(|name| {
-            name.starts_with("APKINDEX.") && name.ends_with(".tar.gz")
-        });
+        let names = seen
+            .note(Means::File, cache, host.list(cache))
+            .unwrap_or_default();
+        let own = names
+            .iter()
+            .filter(|name| name.starts_with("APKINDEX.") && name.ends_with(".tar.gz"));
         paths.extend(own.map(|name| format!("{cache}/{name}")));
         // The second folder is the same one, or what was used before.
         if !paths.is_empty() {
@@ -241,7 +258,10 @@ fn indexes(
         }
     }
     let tagged = repositories.iter().any(|one| one.tag.is_some());
-    let remote = repositories.iter().filter(|one| one.uri.contains("://")).count();
+    let remote = repositories
+        .iter()
+        .filter(|one| one.uri.contains("://"))
+        .count();
     let why = if tagged {
         "repositories with a tag are not evaluated"
     } else if remote < repositories.len() {
@@ -269,7 +289,9 @@ fn index(host: &dyn Host, path: &str, packages: &[Package]) -> Result<Index, Uns
     let stat = host.stat(path)?;
     let mut offers = Vec::new();
     let made = apk_index::index(packed::open(host, path)?, |offer| {
-        let installed = packages.binary_search_by(|known| known.name.cmp(&offer.name)).is_ok();
+        let installed = packages
+            .binary_search_by(|known| known.name.cmp(&offer.name))
+            .is_ok();
         if installed && offers.len() < PACKAGES_MAX {
             offers.push(offer);
         }
@@ -289,7 +311,9 @@ fn state_metadata(seen: &mut Seen, indexes: &[Index]) {
             ("name".to_owned(), Value::Text(index.name.clone())),
             ("fetched".to_owned(), Value::Instant(index.fetched)),
         ]);
-        let made = index.made.map(|made| ("released".to_owned(), Value::Instant(made)));
+        let made = index
+            .made
+            .map(|made| ("released".to_owned(), Value::Instant(made)));
         record.extend(made);
         record
     };
@@ -308,7 +332,10 @@ fn state_pending(seen: &mut Seen, packages: &[Package], indexes: &[Index], limit
     for package in packages {
         let newer = |offer: &&Package| compare(&offer.version, &package.version).is_gt();
         let offers = indexes.iter().flat_map(|index| {
-            let own = index.offers.iter().filter(|offer| offer.name == package.name);
+            let own = index
+                .offers
+                .iter()
+                .filter(|offer| offer.name == package.name);
             own.filter(newer).map(move |offer| (index, offer))
         });
         let offers: Vec<(&Index, &Package)> = offers.collect();
@@ -339,3 +366,6 @@ fn state_pending(seen: &mut Seen, packages: &[Package], indexes: &[Index], limit
     seen.state_count("pinned_count", pinned);
     update::state_unsorted(seen, &updates);
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,9 @@ pub(super) fn packages(mut from: impl BufRead, mut each: impl FnMut(Package)) ->
     let mut inside = false;
     loop {
         line.clear();
-        let length = (&mut from).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+        let length = (&mut from)
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)?;
         if length == 0 {
             return if inside {
                 Err(ErrorKind::UnexpectedEof.into())
@@ -87,7 +89,10 @@ fn seconds(text: &str) -> Option<Timestamp> {
 /// # Errors
 ///
 /// As [`packages`]; [`ErrorKind::InvalidData`] when it is no such archive.
-pub(super) fn index(mut from: impl BufRead, each: impl FnMut(Package)) -> Result<Option<Timestamp>> {
+pub(super) fn index(
+    mut from: impl BufRead,
+    each: impl FnMut(Package),
+) -> Result<Option<Timestamp>> {
     let wrong = || Error::new(ErrorKind::InvalidData, "no index of apk");
     loop {
         let mut head = [0; BLOCK_BYTES];
@@ -98,9 +103,12 @@ pub(super) fn index(mut from: impl BufRead, each: impl FnMut(Package)) -> Result
         let text = |from: usize, length: usize| {
             let field = head.get(from..from + length).unwrap_or_default();
             let end = field.iter().position(|byte| *byte == 0).unwrap_or(length);
-            String::from_utf8_lossy(field.get(..end).unwrap_or_default()).trim().to_owned()
+            String::from_utf8_lossy(field.get(..end).unwrap_or_default())
+                .trim()
+                .to_owned()
         };
-        let number = |from, length| u64::from_str_radix(&text(from, length), 8).map_err(|_| wrong());
+        let number =
+            |from, length| u64::from_str_radix(&text(from, length), 8).map_err(|_| wrong());
         if head.get(257..262) != Some(b"ustar") {
             return Err(wrong());
         }
@@ -133,7 +141,9 @@ mod tests {
 
     fn names(text: &[u8]) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        packages(text, |package| names.push(format!("{} {}", package.name, package.version)))?;
+        packages(text, |package| {
+            names.push(format!("{} {}", package.name, package.version))
+        })?;
         Ok(names)
     }
 

@@ -54,9 +54,7 @@ enum Kind {
 }
 
 /// The suffixes in their order, and how many of them are of what is not finished.
-const SUFFIXES: [&str; 9] = [
-    "alpha", "beta", "pre", "rc", "cvs", "svn", "git", "hg", "p",
-];
+const SUFFIXES: [&str; 9] = ["alpha", "beta", "pre", "rc", "cvs", "svn", "git", "hg", "p"];
 const UNFINISHED: i64 = 4;
 
 /// What is left of a version, and what comes next in it.
@@ -145,10 +143,34 @@ mod tests {
     fn the_order_of_versions() {
         for chain in [
             // Each is older than the next one.
-            &["1.3_alpha", "1.3_alpha2", "1.3_alpha3", "1.3_beta", "1.3_pre1", "1.3_rc8"][..],
-            &["0.13_rc1", "0.13", "0.13-r1", "0.13-r10", "0.13_p1", "0.13_p2-r1", "0.13.1"],
-            &["1.0.0_pre20191002222144-r0", "1.0.0_pre20210530193627-r0", "1.0.0"],
-            &["0.1.0_alpha_pre2", "0.1.0_alpha", "0.1.0", "0.1.0_git20200101"],
+            &[
+                "1.3_alpha",
+                "1.3_alpha2",
+                "1.3_alpha3",
+                "1.3_beta",
+                "1.3_pre1",
+                "1.3_rc8",
+            ][..],
+            &[
+                "0.13_rc1",
+                "0.13",
+                "0.13-r1",
+                "0.13-r10",
+                "0.13_p1",
+                "0.13_p2-r1",
+                "0.13.1",
+            ],
+            &[
+                "1.0.0_pre20191002222144-r0",
+                "1.0.0_pre20210530193627-r0",
+                "1.0.0",
+            ],
+            &[
+                "0.1.0_alpha_pre2",
+                "0.1.0_alpha",
+                "0.1.0",
+                "0.1.0_git20200101",
+            ],
             &["1.0", "1.00", "1.02", "1.06-r6", "1.1", "1.10", "006", "10"],
             &["2.3.0", "2.3.0b-r1", "2.3.0b-r2", "2.3.1"],
             &["1.1a", "1.3a", "5b-r9", "6b-r7"],

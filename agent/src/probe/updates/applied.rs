@@ -64,7 +64,9 @@ impl Applied<'_> {
 
 /// States which updates were applied, and how long those for security waited.
 pub(super) fn state(host: &dyn Host, seen: &mut Seen, upgrades: &[Upgrade], memory: &Memory) {
-    let all = upgrades.iter().map(|upgrade| applied(host, upgrade, memory));
+    let all = upgrades
+        .iter()
+        .map(|upgrade| applied(host, upgrade, memory));
     state_all(seen, all.collect());
 }
 

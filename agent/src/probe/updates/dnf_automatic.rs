@@ -71,7 +71,10 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, has: &dyn Fn(&str) -> bool)
         if applies == Some(true) {
             state_service(host, seen, way.service);
         }
-        enabled = [enabled, applies].into_iter().find(|one| *one == Some(true)).unwrap_or(applies);
+        enabled = [enabled, applies]
+            .into_iter()
+            .find(|one| *one == Some(true))
+            .unwrap_or(applies);
     }
     if let Some(enabled) = enabled {
         seen.state("automatic_enabled", Value::Flag(enabled));
@@ -103,7 +106,11 @@ fn apply(host: &dyn Host, seen: &mut Seen) -> Option<bool> {
 }
 
 fn state_service(host: &dyn Host, seen: &mut Seen, name: &str) {
-    let service = seen.note(Means::Socket, &format!("systemd {name}"), service_unit(host, name));
+    let service = seen.note(
+        Means::Socket,
+        &format!("systemd {name}"),
+        service_unit(host, name),
+    );
     let Some(Some(service)) = service else {
         return;
     };

@@ -103,7 +103,8 @@ impl Config {
         merge: fn(&mut Self, &str, &str) -> Result<(), String>,
     ) -> bool {
         let merged = text(host, path).and_then(|text| {
-            merge(self, path, &text).map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))
+            merge(self, path, &text)
+                .map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))
         });
         let absent = merged.as_ref().is_err_and(Unseen::is_absent);
         seen.note(Means::File, path, merged).is_some() || absent
@@ -118,7 +119,10 @@ impl Config {
             if section.contains('$') {
                 return Err(format!("the id `{section}`"));
             }
-            let known = self.repositories.iter_mut().find(|known| known.id == section);
+            let known = self
+                .repositories
+                .iter_mut()
+                .find(|known| known.id == section);
             if let Some(repository) = known {
                 repository.section.extend(pairs)?;
             } else {
@@ -186,7 +190,9 @@ impl Config {
     }
 
     fn locks_of(&self, package: &Named<'_>) -> impl Iterator<Item = &Lock> {
-        self.locks.iter().filter(|lock| glob(&lock.name, package.name))
+        self.locks
+            .iter()
+            .filter(|lock| glob(&lock.name, package.name))
     }
 }
 
@@ -271,7 +277,9 @@ fn understood(pattern: &str) -> Result<String, String> {
 /// A lock: `NAME-EPOCH:VERSION-RELEASE.*`, or a name alone.
 fn lock(text: &str) -> Result<Lock, String> {
     let pattern = understood(text)?;
-    let parts = pattern.rsplit_once('-').and_then(|(rest, _)| rest.rsplit_once('-'));
+    let parts = pattern
+        .rsplit_once('-')
+        .and_then(|(rest, _)| rest.rsplit_once('-'));
     let begins = |version: &str| version.starts_with(|c: char| c == '*' || c.is_ascii_digit());
     let name = match parts {
         Some((name, version)) if begins(version) => Some(name.to_owned()),

@@ -38,7 +38,10 @@ pub(super) fn look(
     packages: &[Package],
     begin: Timestamp,
 ) -> Option<Vec<Upgrade>> {
-    let mut last = packages.iter().filter_map(|package| package.installed).max();
+    let mut last = packages
+        .iter()
+        .filter_map(|package| package.installed)
+        .max();
     let mut upgrades = None;
     for path in [DNF_4, DNF_5] {
         let read = sqlite::read(host, path, |database| {
@@ -116,7 +119,11 @@ impl History<'_> {
                 let end = ends.get(id);
                 row.integer(state) == Some(DONE) && end.is_some_and(|end| begin <= *end)
             });
-            items.extend(ended.zip(row.integer(item)).map(|(at, item)| (item, at, new)));
+            items.extend(
+                ended
+                    .zip(row.integer(item))
+                    .map(|(at, item)| (item, at, new)),
+            );
             if ITEMS_MAX < items.len() {
                 return Err(Unseen::new(self.path, Status::Limit, None));
             }
@@ -125,7 +132,9 @@ impl History<'_> {
         items.sort_unstable();
         let mut changes: BTreeMap<(i64, String, String), [Option<String>; 2]> = BTreeMap::new();
         self.packages(&items, |transaction, new, (name, architecture, version)| {
-            let change = changes.entry((transaction, name, architecture)).or_default();
+            let change = changes
+                .entry((transaction, name, architecture))
+                .or_default();
             let [from, to] = change;
             *if new { to } else { from } = Some(version);
         })?;

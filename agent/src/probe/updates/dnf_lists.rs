@@ -68,7 +68,12 @@ pub(super) struct Lists {
 }
 
 /// Reads what dnf has fetched.
-pub(super) fn read(host: &dyn Host, seen: &mut Seen, config: &Config, wanted: &Wanted<'_>) -> Lists {
+pub(super) fn read(
+    host: &dyn Host,
+    seen: &mut Seen,
+    config: &Config,
+    wanted: &Wanted<'_>,
+) -> Lists {
     let mut lists = Lists {
         known: Vec::new(),
         whole: true,
@@ -98,7 +103,10 @@ pub(super) fn read(host: &dyn Host, seen: &mut Seen, config: &Config, wanted: &W
 /// The folders of all repositories.
 fn caches(host: &dyn Host, seen: &mut Seen, config: &Config) -> Vec<String> {
     let own = ["cachedir", "system_cachedir"].map(|name| config.main(name));
-    let own = own.into_iter().flatten().map(|path| path.trim_end_matches('/'));
+    let own = own
+        .into_iter()
+        .flatten()
+        .map(|path| path.trim_end_matches('/'));
     let mut paths = Vec::new();
     for cache in own.chain(CACHES) {
         let names = seen.note(Means::File, cache, host.list(cache));
@@ -112,7 +120,9 @@ fn caches(host: &dyn Host, seen: &mut Seen, config: &Config) -> Vec<String> {
 fn newest(host: &dyn Host, caches: &[String], id: &str) -> Option<(String, Stat)> {
     let own = caches.iter().filter(|path| {
         let name = path.rsplit_once('/').map_or("", |(_, name)| name);
-        let hash = name.strip_prefix(id).and_then(|rest| rest.strip_prefix('-'));
+        let hash = name
+            .strip_prefix(id)
+            .and_then(|rest| rest.strip_prefix('-'));
         let hexadecimal = |hash: &str| hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         hash.is_some_and(|hash| hash.len() == 16 && hexadecimal(hash))
     });
@@ -132,9 +142,9 @@ fn list(
     wanted: &Wanted<'_>,
 ) -> Option<List> {
     let path = format!("{folder}/repomd.xml");
-    let index = host.read(&path, INDEX_BYTES_MAX).and_then(|bytes| {
-        Index::read(&*bytes).map_err(|error| packed::unseen(&path, &error))
-    });
+    let index = host
+        .read(&path, INDEX_BYTES_MAX)
+        .and_then(|bytes| Index::read(&*bytes).map_err(|error| packed::unseen(&path, &error)));
     let index = seen.note(Means::File, &path, index)?;
     let place = |kind: &str| {
         let name = index.file(kind)?;

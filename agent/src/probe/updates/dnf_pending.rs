@@ -78,9 +78,16 @@ fn newer<'a>(package: &Package, lists: &'a Lists, native: &str) -> Vec<Found<'a>
     let mut found: Vec<Found<'_>> = Vec::new();
     for list in &lists.known {
         let offers = list.offers.iter().flat_map(|offers| offers.iter());
-        found.extend(offers.filter(|offer| fits(offer)).map(|offer| Found { list, offer }));
+        found.extend(
+            offers
+                .filter(|offer| fits(offer))
+                .map(|offer| Found { list, offer }),
+        );
     }
-    let best = found.iter().map(|found| found.list.repository.priority()).min();
+    let best = found
+        .iter()
+        .map(|found| found.list.repository.priority())
+        .min();
     found.retain(|found| Some(found.list.repository.priority()) == best);
     found
 }
@@ -97,10 +104,15 @@ fn architecture_fits(installed: &str, offered: &str, native: &str) -> bool {
 
 /// The architecture that most packages have.
 fn native(packages: &[Package]) -> String {
-    let mut names: Vec<&str> = packages.iter().map(|one| one.architecture.as_str()).collect();
+    let mut names: Vec<&str> = packages
+        .iter()
+        .map(|one| one.architecture.as_str())
+        .collect();
     names.retain(|name| *name != "noarch");
     names.sort_unstable();
-    let most = names.chunk_by(|a, b| a == b).max_by_key(|chunk| chunk.len());
+    let most = names
+        .chunk_by(|a, b| a == b)
+        .max_by_key(|chunk| chunk.len());
     let first = most.and_then(|chunk| chunk.first());
     first.map_or_else(String::new, |name| (*name).to_owned())
 }
@@ -163,7 +175,9 @@ fn advisories<'a>(
     let about = |offer: &Offer| {
         offer.name == package.name
             && (offer.architecture == package.architecture
-                || [&offer.architecture, &package.architecture].iter().any(|one| *one == "noarch"))
+                || [&offer.architecture, &package.architecture]
+                    .iter()
+                    .any(|one| *one == "noarch"))
             && offer.version.compare(&package.version) == Ordering::Greater
             && offer.version.compare(upto) != Ordering::Greater
     };
@@ -186,7 +200,9 @@ fn rank(severity: Option<&str>) -> usize {
 /// Name and version in the file name of a source package: `NAME-VERSION-RELEASE.src.rpm`.
 pub(super) fn source(file: &str) -> Option<(String, String)> {
     let stem = file.strip_suffix(".rpm")?;
-    let stem = stem.strip_suffix(".src").or_else(|| stem.strip_suffix(".nosrc"))?;
+    let stem = stem
+        .strip_suffix(".src")
+        .or_else(|| stem.strip_suffix(".nosrc"))?;
     let (rest, release) = stem.rsplit_once('-')?;
     let (name, version) = rest.rsplit_once('-')?;
     Some((name.to_owned(), format!("{version}-{release}")))

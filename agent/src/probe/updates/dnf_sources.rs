@@ -28,7 +28,12 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, config: &Config) {
         let packages = set("gpgcheck").or_else(|| set("pkg_gpgcheck"));
         let verified = [packages, set("repo_gpgcheck")].contains(&Some(true));
         unverified += usize::from(!verified);
-        records.push(of(host, repository, verified, set("sslverify") != Some(false)));
+        records.push(of(
+            host,
+            repository,
+            verified,
+            set("sslverify") != Some(false),
+        ));
     }
     seen.state_count("repositories_unverified_count", unverified);
     seen.state_list("repositories", records);
@@ -37,7 +42,12 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, config: &Config) {
 fn of(host: &dyn Host, repository: &Repository, verified: bool, tls: bool) -> Record {
     let address = ["metalink", "mirrorlist", "baseurl"];
     let address = address.iter().find_map(|name| repository.value(name));
-    let first = |text: &str| text.split([',', ' ', '\n']).next().unwrap_or_default().to_owned();
+    let first = |text: &str| {
+        text.split([',', ' ', '\n'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let address = address.map(first).unwrap_or_default();
     let scheme = address.split(':').next().unwrap_or_default().to_owned();
     let keys = repository.value("gpgkey");
@@ -46,11 +56,20 @@ fn of(host: &dyn Host, repository: &Repository, verified: bool, tls: bool) -> Re
         ("file", text(&repository.file)),
         ("suite", text(&repository.id)),
         ("uri", text(&without_user(&address))),
-        ("signed_by", keys.and_then(|keys| text(&words(keys).join(", ")))),
-        ("keys_present", keys.and_then(|keys| present(host, keys)).map(Value::Flag)),
+        (
+            "signed_by",
+            keys.and_then(|keys| text(&words(keys).join(", "))),
+        ),
+        (
+            "keys_present",
+            keys.and_then(|keys| present(host, keys)).map(Value::Flag),
+        ),
         ("verified", Some(Value::Flag(verified))),
         ("encrypted", Some(Value::Flag(scheme == "https" && tls))),
-        ("local", Some(Value::Flag(scheme == "file" || address.starts_with('/')))),
+        (
+            "local",
+            Some(Value::Flag(scheme == "file" || address.starts_with('/'))),
+        ),
     ];
     let fields = fields.into_iter();
     fields
@@ -69,7 +88,9 @@ fn words(text: &str) -> Vec<String> {
 fn present(host: &dyn Host, keys: &str) -> Option<bool> {
     let mut all = true;
     for key in words(keys) {
-        let path = key.strip_prefix("file://").filter(|path| !path.contains('$'))?;
+        let path = key
+            .strip_prefix("file://")
+            .filter(|path| !path.contains('$'))?;
         match host.stat(path) {
             Ok(_) => {}
             Err(unseen) if unseen.is_absent() => all = false,

@@ -16,8 +16,9 @@ use jiff::tz::TimeZone;
 use shared::fact::Value;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
+use shared::version;
 
-use super::{stanza, version};
+use super::stanza;
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 

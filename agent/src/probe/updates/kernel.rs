@@ -7,10 +7,10 @@
 use shared::fact::Value;
 use shared::observation::{Means, Status};
 
-use super::version;
 use crate::host::{Host, Unseen};
 use crate::probe::processes::Processes;
 use crate::probe::{Seen, container};
+use shared::version;
 
 const REBOOT: &str = "/run/reboot-required";
 const BOOT: &str = "/boot";

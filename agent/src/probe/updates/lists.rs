@@ -18,10 +18,9 @@ use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
 use super::inventory::Inventory;
-use super::packed::{self, ENDINGS};
 use super::preference::Place;
 use super::release::Release;
-use super::stanza;
+use super::{packed, stanza};
 use crate::host::{Host, Stat, Unseen};
 use crate::probe::Seen;
 
@@ -205,7 +204,9 @@ fn stem(name: &str) -> &str {
 }
 
 fn unpacked_name(name: &str) -> &str {
-    let packed = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+    let packed = packed::ENDINGS
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending));
     packed.unwrap_or(name)
 }
 
@@ -268,10 +269,10 @@ fn offers(
 }
 
 fn scan(host: &dyn Host, path: &str, inventory: &Inventory) -> Result<Vec<Offer>, Unseen> {
-    let bytes = packed::open(host, path)?;
+    let list = packed::open(host, path)?;
     let mut offers = Vec::new();
     stanza::scan(
-        bytes,
+        list,
         |name| inventory.has(name),
         |head| {
             let all = head.architecture == "all";

@@ -21,9 +21,9 @@ use shared::time::Timestamp;
 
 use super::inventory::{Inventory, Package};
 use super::lists::List;
-use super::version;
 use crate::host::Unseen;
 use crate::probe::Seen;
+use shared::version;
 
 /// Its name in the agent's own folder.
 const FILE: &str = "updates-offers.json";

@@ -26,7 +26,10 @@ pub(super) const ENDINGS: [&str; 7] = [".lz4", ".gz", ".xz", ".zst", ".bz2", ".l
 ///
 /// [`Unseen`]; [`Status::Unsupported`] for a form that is not read. What is no such file, or needs
 /// too much memory, shows when it is read.
-pub(super) fn open(host: &dyn Host, path: &str) -> std::result::Result<impl BufRead + use<>, Unseen> {
+pub(super) fn open(
+    host: &dyn Host,
+    path: &str,
+) -> std::result::Result<impl BufRead + use<>, Unseen> {
     let file = host.open(path, BYTES_MAX)?;
     let ending = ENDINGS.iter().find(|ending| path.ends_with(**ending));
     let plain: Box<dyn Read + Send> = match ending {
@@ -67,7 +70,9 @@ struct Limited {
 impl Read for Limited {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
         let length = self.from.read(into)?;
-        let left = u64::try_from(length).ok().and_then(|length| self.left.checked_sub(length));
+        let left = u64::try_from(length)
+            .ok()
+            .and_then(|length| self.left.checked_sub(length));
         self.left = left.ok_or(ErrorKind::FileTooLarge)?;
         Ok(length)
     }
@@ -161,7 +166,8 @@ mod tests {
         let path = format!("/{name}");
         let mut text = String::new();
         let read = open(&host, &path)?.read_to_string(&mut text);
-        read.map(|_length| text).map_err(|error| unseen(&path, &error))
+        read.map(|_length| text)
+            .map_err(|error| unseen(&path, &error))
     }
 
     #[test]
@@ -191,7 +197,11 @@ mod tests {
         assert_eq!(status("x.zst", &window), Status::Limit, "16 MiB");
         assert_eq!(status("x.xz", &XZ_9), Status::Limit, "64 MiB");
         for name in ["x.gz", "x.lz4", "x.xz", "x.zst"] {
-            assert_eq!(status(name, b"<html>log in first</html>"), Status::Malformed, "{name}");
+            assert_eq!(
+                status(name, b"<html>log in first</html>"),
+                Status::Malformed,
+                "{name}"
+            );
         }
         for name in ["x.bz2", "x.lzma", "x.zck"] {
             assert_eq!(status(name, b"x"), Status::Unsupported, "{name}");

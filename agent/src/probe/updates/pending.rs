@@ -7,12 +7,14 @@
 //! Counted is each package by itself: dependencies that keep it back are not resolved, and an
 //! update that Ubuntu gives to a part of its hosts first counts from its first day.
 
+use shared::version;
+
 use super::inventory::{Inventory, Package};
 use super::lists::{List, Offer};
 use super::memory::Memory;
 use super::preference::{Pins, Place};
+use super::stanza;
 use super::update::Update;
-use super::{stanza, version};
 
 /// What is pending on a host.
 #[derive(Debug, Default)]

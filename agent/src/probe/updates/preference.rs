@@ -10,8 +10,8 @@
 use std::cmp::Ordering;
 
 use super::release::Release;
-use super::version;
 use crate::probe::settings::glob;
+use shared::version;
 
 /// The priority of an unpinned version in an ordinary list.
 const ORDINARY: i32 = 500;

@@ -79,7 +79,12 @@ pub(super) struct Offer {
 impl Offer {
     /// Name, version and architecture in one text.
     pub(super) fn named(&self) -> String {
-        format!("{} {} {}", self.name, self.version.text(), self.architecture)
+        format!(
+            "{} {} {}",
+            self.name,
+            self.version.text(),
+            self.architecture
+        )
     }
 }
 
@@ -184,7 +189,9 @@ pub(super) fn advisories(
             "/severity" => advisory.severity = Some(tag.text()).filter(|text| !text.is_empty()),
             "issued" => advisory.issued = tag.attribute("date").as_deref().and_then(date),
             "reference" if tag.attribute("type").is_some_and(|kind| kind == "cve") => {
-                let id = tag.attribute("id").filter(|_| advisory.cves.len() < CVES_MAX);
+                let id = tag
+                    .attribute("id")
+                    .filter(|_| advisory.cves.len() < CVES_MAX);
                 advisory.cves.extend(id);
             }
             "package" => {
@@ -221,7 +228,11 @@ fn date(text: &str) -> Option<Timestamp> {
         instant.as_millisecond()
     } else {
         let text = text.trim_end_matches(" UTC");
-        let day = |text: &str| text.parse::<civil::Date>().ok().map(|day| day.at(0, 0, 0, 0));
+        let day = |text: &str| {
+            text.parse::<civil::Date>()
+                .ok()
+                .map(|day| day.at(0, 0, 0, 0))
+        };
         let local = text.parse::<civil::DateTime>().ok().or_else(|| day(text))?;
         let instant = local.to_zoned(TimeZone::UTC).ok()?;
         instant.timestamp().as_millisecond()
@@ -248,7 +259,13 @@ mod tests {
         }
         let day = date("2026-11-22").unwrap().to_string();
         assert_eq!(day, "2026-11-22T00:00:00.000Z");
-        for none in ["", "yesterday", "2026-13-01", "99999999999999999999", "0x10"] {
+        for none in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "99999999999999999999",
+            "0x10",
+        ] {
             assert_eq!(date(none), None, "{none}");
         }
     }
@@ -280,10 +297,14 @@ mod tests {
         let package = |inside: &str| {
             let text = format!("<metadata><package>{inside}</package></metadata>");
             let mut found = Vec::new();
-            let read = packages(text.as_bytes(), |_| true, |offer| {
-                found.push(offer);
-                Ok(())
-            });
+            let read = packages(
+                text.as_bytes(),
+                |_| true,
+                |offer| {
+                    found.push(offer);
+                    Ok(())
+                },
+            );
             read.map(|()| found.len())
         };
         let (name, arch) = ("<name>a</name>", "<arch>noarch</arch>");

@@ -66,7 +66,12 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
             state_applied(seen, upgrades, &lists);
         }
     }
-    Installed::Read(packages.into_iter().map(|one| component(ground, one)).collect())
+    Installed::Read(
+        packages
+            .into_iter()
+            .map(|one| component(ground, one))
+            .collect(),
+    )
 }
 
 /// A database is there, and its source says why it is not read.
@@ -87,7 +92,10 @@ fn database(host: &dyn Host, seen: &mut Seen) -> Result<Option<String>, NotRead>
             let path = format!("{folder}/{name}");
             if host.stat(&path).is_ok() {
                 let why = format!("rpm's database in the form of {form} is not read");
-                seen.unseen(Means::File, Unseen::new(&path, Status::Unsupported, Some(&why)));
+                seen.unseen(
+                    Means::File,
+                    Unseen::new(&path, Status::Unsupported, Some(&why)),
+                );
                 return Err(NotRead);
             }
         }
@@ -98,7 +106,10 @@ fn database(host: &dyn Host, seen: &mut Seen) -> Result<Option<String>, NotRead>
 /// The oldest installed version of a name.
 fn oldest<'a>(packages: &'a [Package], name: &str) -> Option<&'a Package> {
     let from = packages.partition_point(|package| package.name.as_str() < name);
-    let own = packages.iter().skip(from).take_while(|package| package.name == name);
+    let own = packages
+        .iter()
+        .skip(from)
+        .take_while(|package| package.name == name);
     own.min_by(|a, b| a.version.compare(&b.version))
 }
 
@@ -150,7 +161,12 @@ fn state_metadata(seen: &mut Seen, lists: &Lists) {
         let records = lists.known.iter().map(metadata_record).collect();
         seen.state_list("metadata", records);
     }
-    let sources = || lists.known.iter().filter(|list| security(list) == Some(true));
+    let sources = || {
+        lists
+            .known
+            .iter()
+            .filter(|list| security(list) == Some(true))
+    };
     let any = sources().next().is_some();
     // A repository that was not read may be one of security updates.
     if any || lists.whole {
@@ -171,7 +187,12 @@ fn state_metadata(seen: &mut Seen, lists: &Lists) {
 fn metadata_record(list: &List) -> Record {
     let fields = [
         ("name", Some(Value::Text(list.repository.id.clone()))),
-        ("label", list.repository.value("name").map(|name| Value::Text(name.to_owned()))),
+        (
+            "label",
+            list.repository
+                .value("name")
+                .map(|name| Value::Text(name.to_owned())),
+        ),
         ("security", security(list).map(Value::Flag)),
         ("released", list.released.map(Value::Instant)),
         ("fetched", Some(Value::Instant(list.fetched))),
@@ -183,7 +204,9 @@ fn metadata_record(list: &List) -> Record {
 }
 
 fn state_pending(seen: &mut Seen, packages: &[Package], lists: &Lists, config: &Config) {
-    let held = packages.iter().filter(|package| config.holds(&package.named()));
+    let held = packages
+        .iter()
+        .filter(|package| config.holds(&package.named()));
     seen.state_count("held_count", held.count());
     if lists.whole {
         let pending = dnf_pending::pending(packages, lists, config);

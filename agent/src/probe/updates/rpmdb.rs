@@ -310,7 +310,13 @@ mod tests {
         assert_eq!(signer(&new(&[], &issuer)), hex);
         let print = [&[22, 33, 4][..], &[9; 12], &id].concat();
         assert_eq!(signer(&new(&[&[2, 27, 3][..], &print].concat(), &[])), hex);
-        for none in [&[][..], &[0x89], &[0x99, 0, 1, 3], &new(&[], &[]), &new(&[9, 16], &[])] {
+        for none in [
+            &[][..],
+            &[0x89],
+            &[0x99, 0, 1, 3],
+            &new(&[], &[]),
+            &new(&[9, 16], &[]),
+        ] {
             assert_eq!(signer(none), None, "{none:?}");
         }
     }

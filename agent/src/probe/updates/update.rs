@@ -58,7 +58,12 @@ impl Update {
             ("source_version", known(&self.source_version)),
             ("severity", known(&self.severity)),
             ("advisory", known(&self.advisory)),
-            ("cves", Some(self.cves.join(" ")).filter(|text| !text.is_empty()).map(Value::Text)),
+            (
+                "cves",
+                Some(self.cves.join(" "))
+                    .filter(|text| !text.is_empty())
+                    .map(Value::Text),
+            ),
             ("available_since", self.available_since.map(Value::Instant)),
             ("available_after", self.available_after.map(Value::Instant)),
         ];

@@ -163,10 +163,14 @@ fn wrong(why: &str) -> Error {
 impl<'a> Tag<'a> {
     /// Its name, with `/` before it when it closes.
     pub(super) fn name(&self) -> &'a str {
-        let end = self.bytes.iter().skip(1).position(|byte| {
-            byte.is_ascii_whitespace() || *byte == b'/'
-        });
-        let name = self.bytes.get(..end.map_or(self.bytes.len(), |end| end + 1));
+        let end = self
+            .bytes
+            .iter()
+            .skip(1)
+            .position(|byte| byte.is_ascii_whitespace() || *byte == b'/');
+        let name = self
+            .bytes
+            .get(..end.map_or(self.bytes.len(), |end| end + 1));
         std::str::from_utf8(name.unwrap_or_default()).unwrap_or_default()
     }
 
@@ -244,7 +248,9 @@ mod tests {
         let mut tags = Tags::new(text.as_bytes());
         let mut found = Vec::new();
         while let Some(tag) = tags.next()? {
-            let a = tag.attribute("a").map_or_else(String::new, |a| format!(" a={a}"));
+            let a = tag
+                .attribute("a")
+                .map_or_else(String::new, |a| format!(" a={a}"));
             found.push(format!("{}|{}{a}", tag.text(), tag.name()));
         }
         Ok(found)
@@ -267,11 +273,25 @@ mod tests {
     fn what_is_no_whole_document() {
         let kind = |text: &str| tags(text).unwrap_err().kind();
         for early in [
-            "", "  ", "<m>", "<m><n/>", "<m", "<m a=\"x", "<m a=\"x>", "<!-- ", "<!-- >", "<m>text",
+            "",
+            "  ",
+            "<m>",
+            "<m><n/>",
+            "<m",
+            "<m a=\"x",
+            "<m a=\"x>",
+            "<!-- ",
+            "<!-- >",
+            "<m>text",
         ] {
             assert_eq!(kind(early), ErrorKind::UnexpectedEof, "{early}");
         }
-        for bad in ["<!DOCTYPE m [<!ENTITY x 'y'>]><m/>", "</m>", "<>", "<m></m></m>"] {
+        for bad in [
+            "<!DOCTYPE m [<!ENTITY x 'y'>]><m/>",
+            "</m>",
+            "<>",
+            "<m></m></m>",
+        ] {
             assert_eq!(kind(bad), ErrorKind::InvalidData, "{bad}");
         }
         assert!(tags(&"<m>".repeat(65)).is_err());
