@@ -20,6 +20,9 @@ use crate::host::{Host, Unseen};
 pub mod settings;
 pub mod processes;
 pub mod container;
+pub mod units;
+pub mod lines;
+pub mod audit;
 pub mod backup;
 pub mod clock;
 pub mod logging;
@@ -27,6 +30,7 @@ pub mod updates;
 
 /// Every probe, in the order of their names.
 pub static PROBES: &[&dyn Probe] = &[
+    &audit::Audit,
     &backup::Backup,
     &clock::Clock,
     &logging::Logging,
@@ -258,7 +262,7 @@ mod tests {
     #[test]
     fn probes_and_subjects_are_the_same() {
         let probes = PROBES.iter().map(|probe| probe.subject().probe);
-        let subjects = shared::fact::SUBJECTS.iter().map(|subject| subject.probe);
+        let subjects = shared::fact::of_hosts().map(|subject| subject.probe);
         assert!(probes.eq(subjects));
     }
 

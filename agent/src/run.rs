@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use shared::attestation::{Boot, Position};
 use shared::cause::chain;
+use shared::exchange::Exchange;
 use shared::time::Timestamp;
 
 use crate::attest::{
@@ -101,6 +102,8 @@ pub struct Agent<'a> {
     lookers: Lookers,
     /// Whether it stands in no record yet that the agent has started.
     unstarted: bool,
+    /// What the last visit says of the clock, until a record says it.
+    exchange: Option<Exchange>,
     /// When records are made again.
     keeping: Retry,
     /// When the collector is visited again.
@@ -131,6 +134,7 @@ impl<'a> Agent<'a> {
             contact,
             lookers: Lookers::default(),
             unstarted: false,
+            exchange: None,
             keeping: Retry::default(),
             visiting: Retry::default(),
             renewing: Retry::default(),
@@ -314,6 +318,7 @@ impl<'a> Agent<'a> {
 
     fn write(&mut self, matter: Matter<'_>, due: Timestamp) -> Result<(), RunError> {
         let (around, moment) = (self.around, self.moment());
+        let exchange = self.exchange.take();
         let (agent, generation) = (self.identity.agent().clone(), self.identity.generation());
         let spool = self.opened()?;
         let at = Circumstances {
@@ -323,7 +328,7 @@ impl<'a> Agent<'a> {
                 seq: spool.next_seq(),
                 prev: spool.link(),
             },
-            time: host_time(moment.wall, &around.host.kernel_clock()),
+            time: host_time(moment.wall, &around.host.kernel_clock(), exchange),
             moment,
             seen: spool.seen(),
             due,
@@ -381,6 +386,10 @@ impl<'a> Agent<'a> {
             self.renew(&connection).await;
         }
         let boot = self.around.boot;
+        let clock = self.around.clock;
+        self.exchange = ship::compare_clocks(&connection, clock)
+            .await
+            .or(self.exchange);
         self.opened()?;
         let Some(spool) = self.spool.as_mut() else {
             return Ok(0);

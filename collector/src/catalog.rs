@@ -34,11 +34,12 @@
 //! A list of which a bound let only a part be seen counts as missing wherever it is named, also
 //! in `has`: what was cut off may be what fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shared::durable;
+use shared::fact;
 use shared::fact::Facts;
 use shared::id::Digest;
 use shared::time::Timestamp;
@@ -59,7 +60,11 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const FILES_MAX: usize = 256;
 
 /// The default catalogue: name of the file and its text.
-const EMBEDDED: [(&str, &str); 4] = [
+const EMBEDDED: &[(&str, &str)] = &[
+    (
+        "checks/audit.toml",
+        include_str!("../../config/catalog/checks/audit.toml"),
+    ),
     (
         "checks/backup.toml",
         include_str!("../../config/catalog/checks/backup.toml"),
@@ -69,12 +74,24 @@ const EMBEDDED: [(&str, &str); 4] = [
         include_str!("../../config/catalog/checks/clock.toml"),
     ),
     (
+        "checks/copies.toml",
+        include_str!("../../config/catalog/checks/copies.toml"),
+    ),
+    (
         "checks/logging.toml",
         include_str!("../../config/catalog/checks/logging.toml"),
     ),
     (
+        "checks/offset.toml",
+        include_str!("../../config/catalog/checks/offset.toml"),
+    ),
+    (
         "checks/updates.toml",
         include_str!("../../config/catalog/checks/updates.toml"),
+    ),
+    (
+        "checks/vulnerabilities.toml",
+        include_str!("../../config/catalog/checks/vulnerabilities.toml"),
     ),
 ];
 const EMBEDDED_CONTROLS: &str = include_str!("../../config/catalog/controls.tsv");
@@ -387,6 +404,15 @@ impl Catalog {
     /// All checks, in the order of their ids.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         self.checks.values()
+    }
+
+    /// The same without checks on what only a collector can observe.
+    #[must_use]
+    pub fn of_hosts(mut self) -> Self {
+        let hosts: BTreeSet<&str> = fact::of_hosts().map(|subject| subject.probe).collect();
+        self.checks
+            .retain(|_id, check| hosts.contains(check.probe.as_str()));
+        self
     }
 
     /// The checks that read this probe, in the order of their ids.

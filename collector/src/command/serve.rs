@@ -10,10 +10,11 @@ use collector::catalog::Catalog;
 use collector::config::{Config, Format};
 use collector::follow;
 use collector::ledger::Ledger;
+use collector::observer::Observer;
 use collector::serve::{self, Clock, Derived, Intake};
 use collector::status::Status;
 use shared::durable;
-use shared::key::PublicKey;
+use shared::key::{PublicKey, SigningKey};
 use tokio::sync::watch;
 
 /// How long to wait before the ledger is followed again after an error.
@@ -38,14 +39,16 @@ pub(crate) fn serve(
     let status = Arc::new(RwLock::new(Some(open_status(dir)?)));
     let decisions = authority.decisions.public();
     tracing::info!(entries = ledger.published().size, "ledger is open");
+    let key = SigningKey::from_seed(*authority.decisions.seed())?;
+    let (observer, door) = Observer::new(ledger.clone(), key, Arc::clone(clock));
+    let observer = observer.with_feeds(super::feeds_dir(dir));
     let parts = (ledger.clone(), fleet, Arc::clone(&status));
     let identity = (config, authority, ledger_key);
-    let intake = Arc::new(Intake::new(
-        dir.to_owned(),
-        identity,
-        parts,
-        Arc::clone(clock),
-    ));
+    let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));
+    let intake = Arc::new(intake.observed(door));
+    let observer = std::thread::Builder::new()
+        .name("observer".to_owned())
+        .spawn(move || observer.run())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -64,7 +67,10 @@ pub(crate) fn serve(
     runtime.block_on(follower)?;
     runtime.shutdown_timeout(Duration::from_secs(10));
     served?;
-    drop(intake);
+    // The observer ends when nobody is left to tell it anything.
+    if Arc::into_inner(intake).is_some() && observer.join().is_err() {
+        tracing::error!("the observer broke off");
+    }
     let last = status
         .write()
         .unwrap_or_else(PoisonError::into_inner)

@@ -7,11 +7,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use shared::durable;
-use shared::observation::{Observation, Outcome};
+use shared::observation::{Observation, Outcome, Status};
 
 use super::*;
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
+use crate::probe::golden;
 
 const SECURITY: &str = "var/lib/apt/lists/deb.debian.org_debian-security_dists_bookworm-security";
 const MAIN: &str = "var/lib/apt/lists/deb.debian.org_debian_dists_bookworm";
@@ -117,11 +118,7 @@ fn not_told(observation: &Observation, status: Status, reason: &str) {
 
 #[test]
 fn as_found() {
-    let observation = look(&debian());
-    let golden = durable::read_text(&debian().join("observation.json"), 1 << 20).unwrap();
-    let written = String::from_utf8(observation.to_bytes()).unwrap();
-    assert_eq!(written, golden.trim_end());
-    Observation::from_bytes(written.as_bytes()).unwrap();
+    golden::check("updates/debian-12", &Updates);
 }
 
 #[test]
@@ -338,15 +335,16 @@ fn lists_that_are_not_read() {
         "Packages.lz4: not-permitted",
     );
 
-    for ending in ["xz", "zst"] {
+    for (ending, status) in [
+        ("xz", Status::Malformed),
+        ("zst", Status::Malformed),
+        ("bz2", Status::Unsupported),
+        ("lzma", Status::Unsupported),
+    ] {
         let host = Copy::new();
         host.remove(&list)
             .write(&list.replace("lz4", ending), b"any");
-        not_told(
-            &host.look(),
-            Status::Unsupported,
-            "are not read by this agent",
-        );
+        not_told(&host.look(), status, "_Packages.");
     }
     let host = Copy::new();
     host.remove(&list);
@@ -403,8 +401,8 @@ fn hosts_without_a_database_of_packages() {
     let host = Copy::new();
     host.remove(status);
     unknown(&host, "no package database");
-    host.write("var/lib/rpm/rpmdb.sqlite", b"");
-    unknown(&host, "package manager not known to this agent: rpm");
+    host.write("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n");
+    unknown(&host, "package manager not known to this agent: pacman");
     host.write(status, b"Package: x\nVersion: 1\n");
     unknown(&host, "malformed (package `x`)");
     host.write(status, b"");
@@ -445,3 +443,5 @@ fn this_host() {
         assert!(!seen.reason.is_empty());
     }
 }
+
+mod waits;
