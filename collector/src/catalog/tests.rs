@@ -284,10 +284,11 @@ fn only_what_was_thought_about_is_mapped() {
     assert_eq!(
         found,
         [
+            ("A.5.28", 1),
             ("A.8.8", 4),
             ("A.8.13", 4),
             ("A.8.15", 5),
-            ("A.8.17", 4),
+            ("A.8.17", 11),
             ("A.8.24", 1)
         ]
     );
