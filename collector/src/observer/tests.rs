@@ -7,6 +7,10 @@ use shared::checkpoint::Signer;
 
 use super::*;
 
+mod delivery;
+mod recovery;
+mod site;
+
 fn open(dir: &Path) -> Ledger {
     Ledger::open(
         dir,
@@ -46,7 +50,7 @@ fn told(events: Vec<(i64, Event)>) -> Vec<Observation> {
     for (ms, event) in events {
         let (mut observer, _door) = Observer::new(ledger.clone(), key(), Arc::new(move || at(ms)));
         observer.offset = offset::Offsets::default();
-        observer.turn(Some(event)).unwrap();
+        observer.turn(vec![event]).unwrap();
     }
     entered(&ledger)
 }
@@ -79,7 +83,10 @@ fn what_says_nothing_new_is_entered_once_an_hour() {
             generation,
             exchange,
             record,
-        } = compared(offset_ms, delay_ms);
+        } = compared(offset_ms, delay_ms)
+        else {
+            panic!("it is a comparison");
+        };
         let about = (agent, generation);
         offsets.compared(about, exchange, record, at(ms)).is_some()
     };

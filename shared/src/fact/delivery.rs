@@ -11,68 +11,94 @@ pub static SUBJECT: Subject = Subject {
     facts: FACTS,
 };
 
+/// Where arrivals are known from.
+const ARRIVALS: &str = "the collector's log listener; evidence of log hosts, probe canary";
+/// Where sent lines are known from.
+const SENT: &str = "evidence of the host, probe canary";
+
 const FACTS: &[Fact] = &[
     Fact {
         name: "arrived_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Of these, those that arrived away from the host",
-        source: "the collector's log listener; evidence of log hosts, probe canary",
+        meaning: "Lines of one run of the host that arrived away from it",
+        source: ARRIVALS,
         right: "",
     },
     Fact {
         name: "last_arrived",
         kind: Kind::Instant,
-        meaning: "When a line last arrived, by the clock of who received it",
-        source: "the collector's log listener; evidence of log hosts, probe canary",
+        meaning: "When a line of the host last arrived, at the latest, by the clock of the collector",
+        source: ARRIVALS,
         right: "",
     },
     Fact {
         name: "last_sent",
         kind: Kind::Instant,
-        meaning: "When the last of these was sent, by the clock of the host",
-        source: "evidence of the host, probe canary",
+        meaning: "When the last line of this run was sent, by the clock of the host",
+        source: SENT,
+        right: "",
+    },
+    Fact {
+        name: "late_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Lines that were called lost before and have arrived since the last observation",
+        source: ARRIVALS,
         right: "",
     },
     Fact {
         name: "latency_max_ms",
         kind: Kind::Number(Unit::Milliseconds),
-        meaning: "Longest time on the way of these lines",
-        source: "the collector's log listener; evidence of log hosts, probe canary",
+        meaning: "Upper bound of the way of the slowest line that arrived; left out when a clock was not measured",
+        source: ARRIVALS,
         right: "",
     },
     Fact {
-        name: "latency_ms",
+        name: "latency_min_ms",
         kind: Kind::Number(Unit::Milliseconds),
-        meaning: "Time on the way of the line that arrived last, by both clocks",
-        source: "the collector's log listener; evidence of log hosts, probe canary",
+        meaning: "Lower bound of it: a log host that looks at times knows no more",
+        source: ARRIVALS,
         right: "",
     },
     Fact {
         name: "lost",
         kind: Kind::List(LOST),
-        meaning: "Lines that arrived nowhere, newest last, at most 16",
-        source: "evidence of the host, probe canary",
+        meaning: "Lines of this run that arrived nowhere in their time, at most 16",
+        source: SENT,
         right: "",
     },
     Fact {
         name: "lost_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Of these, those that arrived nowhere",
-        source: "the collector's log listener; evidence of log hosts, probe canary",
+        meaning: "How many these are; every receiver of the host had listened or looked since",
+        source: ARRIVALS,
+        right: "",
+    },
+    Fact {
+        name: "receiver_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Who showed lines of the host in the last two days",
+        source: ARRIVALS,
         right: "",
     },
     Fact {
         name: "receivers",
         kind: Kind::List(RECEIVERS),
-        meaning: "Who received lines of the host",
-        source: "the collector's log listener; evidence of log hosts, probe canary",
+        meaning: "Who had shown lines of this run when the last one was settled",
+        source: ARRIVALS,
         right: "",
     },
     Fact {
         name: "sent_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Lines that the host said it sent and whose time to arrive is over",
-        source: "evidence of the host, probe canary",
+        meaning: "Lines that the host said it sent in this run",
+        source: SENT,
+        right: "",
+    },
+    Fact {
+        name: "untold_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Lines of this run that arrived nowhere while a receiver did not listen or report, so that nothing is told of them",
+        source: ARRIVALS,
         right: "",
     },
 ];
@@ -81,7 +107,7 @@ const RECEIVERS: &[Field] = &[
     Field {
         name: "name",
         kind: Kind::Text,
-        meaning: "The log host, or collector for its own listener",
+        meaning: "The log host, or `(collector)` for the collector's own listener",
     },
     Field {
         name: "arrived_count",
@@ -91,17 +117,17 @@ const RECEIVERS: &[Field] = &[
     Field {
         name: "last_arrived",
         kind: Kind::Instant,
-        meaning: "When the last one arrived there",
+        meaning: "When the last one had arrived there, by the clock of the collector",
     },
     Field {
-        name: "latency_ms",
+        name: "latency_max_ms",
         kind: Kind::Number(Unit::Milliseconds),
-        meaning: "How long that one was on its way",
+        meaning: "Upper bound of the way of the slowest; left out when a clock was not measured",
     },
     Field {
         name: "encrypted",
         kind: Kind::Flag,
-        meaning: "It came over TLS; left out when the receiver does not say",
+        meaning: "They came over TLS; left out when the receiver does not say",
     },
 ];
 
@@ -114,6 +140,6 @@ const LOST: &[Field] = &[
     Field {
         name: "way",
         kind: Kind::Text,
-        meaning: "By which way",
+        meaning: "By which way: journal or syslog",
     },
 ];

@@ -11,61 +11,78 @@ pub static SUBJECT: Subject = Subject {
     facts: FACTS,
 };
 
+/// Where all of this is known from: what the host says now, and what it said in older entries.
+const RESTORE: &str = "evidence of the host, probe restore";
+
 const FACTS: &[Fact] = &[
+    Fact {
+        name: "failed_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Sets whose last restore gave nothing",
+        source: RESTORE,
+        right: "",
+    },
     Fact {
         name: "matched_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Sets whose last restore gave back what had been placed before",
-        source: "evidence of the host, probe restore",
+        source: RESTORE,
         right: "",
     },
     Fact {
         name: "mismatched_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Sets whose last restore gave back something else",
-        source: "evidence of the host, probe restore",
+        meaning: "Sets whose last restore gave back something that had not been placed before",
+        source: RESTORE,
         right: "",
     },
     Fact {
         name: "oldest_data_ms",
         kind: Kind::Number(Unit::Milliseconds),
-        meaning: "Of these restores, the largest age of the data that came back",
-        source: "evidence of the host, probe restore",
+        meaning: "The largest age of data that came back, when it did; left out when one is not known",
+        source: RESTORE,
         right: "",
     },
     Fact {
-        name: "oldest_match",
+        name: "oldest_restore",
         kind: Kind::Instant,
-        meaning: "Of the last matching restores of all sets, the one that is longest ago; left out when a set has none",
-        source: "evidence of the host, probe restore",
+        meaning: "Of the matching restores of all sets, the one that is longest ago; left out when a set has none",
+        source: RESTORE,
         right: "",
     },
     Fact {
         name: "set_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Backup sets for which the host placed a canary file",
-        source: "evidence of the host, probe restore",
+        meaning: "Backup sets whose restore the host is to test",
+        source: RESTORE,
         right: "",
     },
     Fact {
         name: "sets",
         kind: Kind::List(SETS),
-        meaning: "Every such set",
-        source: "evidence of the host, probe restore",
+        meaning: "Every set of which a file was placed or restored",
+        source: RESTORE,
         right: "",
     },
     Fact {
         name: "slowest_ms",
         kind: Kind::Number(Unit::Milliseconds),
-        meaning: "Longest time that one of these restores took",
-        source: "evidence of the host, probe restore",
+        meaning: "Longest time that a matching restore took; left out when one is not known",
+        source: RESTORE,
+        right: "",
+    },
+    Fact {
+        name: "unproven_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Sets whose last restore gave back what the collector learnt of only afterwards, as the host was not connected",
+        source: RESTORE,
         right: "",
     },
     Fact {
         name: "untested_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Sets of which nothing was restored yet, or whose last restore gave nothing",
-        source: "evidence of the host, probe restore",
+        meaning: "Sets of which nothing was restored yet",
+        source: RESTORE,
         right: "",
     },
 ];
@@ -84,12 +101,17 @@ const SETS: &[Field] = &[
     Field {
         name: "matched",
         kind: Kind::Flag,
-        meaning: "What came back is what had been placed before; left out when nothing came back",
+        meaning: "What came back is what had been placed before; left out when nothing came back, or it is not proven",
     },
     Field {
         name: "entry",
         kind: Kind::Number(Unit::Count),
-        meaning: "Number of the ledger entry that held the SHA-256 before the backup was made",
+        meaning: "Number of the ledger entry that first held this SHA-256",
+    },
+    Field {
+        name: "before_snapshot",
+        kind: Kind::Flag,
+        meaning: "The collector had it before the snapshot was made, as the tool dates it",
     },
     Field {
         name: "placed",
@@ -99,7 +121,7 @@ const SETS: &[Field] = &[
     Field {
         name: "restored",
         kind: Kind::Instant,
-        meaning: "When it was restored, by the clock of the host",
+        meaning: "When it was restored, by the clock of the host, and not after the record came",
     },
     Field {
         name: "duration_ms",
@@ -119,6 +141,6 @@ const SETS: &[Field] = &[
     Field {
         name: "reason",
         kind: Kind::Text,
-        meaning: "Why nothing came back, as the host says",
+        meaning: "Why nothing came back, as the host says, or why it is not matched",
     },
 ];
