@@ -156,7 +156,7 @@ impl Default for Schedules {
         let names = fact::of_hosts().map(|subject| subject.probe);
         let lines = names.chain([HEARTBEAT]).filter_map(|name| {
             let times = match name {
-                "clock" | "logging" => "*/15 * * * *",
+                "audit" | "clock" | "logging" => "*/15 * * * *",
                 HEARTBEAT => "*/30 * * * *",
                 _ => "0 * * * *",
             };

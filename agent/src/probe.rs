@@ -21,6 +21,8 @@ pub mod settings;
 pub mod processes;
 pub mod container;
 pub mod units;
+pub mod lines;
+pub mod audit;
 pub mod backup;
 pub mod clock;
 pub mod logging;
@@ -28,6 +30,7 @@ pub mod updates;
 
 /// Every probe, in the order of their names.
 pub static PROBES: &[&dyn Probe] = &[
+    &audit::Audit,
     &backup::Backup,
     &clock::Clock,
     &logging::Logging,

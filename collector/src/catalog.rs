@@ -62,6 +62,10 @@ const FILES_MAX: usize = 256;
 /// The default catalogue: name of the file and its text.
 const EMBEDDED: &[(&str, &str)] = &[
     (
+        "checks/audit.toml",
+        include_str!("../../config/catalog/checks/audit.toml"),
+    ),
+    (
         "checks/backup.toml",
         include_str!("../../config/catalog/checks/backup.toml"),
     ),
@@ -80,6 +84,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     (
         "checks/updates.toml",
         include_str!("../../config/catalog/checks/updates.toml"),
+    ),
+    (
+        "checks/vulnerabilities.toml",
+        include_str!("../../config/catalog/checks/vulnerabilities.toml"),
     ),
 ];
 const EMBEDDED_CONTROLS: &str = include_str!("../../config/catalog/controls.tsv");

@@ -191,6 +191,7 @@ impl Fleet {
                 };
                 end(stream);
             }
+            Decided::Import(_) => {}
         }
         Ok(())
     }

@@ -93,6 +93,7 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                     generation: revoked.generation,
                     at,
                 },
+                Decided::Import(_) => Change::Nothing,
             })
         }
         LeafKind::Observed => sight(ledger, &entry, decisions),

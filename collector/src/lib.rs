@@ -8,6 +8,7 @@ pub mod fault;
 pub mod config;
 pub mod authority;
 pub mod catalog;
+pub mod feed;
 pub mod fleet;
 pub mod admit;
 pub mod ledger;

@@ -6,6 +6,7 @@
 //! anywhere; what it was told and did not enter yet is seen again in time.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -31,6 +32,7 @@ mod field;
 mod offset;
 mod delivery;
 mod recovery;
+mod vulnerabilities;
 
 pub use delivery::Terms;
 
@@ -135,6 +137,7 @@ pub struct Observer {
     offset: offset::Offsets,
     deliveries: delivery::Deliveries,
     recoveries: recovery::Recoveries,
+    vulnerabilities: vulnerabilities::Vulnerabilities,
 }
 
 impl std::fmt::Debug for Observer {
@@ -164,6 +167,7 @@ impl Observer {
             offset: offset::Offsets::default(),
             deliveries: delivery::Deliveries::default(),
             recoveries: recovery::Recoveries::default(),
+            vulnerabilities: vulnerabilities::Vulnerabilities::default(),
         };
         let events = Some(door);
         (observer, Door { events, dropped })
@@ -177,6 +181,13 @@ impl Observer {
         let streams = fleet.streams().filter(|stream| !stream.ended);
         let keys = streams.map(|stream| ((stream.agent.clone(), stream.generation), stream.key));
         self.keys = keys.collect();
+        self
+    }
+
+    /// The same, with the imported lists of vulnerabilities in this folder.
+    #[must_use]
+    pub fn with_feeds(mut self, folder: PathBuf) -> Self {
+        self.vulnerabilities = vulnerabilities::Vulnerabilities::with_folder(folder);
         self
     }
 
@@ -226,6 +237,7 @@ impl Observer {
         self.catch_up(now)?;
         sights.extend(self.deliveries.settle(now));
         sights.extend(self.recoveries.settle());
+        sights.extend(self.vulnerabilities.due(&self.ledger, now)?);
         for sight in sights {
             self.enter(&sight, now)?;
         }
@@ -276,18 +288,15 @@ impl Observer {
                 if let Some(restore) = run.observation("restore")? {
                     self.recoveries.run(&run, &restore, &self.offset);
                 }
+                self.vulnerabilities.run(&run);
             }
             LeafKind::Observed => self.observed(&entry, young)?,
-            LeafKind::Enrol | LeafKind::Revoke => {
+            LeafKind::Enrol | LeafKind::Revoke | LeafKind::Decision => {
                 if let Ok(decision) = decision::open(&entry.envelope, &self.key.public()) {
                     self.decided(decision.decides);
                 }
             }
-            LeafKind::Decision
-            | LeafKind::Catalogue
-            | LeafKind::Roster
-            | LeafKind::Redact
-            | LeafKind::Pack => {}
+            LeafKind::Catalogue | LeafKind::Roster | LeafKind::Redact | LeafKind::Pack => {}
         }
         Ok(())
     }
@@ -312,7 +321,7 @@ impl Observer {
         Ok(())
     }
 
-    /// A host has the key of its newest enrolment alone.
+    /// Takes a decision. A host has the key of its newest enrolment alone.
     fn decided(&mut self, decided: Decided) {
         match decided {
             Decided::Enrol(enrolled) => {
@@ -325,6 +334,7 @@ impl Observer {
             Decided::Revoke(revoked) => {
                 let _ended = self.keys.remove(&(revoked.agent, revoked.generation));
             }
+            Decided::Import(list) => self.vulnerabilities.import(list),
         }
     }
 

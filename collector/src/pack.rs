@@ -251,8 +251,9 @@ impl Selected {
                 match (leaf.kind, leaf.origin) {
                     (LeafKind::Enrol | LeafKind::Revoke, _) => {
                         let _new = older.insert(index);
-                        let ended = ended(ledger, scope, index)?;
-                        last.retain(|stream, _| !ended.ends(stream));
+                        if let Some(ended) = ended(ledger, scope, index)? {
+                            last.retain(|stream, _| !ended.ends(stream));
+                        }
                     }
                     // All records of the collector itself, so that its numbers have no gap.
                     (
@@ -330,17 +331,18 @@ impl Ended {
     }
 }
 
-fn ended(ledger: &Ledger, scope: &Scope<'_>, index: u64) -> Result<Ended, PackError> {
+fn ended(ledger: &Ledger, scope: &Scope<'_>, index: u64) -> Result<Option<Ended>, PackError> {
     Ok(
         match decided(&ledger.entry(index)?.envelope, scope, index)? {
-            Decided::Enrol(enrolled) => Ended {
+            Decided::Enrol(enrolled) => Some(Ended {
                 agent: enrolled.agent,
                 generation: None,
-            },
-            Decided::Revoke(revoked) => Ended {
+            }),
+            Decided::Revoke(revoked) => Some(Ended {
                 agent: revoked.agent,
                 generation: Some(revoked.generation),
-            },
+            }),
+            Decided::Import(_) => None,
         },
     )
 }

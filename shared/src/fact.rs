@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::limits;
 use crate::time::Timestamp;
 
+pub mod audit;
 pub mod backup;
 pub mod canary;
 pub mod clock;
@@ -20,16 +21,21 @@ pub mod offset;
 pub mod recovery;
 pub mod restore;
 pub mod updates;
+pub mod vulnerabilities;
 
 /// Every subject that can be looked at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
+    &audit::SUBJECT,
     &backup::SUBJECT,
+    &canary::SUBJECT,
     &clock::SUBJECT,
     &delivery::SUBJECT,
     &logging::SUBJECT,
     &offset::SUBJECT,
     &recovery::SUBJECT,
+    &restore::SUBJECT,
     &updates::SUBJECT,
+    &vulnerabilities::SUBJECT,
 ];
 
 /// What one probe looks at, and the facts it may state.

@@ -9,6 +9,7 @@ pub mod cause;
 pub mod limits;
 pub mod time;
 pub mod exchange;
+pub mod version;
 pub mod id;
 pub mod fact;
 pub mod observation;

@@ -79,8 +79,8 @@ fn refused(text: &str, expected: &str) {
 fn errors_point_at_the_place() {
     refused(
         "[schedule]\nclok = \"* * * * *\"\n",
-        "2:1: unknown probe `clok`, expected one of `backup`, `clock`, `logging`, `updates`, \
-         `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
+        "2:1: unknown probe `clok`, expected one of `audit`, `backup`, `clock`, `logging`, \
+         `updates`, `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
     );
     refused(
         "[schedule]\nclock = \"0 0 * * 1-5\"\n",

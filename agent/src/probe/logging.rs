@@ -1,4 +1,4 @@
-//! Logging: what is kept, how fresh it is, whether it leaves the host, whether the kernel audits.
+//! Logging: what is kept, how fresh it is, whether it leaves the host.
 //!
 //! Sources: headers of the journal files; journald.conf(5), rsyslog.conf(5), syslog-ng.conf(5) and
 //! journal-upload.conf(5) with their folders; log files in `/var/log`; kernel auditing over
@@ -16,7 +16,6 @@ use super::settings::{self, Assignment};
 use super::{Probe, Scene, Seen, container};
 use crate::host::Host;
 
-mod audit;
 mod forwarding;
 mod journal;
 
@@ -109,10 +108,6 @@ impl Probe for Logging {
         }
         if let Some(targets) = forwarding::look(host, &mut seen, processes.as_ref()) {
             state_forwarding(&mut seen, &targets, processes.as_ref());
-        }
-        let audit = audit::status(host);
-        if let Some(audit) = seen.note(Means::Netlink, "netlink audit", audit) {
-            state_audit(&mut seen, &audit);
         }
         if seen.is_empty() {
             seen.unknown("nothing could be learned about logging")
@@ -259,18 +254,6 @@ fn state_forwarding(seen: &mut Seen, targets: &[Target], processes: Option<&Proc
         record
     });
     seen.state_list("forwarding", records.collect());
-}
-
-fn state_audit(seen: &mut Seen, audit: &audit::Audit) {
-    seen.state("audit_daemon", Value::Flag(audit.daemon != 0));
-    for (name, value) in [
-        ("audit_backlog", audit.backlog),
-        ("audit_backlog_limit", audit.backlog_limit),
-        ("audit_enabled", audit.enabled),
-        ("audit_lost", audit.lost),
-    ] {
-        seen.state(name, number(value.into()));
-    }
 }
 
 fn number(value: u64) -> Value {

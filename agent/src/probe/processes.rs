@@ -4,7 +4,7 @@
 //! service of this host. A process counts that is in no process namespace below the one that is
 //! looked at, and that belongs to a user whose number is one of the system's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use shared::fact::{Record, Value};
@@ -28,7 +28,8 @@ const DYNAMIC_USERS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
 /// The programs that run as services.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Processes {
-    names: BTreeSet<String>,
+    /// Their numbers by their names.
+    names: BTreeMap<String, Vec<u32>>,
     /// The processes of the whole host are seen, not only those of a container on it.
     pub whole_host: bool,
 }
@@ -42,20 +43,23 @@ impl Processes {
     }
 
     fn read(host: &dyn Host) -> Result<Self, Unseen> {
-        let mut names = BTreeSet::new();
+        let mut names = BTreeMap::<_, Vec<u32>>::new();
         let mut whole_host = false;
         let entries = host.list("/proc")?;
         if !entries.iter().any(|name| name == "1") {
             let why = "the first process is not listed";
             return Err(Unseen::new("/proc", Status::Unsupported, Some(why)));
         }
-        for pid in entries.iter().filter(|name| name.parse::<u32>().is_ok()) {
+        for pid in &entries {
+            let Ok(number) = pid.parse::<u32>() else {
+                continue;
+            };
             match name_of_service(host, pid) {
                 Ok(Some(name)) => {
                     // Process 2 is this kernel thread in the first process namespace, and in no
                     // other.
                     whole_host |= pid == "2" && name == "kthreadd";
-                    let _new = names.insert(name);
+                    names.entry(name).or_default().push(number);
                 }
                 Ok(None) => {}
                 // It ended meanwhile; a read then gives ESRCH.
@@ -68,7 +72,12 @@ impl Processes {
 
     /// Whether a program of this name runs.
     pub fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
+        self.names.contains_key(name)
+    }
+
+    /// The numbers of the processes of this name.
+    pub fn numbers(&self, name: &str) -> &[u32] {
+        self.names.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Those of `known` that run, as records with the field `name`.

@@ -47,7 +47,7 @@ pub(crate) fn serve(
         due_ms: i64::from(config.logs.due_seconds).saturating_mul(1000),
         listener: config.logs.listen.is_some(),
     };
-    let observer = observer.of(terms, &fleet);
+    let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
     let parts = (ledger.clone(), fleet, Arc::clone(&status));
     let identity = (config, authority, ledger_key);
     let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));

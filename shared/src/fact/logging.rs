@@ -13,41 +13,6 @@ pub static SUBJECT: Subject = Subject {
 
 const FACTS: &[Fact] = &[
     Fact {
-        name: "audit_backlog",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Audit records that wait for the daemon",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_backlog_limit",
-        kind: Kind::Number(Unit::Count),
-        meaning: "How many may wait",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_daemon",
-        kind: Kind::Flag,
-        meaning: "A daemon has registered with kernel auditing",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_enabled",
-        kind: Kind::Number(Unit::Code),
-        meaning: "State of kernel auditing: 0 off, 1 on, 2 on and locked until restart",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_lost",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Audit records lost since the host started",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
         name: "container",
         kind: Kind::Flag,
         meaning: "The host is a container: what its programs print is kept on the machine that it runs on",

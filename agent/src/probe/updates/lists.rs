@@ -58,6 +58,8 @@ pub(super) struct Offer {
     pub(super) architecture: String,
     /// Version.
     pub(super) version: String,
+    /// Field `Source`.
+    pub(super) source: String,
 }
 
 /// What one list offers.
@@ -178,6 +180,7 @@ impl Archives {
             site: plain.split('_').next().unwrap_or_default().to_owned(),
             component: component.to_owned(),
             architecture: rest.trim_end_matches("_Packages").to_owned(),
+            archive: own.map_or_else(String::new, |archive| archive.name.clone()),
             release: own.map_or_else(Release::default, |archive| archive.release.clone()),
             installed: false,
         }
@@ -286,6 +289,7 @@ fn scan(host: &dyn Host, path: &str, inventory: &Inventory) -> Result<Vec<Offer>
                 package: head.package.clone(),
                 architecture: architecture.clone(),
                 version: head.version.clone(),
+                source: head.source.clone(),
             });
         },
     )

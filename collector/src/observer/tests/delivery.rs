@@ -1,11 +1,9 @@
 //! Lines on their way, on a real ledger.
 
 use shared::fact::Value;
-use shared::observation::Outcome;
 
 use super::site::{HOUR, Host, MINUTE, SECOND, Site, list, number, seen};
 use super::*;
-use crate::observer::field;
 
 /// What a host says that it sent, each by another way.
 fn sent(lines: &[&Canary]) -> Observation {
@@ -169,7 +167,10 @@ fn what_is_not_genuine_or_not_of_another_is_no_arrival() {
     let found = site.observed();
     assert_eq!(found.len(), 2);
     // A log host is no receiver of its own lines.
-    assert!(found[0].reason.starts_with("no receiver is known"), "{found:?}");
+    assert!(
+        found[0].reason.starts_with("no receiver is known"),
+        "{found:?}"
+    );
     assert_eq!(counts(&found[1]), [Some(2), Some(0), Some(2), Some(0)]);
 }
 

@@ -1,11 +1,9 @@
 //! Restores, on a real ledger.
 
 use shared::fact::{Record, Value};
-use shared::observation::Outcome;
 
 use super::site::{HOUR, Host, MINUTE, SECOND, Site, list, number, seen};
 use super::*;
-use crate::observer::field;
 
 /// A file that was placed: set, what it holds, when.
 fn placed(set: &str, what: &str, at: Timestamp) -> Record {

@@ -1,6 +1,6 @@
 //! A ledger with hosts whose records can say anything, and an observer that can be killed.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 
 use shared::attestation::{
     Boot, EVIDENCE_TYPE, Evidence, HostTime, Position, ProbeRun, Run as Program, Seen, Statement,
@@ -12,7 +12,6 @@ use shared::merkle::EMPTY_ROOT;
 
 use super::*;
 use crate::ledger;
-use crate::observer::field;
 
 /// Times of these tests, in milliseconds.
 pub(super) const SECOND: i64 = 1000;
@@ -259,7 +258,7 @@ impl Host {
 /// Facts of a probe of a host.
 pub(super) fn seen<const N: usize>(probe: &str, values: [(&str, Value); N]) -> Observation {
     let values = values.map(|(name, value)| (name, Some(value)));
-    super::facts(probe, field::known(values), &[])
+    facts(probe, field::known(values), &[])
 }
 
 /// Records of a list, all of the same fields.

@@ -2,7 +2,7 @@
 //!
 //! Digit runs compare as numbers of any length; between them `~` sorts before the end of the
 //! text, the end before letters, letters before everything else. Any bytes have a place in the
-//! order, so that a malformed version cannot stop the probe.
+//! order, so that a malformed version stops nobody.
 //!
 //! Source: deb-version(7).
 
@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 
 /// Compares two versions.
 #[must_use]
-pub(super) fn compare(left: &str, right: &str) -> Ordering {
+pub fn compare(left: &str, right: &str) -> Ordering {
     let (left, right) = (Parts::of(left), Parts::of(right));
     run(left.epoch, right.epoch)
         .then_with(|| run(left.upstream, right.upstream))
@@ -92,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// What dpkg 1.21.22 said of real and made versions: `left order right`.
-    const TABLE: &str = include_str!("../../../../tests/hosts/updates/versions.txt");
+    const TABLE: &str = include_str!("../../tests/hosts/updates/versions.txt");
 
     #[test]
     fn agrees_with_dpkg() {

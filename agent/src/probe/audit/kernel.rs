@@ -2,10 +2,13 @@
 
 use shared::observation::Status;
 
+use super::rule::{self, Machine, Rule};
 use crate::host::{Host, Socket, Unseen};
 
 /// `AUDIT_GET` in linux/audit.h: asks for the status, and changes nothing.
 const AUDIT_GET: u16 = 1000;
+/// `AUDIT_LIST_RULES`: asks for the rules that are loaded, and changes nothing.
+const AUDIT_LIST_RULES: u16 = 1013;
 /// `NLM_F_REQUEST`. No acknowledgement is asked for: it would come before the answer.
 const REQUEST: u16 = 1;
 /// Length of the header of a netlink message.
@@ -16,8 +19,12 @@ const HEADER_BYTES: u32 = 16;
 pub(super) struct Audit {
     /// 0 off, 1 on, 2 on and locked until restart.
     pub(super) enabled: u32,
+    /// What the kernel does when it cannot record: 0 nothing, 1 print, 2 panic.
+    pub(super) failure: u32,
     /// Process of the daemon that has registered; 0 when none has.
     pub(super) daemon: u32,
+    /// Most records in a second; 0 for any number.
+    pub(super) rate_limit: u32,
     /// How many records may wait.
     pub(super) backlog_limit: u32,
     /// Records lost since the host started.
@@ -26,19 +33,26 @@ pub(super) struct Audit {
     pub(super) backlog: u32,
 }
 
-/// Asks the kernel.
+/// Asks the kernel how auditing stands.
 pub(super) fn status(host: &dyn Host) -> Result<Audit, Unseen> {
-    let reply = host.ask(Socket::Audit, &request())?;
+    let reply = host.ask(Socket::Audit, &request(AUDIT_GET))?;
     read(&reply).ok_or_else(|| Unseen::new("netlink audit", Status::Malformed, None))
+}
+
+/// Asks the kernel for its rules.
+pub(super) fn rules(host: &dyn Host, machine: Machine) -> Result<Vec<Rule>, Unseen> {
+    let reply = host.ask(Socket::Audit, &request(AUDIT_LIST_RULES))?;
+    let malformed = || Unseen::new("netlink audit rules", Status::Malformed, None);
+    rule::loaded(&reply, machine).ok_or_else(malformed)
 }
 
 #[expect(
     clippy::host_endian_bytes,
     reason = "netlink speaks in the order of the host"
 )]
-fn request() -> Vec<u8> {
+fn request(kind: u16) -> Vec<u8> {
     let mut request = HEADER_BYTES.to_ne_bytes().to_vec();
-    request.extend(AUDIT_GET.to_ne_bytes());
+    request.extend(kind.to_ne_bytes());
     request.extend(REQUEST.to_ne_bytes());
     request.extend(1_u32.to_ne_bytes());
     request.extend(0_u32.to_ne_bytes());
@@ -61,16 +75,18 @@ fn read(reply: &[u8]) -> Option<Audit> {
         &[
             _mask,
             enabled,
-            _failure,
+            failure,
             daemon,
-            _rate,
+            rate_limit,
             backlog_limit,
             lost,
             backlog,
             ..,
         ] => Some(Audit {
             enabled,
+            failure,
             daemon,
+            rate_limit,
             backlog_limit,
             lost,
             backlog,
@@ -91,7 +107,9 @@ mod tests {
         }
         let expected = Audit {
             enabled: 2,
+            failure: 3,
             daemon: 4,
+            rate_limit: 5,
             backlog_limit: 6,
             lost: 7,
             backlog: 8,
