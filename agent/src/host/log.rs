@@ -1,4 +1,4 @@
-//! Gives one line to the log daemons of this host: the only text that the agent says to another program.
+//! Gives one line to the log daemons of this host.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;

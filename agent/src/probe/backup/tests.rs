@@ -29,6 +29,7 @@ fn scene(sets: &[(&str, BackupTool, &str)]) -> Scene {
     let sets = sets.iter().map(set).collect();
     let settings = ProbeSettings {
         backup: BackupSettings { sets },
+        ..ProbeSettings::default()
     };
     Scene {
         settings: Arc::new(settings),
