@@ -78,12 +78,20 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../config/catalog/checks/clock.toml"),
     ),
     (
+        "checks/delivery.toml",
+        include_str!("../../config/catalog/checks/delivery.toml"),
+    ),
+    (
         "checks/logging.toml",
         include_str!("../../config/catalog/checks/logging.toml"),
     ),
     (
         "checks/offset.toml",
         include_str!("../../config/catalog/checks/offset.toml"),
+    ),
+    (
+        "checks/recovery.toml",
+        include_str!("../../config/catalog/checks/recovery.toml"),
     ),
     (
         "checks/restore.toml",

@@ -150,8 +150,9 @@ impl Host {
                 continue;
             };
             let _new = sets.insert(set);
+            // One that could not begin says nothing of the backup: the one before it stands.
             let known = self.restores.get(set);
-            if known.is_none_or(|known| known.told != *record) {
+            if known.is_none_or(|known| tried(record) && !known.is(record)) {
                 let restore = Restore {
                     told: record.clone(),
                     index: run.index,
@@ -248,6 +249,11 @@ impl Host {
         };
         let text = |name| field::text(&restore.told, name).map(ToOwned::to_owned);
         let Some(sha256) = text("sha256") else {
+            let result = if tried(&restore.told) {
+                Result::Failed
+            } else {
+                Result::Untested
+            };
             let fields = [
                 name,
                 ("tool", text("tool").map(Value::Text)),
@@ -255,7 +261,7 @@ impl Host {
                 ("snapshot", text("snapshot").map(Value::Text)),
                 ("reason", text("reason").map(Value::Text)),
             ];
-            return (Result::Failed, field::known(fields));
+            return (result, field::known(fields));
         };
         let placed = self.placed.get(&(set.to_owned(), sha256));
         let placed = placed.filter(|placed| placed.index < restore.index);
@@ -303,7 +309,20 @@ impl Host {
     }
 }
 
+/// Whether a backup was looked at: a tool, a secret or a repository that is missing or in use says
+/// nothing of it.
+fn tried(told: &Record) -> bool {
+    let outcome = field::text(told, "outcome").unwrap_or_default();
+    !["no-tool", "no-secret", "locked", "unreachable", "timed-out"].contains(&outcome)
+}
+
 impl Restore {
+    /// Whether this is the same restore, told again.
+    fn is(&self, told: &Record) -> bool {
+        let same = |name| self.told.get(name) == told.get(name);
+        ["at", "sha256", "snapshot"].into_iter().all(same)
+    }
+
     /// When it was made: as the host says, but not later than its record came.
     fn at(&self) -> Option<Timestamp> {
         let at = field::instant(&self.told, "at")?;

@@ -166,6 +166,32 @@ fn a_restore_that_gave_nothing_has_failed() {
 }
 
 #[test]
+fn a_restore_that_could_not_begin_says_nothing_of_the_backup() {
+    let (mut site, mut host, file) = begun();
+    let mut locked = restored("etc", None, site.now());
+    let outcome = Value::Text("locked".to_owned());
+    let _new = locked.insert("outcome".to_owned(), outcome.clone());
+    let told = restore(1, vec![file.clone()], vec![locked]);
+    let _id = site.report(&mut host, told, 0);
+    let found = site.one();
+    assert_eq!(counts(&found), [0, 0, 0, 1, 0]);
+    assert_eq!(
+        field::text(set(&found), "reason"),
+        Some("repository is damaged")
+    );
+    // After one that succeeded, that one stands.
+    let back = restored("etc", Some("one"), site.now());
+    let told = restore(1, vec![file.clone()], vec![back]);
+    let _id = site.report(&mut host, told, 0);
+    assert_eq!(counts(&site.one()), [1, 0, 0, 0, 0]);
+    site.pass(HOUR);
+    let mut locked = restored("etc", None, site.now());
+    let _new = locked.insert("outcome".to_owned(), outcome);
+    let _id = site.report(&mut host, restore(1, vec![file], vec![locked]), 0);
+    site.nothing();
+}
+
+#[test]
 fn a_host_that_was_enrolled_again_has_the_same_backups() {
     let (mut site, _host, _file) = begun();
     let mut again = site.enrol("web-1", 2);
