@@ -57,8 +57,8 @@ fn observations() -> Vec<(Digest, Observation)> {
         hour(0)
     );
     let refused = Source {
-        kind: Means::Netlink,
-        name: "NETLINK_AUDIT".to_owned(),
+        kind: Means::File,
+        name: "/var/log/journal".to_owned(),
         status: Answer::NotPermitted,
     };
     [
