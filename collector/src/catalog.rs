@@ -70,6 +70,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../config/catalog/checks/backup.toml"),
     ),
     (
+        "checks/canary.toml",
+        include_str!("../../config/catalog/checks/canary.toml"),
+    ),
+    (
         "checks/clock.toml",
         include_str!("../../config/catalog/checks/clock.toml"),
     ),
@@ -84,6 +88,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     (
         "checks/offset.toml",
         include_str!("../../config/catalog/checks/offset.toml"),
+    ),
+    (
+        "checks/restore.toml",
+        include_str!("../../config/catalog/checks/restore.toml"),
     ),
     (
         "checks/updates.toml",

@@ -433,6 +433,21 @@ const PENDING: &[Field] = &[
         meaning: "Version of that package",
     },
     Field {
+        name: "severity",
+        kind: Kind::Text,
+        meaning: "How severe the archive calls it: the word of the most severe advisory",
+    },
+    Field {
+        name: "advisory",
+        kind: Kind::Text,
+        meaning: "That advisory",
+    },
+    Field {
+        name: "cves",
+        kind: Kind::Text,
+        meaning: "CVE ids that its advisories name, with spaces between them",
+    },
+    Field {
         name: "available_since",
         kind: Kind::Instant,
         meaning: "A newer version was offered at this date of the archive, for a security update one for security; perhaps earlier",
@@ -487,21 +502,6 @@ const APPLIED: &[Field] = &[
         name: "security",
         kind: Kind::Flag,
         meaning: "It was for security",
-    },
-    Field {
-        name: "severity",
-        kind: Kind::Text,
-        meaning: "How severe the archive calls it: the word of the most severe advisory",
-    },
-    Field {
-        name: "advisory",
-        kind: Kind::Text,
-        meaning: "That advisory",
-    },
-    Field {
-        name: "cves",
-        kind: Kind::Text,
-        meaning: "CVE ids that its advisories name, with spaces between them",
     },
     Field {
         name: "available_since",
