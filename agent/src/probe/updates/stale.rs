@@ -144,7 +144,11 @@ fn unit(groups: &str) -> Option<String> {
         let named = line.strip_prefix("0::").filter(|path| *path != "/");
         named.or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
     })?;
-    let is_unit = |name: &&str| name.ends_with(".service") || name.ends_with(".scope");
+    let is_unit = |name: &&str| {
+        [".service", ".scope"]
+            .iter()
+            .any(|kind| name.ends_with(kind))
+    };
     group.rsplit('/').find(is_unit).map(str::to_owned)
 }
 
