@@ -40,9 +40,13 @@ fn observation(probe: &str, outcome: Outcome, facts: &str, source: &[Source]) ->
 fn observations() -> Vec<(Digest, Observation)> {
     let hour = |hours: i64| at("2026-01-02T12:00:00Z").unix_ms() - hours * 3_600_000;
     let clock = format!(
-        r#"{{"configured_source_count":4,"container":false,"daemons":[{{"name":"chronyd"}}],
-            "kernel_max_error_us":9000,"kernel_synchronised":true,"usable_source_count":4,
-            "tracking_root_distance_us":12000,"tracking_updated":{}}}"#,
+        r#"{{"clocksource":"tsc","configured_source_count":4,"configured_sources":[],
+            "container":false,"daemons":[{{"name":"chronyd","user":"_chrony"}}],
+            "daemon_units":[{{"active":true,"daemon":"chronyd","enabled":true,
+                "unit":"chrony.service"}}],
+            "kernel_max_error_us":9000,"kernel_synchronised":true,"rtc_in_local_time":false,
+            "steps_watched_s":0,"tracking_leap":"normal","tracking_root_distance_us":12000,
+            "time_zone_is_utc":true,"tracking_updated":{},"usable_source_count":4}}"#,
         hour(0) - 240_000
     );
     let updates = format!(
@@ -251,7 +255,7 @@ fn nothing_is_not_everything() {
     let screen = report.screen(80, false);
     assert!(screen.contains("0 of 0 findings pass"), "{screen}");
     assert!(
-        screen.contains("5 of 93 controls have checks here: 5 no host."),
+        screen.contains("6 of 93 controls have checks here: 6 no host."),
         "{screen}"
     );
     assert!(
