@@ -80,6 +80,11 @@ pub struct Deployment {
 impl Deployment {
     /// Makes a collector and starts it.
     pub fn start() -> Self {
+        Self::start_with(|settings| settings.to_owned())
+    }
+
+    /// Makes a collector, changes the settings that `init` wrote, and starts it.
+    pub fn start_with(change: impl FnOnce(&str) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut deployment = Self {
             dir,
@@ -88,8 +93,16 @@ impl Deployment {
         };
         let made = deployment.collector(&["init", "--name", "localhost"]);
         drop(ends(&made, 0));
+        deployment.change(change);
         deployment.serve();
         deployment
+    }
+
+    /// Changes the settings; the collector reads them when it starts.
+    pub fn change(&self, change: impl FnOnce(&str) -> String) {
+        let file = self.folder().join("collector.toml");
+        let settings = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, change(&settings)).unwrap();
     }
 
     /// Folder of the collector.
