@@ -154,6 +154,8 @@ pub const NAMES_MAX: usize = 65_536;
 pub enum Socket {
     /// `/run/chrony/chronyd.sock`, then UDP 127.0.0.1:323.
     Chronyd,
+    /// UDP 127.0.0.1:123, where ntpd answers control messages.
+    Ntpd,
     /// Netlink audit (family 9): the request is a whole message with its header, and so is each
     /// part of the answer; a list is read up to its end.
     Audit,
@@ -265,7 +267,7 @@ impl KernelClock {
     /// Return value `TIME_ERROR` of adjtimex(2) for a clock that is not synchronised.
     const TIME_ERROR: i64 = 5;
     /// The kernel gives up at this error, and systemd calls a clock below it synchronised.
-    const MAX_ERROR_US: i64 = 16_000_000;
+    pub const MAX_ERROR_US: i64 = 16_000_000;
 
     /// Whether somebody corrects the clock. The flag `STA_UNSYNC`, and with it `TIME_ERROR`, alone
     /// says too little: chronyd without `rtcsync` never clears it.

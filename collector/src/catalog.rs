@@ -78,6 +78,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../config/catalog/checks/clock.toml"),
     ),
     (
+        "checks/copies.toml",
+        include_str!("../../config/catalog/checks/copies.toml"),
+    ),
+    (
         "checks/delivery.toml",
         include_str!("../../config/catalog/checks/delivery.toml"),
     ),

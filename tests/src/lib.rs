@@ -16,6 +16,10 @@
     reason = "what a failed program said belongs to the failure"
 )]
 
+pub mod roots;
+pub mod site;
+pub mod booted;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -75,23 +79,35 @@ pub struct Deployment {
     dir: tempfile::TempDir,
     collector: Option<Child>,
     address: String,
+    site: Option<u32>,
 }
 
 impl Deployment {
     /// Makes a collector and starts it.
     pub fn start() -> Self {
-        Self::start_with(|settings| settings.to_owned())
+        Self::start_with(str::to_owned)
+    }
+
+    /// Makes a collector and starts it in the network of a site.
+    pub fn start_in(site: &site::Site) -> Self {
+        let address = format!("{}:8443", site::HERE);
+        Self::at(&address, Some(site.holder()), str::to_owned)
     }
 
     /// Makes a collector, changes the settings that `init` wrote, and starts it.
     pub fn start_with(change: impl FnOnce(&str) -> String) -> Self {
+        Self::at("127.0.0.1:0", None, change)
+    }
+
+    fn at(address: &str, site: Option<u32>, change: impl FnOnce(&str) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut deployment = Self {
             dir,
             collector: None,
-            address: "127.0.0.1:0".to_owned(),
+            address: address.to_owned(),
+            site,
         };
-        let made = deployment.collector(&["init", "--name", "localhost"]);
+        let made = deployment.collector(&["init", "--name", "localhost", "--also", site::HERE]);
         drop(ends(&made, 0));
         deployment.change(change);
         deployment.serve();
@@ -129,7 +145,12 @@ impl Deployment {
             .create(true)
             .open(self.dir.path().join("collector.log"))
             .unwrap();
-        let mut child = program("evident-collector")
+        let program = match self.site {
+            None => program("evident-collector"),
+            Some(holder) => site::inside(holder, programs().join("evident-collector")),
+        };
+        let mut child = { program }
+            .env("NO_COLOR", "1")
             .args(["serve", "--listen", &self.address, "--ready-file"])
             .arg(&ready)
             .arg("--dir")

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{BackupSettings, refused};
+use super::{BackupSettings, BackupTool, refused};
 
 /// How the name of each canary file begins.
 pub const CANARY_FILE: &str = ".evident-canary";
@@ -27,36 +27,48 @@ pub struct RestoreSet {
     /// Its path in the backup, where that is another one.
     #[serde(default)]
     pub member: Option<String>,
-    /// File with the password of the repository.
-    #[serde(default)]
-    pub password_file: Option<String>,
     /// The host whose snapshots count, where a restic repository holds those of several.
     #[serde(default)]
     pub host: Option<String>,
-    /// Pattern of the names of borg archives that count, or of the paths of tar archives.
+    /// Pattern of the names of borg archives or of snapshots that count, or of the paths of tar
+    /// archives.
     #[serde(default)]
     pub archive: Option<String>,
 }
 
 impl RestoreSettings {
-    /// Checks that each set is a declared backup set.
+    /// Checks that each set is a declared backup set out of which one file can be restored.
     ///
     /// # Errors
     ///
     /// An error that names the first one that is not.
     pub(super) fn check<E: serde::de::Error>(&self, backup: &BackupSettings) -> Result<(), E> {
-        let declared = |name: &str| backup.sets.iter().any(|set| set.name == name);
-        match self.sets.iter().find(|set| !declared(&set.name)) {
-            None => Ok(()),
-            Some(set) => {
-                let what = format!(
-                    "the restore of `{}` is wanted, which is no backup",
-                    set.name
-                );
-                Err(refused(&what, "add a [[probe.backup.set]] of this name"))
-            }
+        for test in &self.sets {
+            let name = &test.name;
+            let Some(set) = backup.sets.iter().find(|set| set.name == *name) else {
+                let what = format!("the restore of `{name}` is wanted, which is no backup");
+                return Err(refused(&what, "add a [[probe.backup.set]] of this name"));
+            };
+            let hint = match (set.tool, &test.archive) {
+                (BackupTool::Basebackup | BackupTool::Pgbackrest, _) => {
+                    "a backup of PostgreSQL comes back whole or not at all; the backup probe \
+                     compares its hashes"
+                }
+                (BackupTool::Manifest, None) => "say with `archive` where its tar archives are",
+                (_, Some(pattern)) if set.tool == BackupTool::Manifest && !is_path(pattern) => {
+                    "write the whole path of the archives, beginning with `/`"
+                }
+                (_, _) => continue,
+            };
+            let what = format!("the restore of `{name}` cannot be tested");
+            return Err(refused(&what, hint));
         }
+        Ok(())
     }
+}
+
+fn is_path(pattern: &str) -> bool {
+    pattern.starts_with('/')
 }
 
 fn sets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RestoreSet>, D::Error> {
@@ -81,11 +93,10 @@ fn sets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RestoreSet>, D::Error>
             let hint = "end the path with `.evident-canary`, so that no other file is replaced";
             return Err(refused(&what, hint));
         }
-        let absolute = |path: &String| !path.starts_with('/');
-        let paths = [Some(&set.canary), set.password_file.as_ref()];
-        if let Some(path) = paths.into_iter().flatten().find(|path| absolute(path)) {
+        if !is_path(&set.canary) {
             let hint = "write the whole path, beginning with `/`";
-            return Err(refused(&format!("`{path}` is no absolute path"), hint));
+            let what = format!("`{}` is no absolute path", set.canary);
+            return Err(refused(&what, hint));
         }
     }
     Ok(sets)

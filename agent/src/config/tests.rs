@@ -33,7 +33,8 @@ fn examples_in_the_shipped_file_are_read() {
     let lines = lines.map(|line| line.strip_prefix("## ").unwrap_or(line));
     let examples = lines.collect::<Vec<_>>().join("\n");
     let settings = Config::from_text(&examples).unwrap().settings;
-    assert_eq!(settings.probe.backup.sets.len(), 2);
+    assert_eq!(settings.probe.backup.sets.len(), 3);
+    assert_eq!(settings.probe.backup.data.len(), 1);
     assert_eq!(settings.probe.canary.watches.len(), 1);
     assert_eq!(settings.probe.restore.sets.len(), 2);
     assert!(settings.collector.url.is_some());
@@ -158,6 +159,21 @@ fn other_wrong_files() {
             &set.replace("/b", "ssh://h/b").replace("borg", "manifest"),
             "1:",
         ),
+        (&format!("{set}stanza = \"../x\""), "1:"),
+        (&format!("{set}check = \"x\""), "1:"),
+        (&format!("{set}password_file = \"x\""), "1:"),
+        (&format!("{set}unit = \"a.timer\""), "1:"),
+        (&format!("{set}copy_of = \"a\""), "1:"),
+        (&format!("{set}copy_of = \"b\""), "1:"),
+        (
+            &format!("{set}[[probe.backup.data]]\npath = \"/etc\"\nsets = [\"b\"]"),
+            "1:",
+        ),
+        (
+            &format!("{set}[[probe.backup.data]]\npath = \"etc\"\nsets = [\"a\"]"),
+            "5:",
+        ),
+        ("probe.backup.postgres = [\"data\"]", "1:"),
         (&set.replace("name = \"a\"\n", ""), "1:1: "),
         (&format!("{set}{set}"), "1:"),
     ] {
@@ -173,6 +189,21 @@ fn wrong_restore_tests() {
     assert!(Config::from_text(&format!("{set}{test}")).is_ok());
     for (bad, what) in [
         (test.to_owned(), "which is no backup"),
+        (
+            format!("{}{test}", set.replace("borg", "pgbackrest")),
+            "comes back whole",
+        ),
+        (
+            format!("{}{test}", set.replace("borg", "manifest")),
+            "say with `archive`",
+        ),
+        (
+            format!(
+                "{}{test}archive = \"x*\"\n",
+                set.replace("borg", "manifest")
+            ),
+            "the whole path",
+        ),
         (format!("{set}{test}{test}"), "two restore tests"),
         (
             format!("{set}{}", test.replace(".evident-canary", "notes")),
@@ -180,10 +211,6 @@ fn wrong_restore_tests() {
         ),
         (
             format!("{set}{}", test.replace("\"/d/", "\"d/")),
-            "no absolute",
-        ),
-        (
-            format!("{set}{test}password_file = \"pw\"\n"),
             "no absolute",
         ),
         (

@@ -36,6 +36,9 @@ const CHRONY_SOCKET: &str = "chronyd.sock";
 /// Loopback port of chronyd, where it answers a monitoring subset, see `cmdport` in chrony.conf(5).
 const CHRONY_PORT: &str = "127.0.0.1:323";
 
+/// Loopback port of ntpd, where it answers control messages unless its settings forbid it.
+const NTP_PORT: &str = "127.0.0.1:123";
+
 /// Status bit of adjtimex(2): the offset counts nanoseconds.
 const STA_NANO: i64 = 0x2000;
 
@@ -101,7 +104,7 @@ pub fn ask_chronyd(request: &[u8]) -> Result<Vec<u8>, Unseen> {
         Err(unseen) if unseen.status == Status::TimedOut => return Err(unseen),
         Err(unseen) => unseen,
     };
-    match ask_chronyd_port(request) {
+    match ask_port(CHRONY_PORT, request) {
         Ok(answer) => Ok(answer),
         Err(error) if unseen.is_absent() => {
             let mut unseen = Unseen::from_io(CHRONY_PORT, &error);
@@ -114,9 +117,18 @@ pub fn ask_chronyd(request: &[u8]) -> Result<Vec<u8>, Unseen> {
     }
 }
 
-fn ask_chronyd_port(request: &[u8]) -> std::io::Result<Vec<u8>> {
+/// Asks ntpd over UDP on loopback.
+///
+/// # Errors
+///
+/// [`Unseen`]; a refusal is [`Status::Unreachable`].
+pub fn ask_ntpd(request: &[u8]) -> Result<Vec<u8>, Unseen> {
+    ask_port(NTP_PORT, request).map_err(|error| Unseen::from_io(NTP_PORT, &error))
+}
+
+fn ask_port(port: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.connect(CHRONY_PORT)?;
+    socket.connect(port)?;
     socket.set_read_timeout(Some(ANSWER_WAIT))?;
     let _sent = socket.send(request)?;
     let mut answer = vec![0; DATAGRAM_BYTES_MAX];

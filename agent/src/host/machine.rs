@@ -180,6 +180,7 @@ impl Host for Machine {
     fn ask(&self, socket: Socket, request: &[u8]) -> Result<Vec<u8>, Unseen> {
         match socket {
             Socket::Chronyd => self.live("chronyd", || kernel::ask_chronyd(request)),
+            Socket::Ntpd => self.live("ntpd", || kernel::ask_ntpd(request)),
             Socket::Audit => self.live("netlink audit", || kernel::ask_audit(request)),
         }
     }
@@ -335,7 +336,7 @@ mod tests {
             machine.kernel_release().unwrap_err().status,
             Status::Unsupported
         );
-        for socket in [Socket::Chronyd, Socket::Audit] {
+        for socket in [Socket::Chronyd, Socket::Ntpd, Socket::Audit] {
             let status = machine.ask(socket, b"").unwrap_err().status;
             assert_eq!(status, Status::Unsupported);
         }

@@ -295,7 +295,7 @@ impl Reader {
                 process = None;
             }
             if let Some(pipe) = out.as_mut().filter(|_| read_out) {
-                let read = pipe.read(&mut chunk).map_err(machine)?;
+                let read = pipe.read(&mut chunk).map_err(|error| machine(&error))?;
                 let piece = chunk.get(..read).unwrap_or_default();
                 self.bytes = self
                     .bytes
@@ -309,7 +309,7 @@ impl Reader {
                 }
             }
             if let Some(pipe) = errors.as_mut().filter(|_| read_errors) {
-                let read = pipe.read(&mut chunk).map_err(machine)?;
+                let read = pipe.read(&mut chunk).map_err(|error| machine(&error))?;
                 self.keep_errors(chunk.get(..read).unwrap_or_default());
                 if read == 0 {
                     errors = None;
@@ -329,8 +329,8 @@ impl Reader {
     }
 }
 
-fn machine(error: std::io::Error) -> Broken {
-    Broken::Machine(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+fn machine(error: &std::io::Error) -> Broken {
+    Broken::Machine(Errno::from_io_error(error).unwrap_or(Errno::IO))
 }
 
 /// Waits until there is something to read, and says where.

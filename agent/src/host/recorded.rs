@@ -6,6 +6,7 @@
 //! live/kernel_release.txt     uname(2)
 //! live/chronyd-33.bin         chronyd's reply to command 33 without arguments
 //! live/chronyd-15-00000001.bin  ... to command 15 with these arguments, zeros at the end left out
+//! live/ntpd-2-0.bin           ntpd's answer to operation 2 on association 0
 //! live/bus-UNIT.json          all properties of a unit, as `busctl --json` shows them, no types
 //! live/bus-failed.json        ListUnitsByPatterns for what failed
 //! live/bus-timers.json        ... for timers
@@ -170,6 +171,14 @@ fn chronyd_name(request: &[u8]) -> String {
     format!("chronyd-{command}{dash}{digits}")
 }
 
+/// Name of the recorded answer to a control message: operation and association.
+fn ntpd_name(request: &[u8]) -> String {
+    let operation = request.get(1).copied().unwrap_or_default();
+    let association = request.get(6..8).and_then(<[u8]>::first_chunk::<2>);
+    let association = association.map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    format!("ntpd-{operation}-{association}")
+}
+
 impl Host for Recorded {
     fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unseen> {
         self.permit_read(path)?;
@@ -232,6 +241,10 @@ impl Host for Recorded {
             Socket::Chronyd => {
                 let name = chronyd_name(request);
                 self.answer(&format!("{name}.bin"), &[&name, "chronyd"])
+            }
+            Socket::Ntpd => {
+                let name = ntpd_name(request);
+                self.answer(&format!("{name}.bin"), &[&name, "ntpd"])
             }
             Socket::Audit => match audit_kind(request) {
                 AUDIT_GET => self.answer("audit.bin", &["audit"]),

@@ -52,9 +52,12 @@ impl Probe for Audit {
         if let Some(state) = seen.note(Means::Netlink, "netlink audit", state) {
             state_kernel(&mut seen, &state, scene.before.as_ref());
         }
-        let machine = Machine::here();
-        let loaded = kernel::rules(host, machine);
+        let loaded = kernel::rules(host);
         let loaded = seen.note(Means::Netlink, "netlink audit rules", loaded);
+        let (machine, loaded) = match loaded {
+            Some((machine, rules)) => (machine, Some(rules)),
+            None => (Machine::here(), None),
+        };
         if let Some(loaded) = &loaded {
             state_loaded(&mut seen, loaded);
         }

@@ -28,8 +28,8 @@ const DYNAMIC_USERS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
 /// The programs that run as services.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Processes {
-    /// Their numbers by their names.
-    names: BTreeMap<String, Vec<u32>>,
+    /// Number and user of each process, by their names.
+    names: BTreeMap<String, Vec<(u32, u32)>>,
     /// The processes of the whole host are seen, not only those of a container on it.
     pub whole_host: bool,
 }
@@ -43,7 +43,7 @@ impl Processes {
     }
 
     fn read(host: &dyn Host) -> Result<Self, Unseen> {
-        let mut names = BTreeMap::<_, Vec<u32>>::new();
+        let mut names = BTreeMap::<_, Vec<(u32, u32)>>::new();
         let mut whole_host = false;
         let entries = host.list("/proc")?;
         if !entries.iter().any(|name| name == "1") {
@@ -55,11 +55,11 @@ impl Processes {
                 continue;
             };
             match name_of_service(host, pid) {
-                Ok(Some(name)) => {
+                Ok(Some((name, user))) => {
                     // Process 2 is this kernel thread in the first process namespace, and in no
                     // other.
                     whole_host |= pid == "2" && name == "kthreadd";
-                    names.entry(name).or_default().push(number);
+                    names.entry(name).or_default().push((number, user));
                 }
                 Ok(None) => {}
                 // It ended meanwhile; a read then gives ESRCH.
@@ -76,8 +76,16 @@ impl Processes {
     }
 
     /// The numbers of the processes of this name.
-    pub fn numbers(&self, name: &str) -> &[u32] {
-        self.names.get(name).map_or(&[], Vec::as_slice)
+    pub fn numbers(&self, name: &str) -> impl Iterator<Item = u32> {
+        let all = self.names.get(name).into_iter().flatten();
+        all.map(|(number, _user)| *number)
+    }
+
+    /// Number of the user that a program of this name runs as, if one does; of several programs
+    /// that of the oldest, which for a daemon with helpers is the daemon.
+    pub fn user(&self, name: &str) -> Option<u32> {
+        let all = self.names.get(name).into_iter().flatten();
+        all.min().map(|(_number, user)| *user)
     }
 
     /// Those of `known` that run, as records with the field `name`.
@@ -92,29 +100,36 @@ impl Processes {
     }
 }
 
-/// The name of the program of a process; `None` when it is no service of this host.
-fn name_of_service(host: &dyn Host, pid: &str) -> Result<Option<String>, Unseen> {
+/// The name of the program of a process, and the number of its user; `None` when it is no service
+/// of this host.
+fn name_of_service(host: &dyn Host, pid: &str) -> Result<Option<(String, u32)>, Unseen> {
     let path = format!("/proc/{pid}/status");
     let status = host.read(&path, STATUS_BYTES_MAX)?;
     let status = String::from_utf8_lossy(&status);
-    match is_service(&status) {
-        Some(true) => program(host, pid).map(Some),
-        Some(false) => Ok(None),
+    match user(&status).zip(is_service(&status)) {
+        Some((user, true)) => program(host, pid).map(|name| Some((name, user))),
+        Some((_user, false)) => Ok(None),
         None => Err(Unseen::new(&path, Status::Malformed, Some("no user"))),
     }
 }
 
-/// Whether a process of this status is a service of the host: `proc_pid_status(5)`. `None` when
+/// The words after this name in a status: `proc_pid_status(5)`.
+fn field<'a>(status: &'a str, name: &str) -> Option<std::str::SplitWhitespace<'a>> {
+    let mut values = status.lines().filter_map(|line| line.strip_prefix(name));
+    values.next().map(str::split_whitespace)
+}
+
+/// The number of the real user, which no program with the set-user bit changes.
+fn user(status: &str) -> Option<u32> {
+    field(status, "Uid:")?.next()?.parse().ok()
+}
+
+/// Whether a process of this status is a service of the host. `None` when
 /// its user is not told.
 fn is_service(status: &str) -> Option<bool> {
-    let field = |name: &str| {
-        let mut values = status.lines().filter_map(|line| line.strip_prefix(name));
-        values.next().map(str::split_whitespace)
-    };
-    // The first number is that of the real user, which no program with the set-user bit changes.
-    let user: u32 = field("Uid:")?.next()?.parse().ok()?;
+    let user = user(status)?;
     // A kernel without process namespaces does not write the field.
-    let namespaces = field("NSpid:").map_or(1, Iterator::count);
+    let namespaces = field(status, "NSpid:").map_or(1, Iterator::count);
     Some(namespaces <= 1 && (user < UID_MIN || DYNAMIC_USERS.contains(&user)))
 }
 

@@ -35,10 +35,11 @@ use attempt::{Attempt, Bench, Broken, Ending};
 mod attempt;
 mod borg;
 mod restic;
+mod snapshots;
 mod tar;
 
 /// How long a look may take: the programs of two sets, each to its deadline.
-const LOOK_TIME_MAX: Duration = Duration::from_secs(30 * 60);
+const LOOK_TIME_MAX: Duration = Duration::from_mins(30);
 /// Most programs that are started at one look.
 const CHILDREN_MAX: usize = 5;
 /// A set is tested again after this time, one that failed after [`RETRIED_AFTER_MS`].
@@ -166,6 +167,8 @@ fn attempt(
         BackupTool::Borg => ("borg", borg::PROGRAMS),
         BackupTool::Restic => ("restic", restic::PROGRAMS),
         BackupTool::Manifest => ("tar", tar::PROGRAMS),
+        BackupTool::Snapshots => ("snapshots", 0),
+        BackupTool::Basebackup | BackupTool::Pgbackrest => ("none", 0),
     };
     if bench.children < needs {
         return None;
@@ -175,6 +178,12 @@ fn attempt(
         BackupTool::Borg => borg::restore(bench, (backup, set), &mut attempt),
         BackupTool::Restic => restic::restore(bench, (backup, set), &mut attempt),
         BackupTool::Manifest => tar::restore(bench, set, &mut attempt),
+        BackupTool::Snapshots => snapshots::restore(bench, (backup, set), &mut attempt),
+        // The settings refuse these.
+        BackupTool::Basebackup | BackupTool::Pgbackrest => {
+            let why = "one file of a backup of PostgreSQL is not restored by itself";
+            Err(Broken::new(Ending::NoTool, why))
+        }
     };
     attempt.end(result);
     Some(attempt)

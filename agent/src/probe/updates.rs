@@ -38,6 +38,8 @@ mod lifetime;
 mod automatic;
 mod sources;
 mod debian;
+mod dnf_automatic;
+mod dnf_sources;
 mod dnf_pending;
 mod dnf_history;
 mod rpm;
@@ -106,6 +108,9 @@ impl Probe for Updates {
                 Installed::Read(components) => {
                     seen.state_count("installed_count", components.len());
                     state_os(&ground, &mut seen);
+                    let field = |name: &str| ground.os.get(name).map_or("", String::as_str);
+                    let system = (field("ID"), field("VERSION_ID"));
+                    sbom::keep(&mut seen, system, &components);
                     lifetime::state(&mut seen, &ground.os);
                     kernel::look(host, &mut seen);
                     stale::look(host, &mut seen);

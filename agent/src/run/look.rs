@@ -75,6 +75,19 @@ impl std::fmt::Debug for Look {
     }
 }
 
+/// What became of a look.
+enum Answer {
+    Seen(Seen),
+    BrokeOff,
+    TookTooLong,
+}
+
+impl From<Result<Seen, oneshot::error::RecvError>> for Answer {
+    fn from(answer: Result<Seen, oneshot::error::RecvError>) -> Self {
+        answer.map_or(Self::BrokeOff, Self::Seen)
+    }
+}
+
 /// Lets probes look, and knows which of them have not come back from an earlier look.
 #[derive(Debug)]
 pub struct Lookers {
@@ -133,7 +146,7 @@ impl Lookers {
                         self.beside.push(look);
                         continue;
                     };
-                    self.ended(*probe, look.thread, Some(answer.ok()))
+                    self.ended(*probe, look.thread, answer.into())
                 }
                 Ok(look) => self.awaited(look).await,
                 Err(why) => Seen::default().unknown(&why),
@@ -181,9 +194,9 @@ impl Lookers {
                     self.beside.push(look);
                     continue;
                 }
-                Err(oneshot::error::TryRecvError::Empty) => None,
-                Err(oneshot::error::TryRecvError::Closed) => Some(None),
-                Ok(seen) => Some(Some(seen)),
+                Err(oneshot::error::TryRecvError::Empty) => Answer::TookTooLong,
+                Err(oneshot::error::TryRecvError::Closed) => Answer::BrokeOff,
+                Ok(seen) => Answer::Seen(seen),
             };
             let (probe, begun) = (look.probe, (look.now, look.begun_ms));
             since = since.or(Some(look.now));
@@ -253,7 +266,8 @@ impl Lookers {
     async fn awaited(&mut self, look: Look) -> Seen {
         let time_max = self.time_of(look.probe);
         let answer = tokio::time::timeout(time_max, look.answered).await;
-        self.ended(look.probe, look.thread, answer.ok().map(Result::ok))
+        let answer = answer.map_or(Answer::TookTooLong, Answer::from);
+        self.ended(look.probe, look.thread, answer)
     }
 
     fn time_of(&self, probe: &dyn Probe) -> Duration {
@@ -264,24 +278,20 @@ impl Lookers {
         }
     }
 
-    /// What a look gave: `None` when its time was over, and nothing in it when it broke off.
-    fn ended(
-        &mut self,
-        probe: &'static dyn Probe,
-        thread: JoinHandle<()>,
-        answer: Option<Option<Seen>>,
-    ) -> Seen {
+    /// What a look gave.
+    fn ended(&mut self, probe: &'static dyn Probe, thread: JoinHandle<()>, answer: Answer) -> Seen {
         let unknown = |why: &str| Seen::default().unknown(why);
-        let Some(answer) = answer else {
+        if matches!(answer, Answer::TookTooLong) {
             drop(self.busy.insert(probe.subject().probe, thread));
             let time_max = self.time_of(probe).as_secs();
             return unknown(&format!(
                 "timed out: the probe did not come back within {time_max} s"
             ));
-        };
-        let ended = thread.join();
-        let seen = ended.ok().and(answer);
-        seen.unwrap_or_else(|| unknown("fault of the probe: it broke off"))
+        }
+        match (thread.join(), answer) {
+            (Ok(()), Answer::Seen(seen)) => seen,
+            (Ok(()) | Err(_), _) => unknown("fault of the probe: it broke off"),
+        }
     }
 }
 
@@ -317,6 +327,78 @@ mod tests {
             drop(MOUNT.lock().unwrap());
             clock::Clock.observe(host, scene)
         }
+    }
+
+    /// Asks for more time than others have, and comes back when it is let go.
+    struct Slow;
+
+    static REPOSITORY: Mutex<()> = Mutex::new(());
+
+    impl Probe for Slow {
+        fn subject(&self) -> &'static Subject {
+            clock::Clock.subject()
+        }
+
+        fn time_max(&self) -> Duration {
+            Duration::from_mins(10)
+        }
+
+        fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
+            drop(REPOSITORY.lock().unwrap());
+            clock::Clock.observe(host, scene)
+        }
+    }
+
+    #[test]
+    fn a_slow_probe_goes_on_beside_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let host: Arc<dyn Host> = Arc::new(Machine::open(folder.path()).unwrap());
+        let (settings, hands) = (ProbeSettings::default(), Hands::default());
+        let mut lookers = Lookers::default();
+        let look = |lookers: &mut Lookers| {
+            let probes: [&'static dyn Probe; 2] = [&Slow, &crate::probe::logging::Logging];
+            done(lookers.look(&probes, &host, (&settings, None), &hands))
+        };
+        // One that comes back soon is part of the run.
+        assert_eq!(look(&mut lookers).len(), 2);
+        assert!(!lookers.are_beside());
+        let repository = REPOSITORY.lock().unwrap();
+        for _due_again in 0..2 {
+            let observed = look(&mut lookers);
+            assert_eq!(observed.len(), 1);
+            assert_eq!(observed[0].observation.probe, "logging");
+            assert!(lookers.are_beside() && lookers.late(&hands).is_none());
+        }
+        drop(repository);
+        let late = (0..1000).find_map(|_attempt| {
+            std::thread::sleep(Duration::from_millis(10));
+            lookers.late(&hands)
+        });
+        let (since, late) = late.unwrap();
+        assert_eq!((since, late.len()), (hands.wall(), 1));
+        assert_eq!(late[0].observation.probe, "clock");
+        assert!(!lookers.are_beside() && lookers.busy.is_empty());
+        // Its time ends too, and it holds up nobody until it has come back.
+        let repository = REPOSITORY.lock().unwrap();
+        assert_eq!(look(&mut lookers).len(), 1);
+        hands.run_on(600_000);
+        let (_since, late) = lookers.late(&hands).unwrap();
+        let reason = &late[0].observation.reason;
+        assert!(
+            reason.contains("did not come back within 600 s"),
+            "{reason}"
+        );
+        assert_eq!(look(&mut lookers).len(), 2);
+        assert_eq!(lookers.busy.len(), 1);
+        drop(repository);
+        lookers.busy.remove("clock").unwrap().join().unwrap();
+        let probes: [&'static dyn Probe; 2] = [&crate::probe::logging::Logging, &Slow];
+        let all = done(lookers.look_through(&probes, &host, (&settings, None), &hands));
+        let names: Vec<_> = all
+            .iter()
+            .map(|one| one.observation.probe.as_str())
+            .collect();
+        assert_eq!(names, ["clock", "logging"]);
     }
 
     struct Broken;

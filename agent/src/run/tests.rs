@@ -26,7 +26,7 @@ pub(crate) struct Hands {
 }
 
 impl Hands {
-    fn run_on(&self, ms: u64) {
+    pub(crate) fn run_on(&self, ms: u64) {
         self.boot_ms.set(self.boot_ms.get() + ms);
         self.wall_ms
             .set(self.wall_ms.get() + i64::try_from(ms).unwrap());

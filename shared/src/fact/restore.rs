@@ -124,7 +124,7 @@ const RESTORED: &[Field] = &[
     Field {
         name: "tool",
         kind: Kind::Text,
-        meaning: "What restored it: restic, borg or tar",
+        meaning: "What restored it: restic, borg, tar, or snapshots: read where it stands",
     },
     Field {
         name: "at",

@@ -83,6 +83,13 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "automatic_timers",
+        kind: Kind::List(TIMERS),
+        meaning: "Timers of systemd that fetch lists and install updates, as far as systemd knows them",
+        source: "D-Bus org.freedesktop.systemd1",
+        right: "",
+    },
+    Fact {
         name: "automatic_tool",
         kind: Kind::Text,
         meaning: "unattended-upgrades, or none",
@@ -426,6 +433,21 @@ const PENDING: &[Field] = &[
         meaning: "Version of that package",
     },
     Field {
+        name: "severity",
+        kind: Kind::Text,
+        meaning: "How severe the archive calls it: the word of the most severe advisory",
+    },
+    Field {
+        name: "advisory",
+        kind: Kind::Text,
+        meaning: "That advisory",
+    },
+    Field {
+        name: "cves",
+        kind: Kind::Text,
+        meaning: "CVE ids that its advisories name, with spaces between them",
+    },
+    Field {
         name: "available_since",
         kind: Kind::Instant,
         meaning: "A newer version was offered at this date of the archive, for a security update one for security; perhaps earlier",
@@ -480,21 +502,6 @@ const APPLIED: &[Field] = &[
         name: "security",
         kind: Kind::Flag,
         meaning: "It was for security",
-    },
-    Field {
-        name: "severity",
-        kind: Kind::Text,
-        meaning: "How severe the archive calls it: the word of the most severe advisory",
-    },
-    Field {
-        name: "advisory",
-        kind: Kind::Text,
-        meaning: "That advisory",
-    },
-    Field {
-        name: "cves",
-        kind: Kind::Text,
-        meaning: "CVE ids that its advisories name, with spaces between them",
     },
     Field {
         name: "available_since",
@@ -606,5 +613,33 @@ const STALE: &[Field] = &[
         name: "since",
         kind: Kind::Instant,
         meaning: "When the first of these files was replaced; left out when one of them is gone",
+    },
+];
+
+const TIMERS: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name of the timer",
+    },
+    Field {
+        name: "active",
+        kind: Kind::Flag,
+        meaning: "It waits or has just begun what it starts",
+    },
+    Field {
+        name: "file",
+        kind: Kind::Text,
+        meaning: "State of its unit file: enabled, disabled, masked and others",
+    },
+    Field {
+        name: "last",
+        kind: Kind::Instant,
+        meaning: "When it last began",
+    },
+    Field {
+        name: "next",
+        kind: Kind::Instant,
+        meaning: "When it begins next",
     },
 ];

@@ -102,7 +102,7 @@ impl Cell {
         if let Some(mut daemon) = self.daemon.take() {
             let id = daemon.id().to_string();
             assert!(Command::new("kill").arg(&id).status().unwrap().success());
-            drop(daemon.wait().unwrap());
+            let _status = daemon.wait().unwrap();
             drop(std::fs::remove_file(self.folder.join("dev/log")));
         }
     }

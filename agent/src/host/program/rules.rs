@@ -5,8 +5,6 @@
 pub enum Program {
     /// borg(1): lists archives, extracts to the standard output.
     Borg,
-    /// `pg_verifybackup`(1): compares a base backup with its manifest.
-    PgVerifyBackup,
     /// restic(1): lists snapshots, writes a file to the standard output.
     Restic,
     /// tar(1): extracts to the standard output.
@@ -90,26 +88,6 @@ const TAR: Rules = Rules {
     variables: &[],
 };
 
-const PG_VERIFY_BACKUP: Rules = Rules {
-    paths: &[
-        "/usr/lib/postgresql/18/bin/pg_verifybackup",
-        "/usr/lib/postgresql/17/bin/pg_verifybackup",
-        "/usr/lib/postgresql/16/bin/pg_verifybackup",
-        "/usr/lib/postgresql/15/bin/pg_verifybackup",
-        "/usr/lib/postgresql/14/bin/pg_verifybackup",
-        "/usr/lib/postgresql/13/bin/pg_verifybackup",
-        "/usr/pgsql-18/bin/pg_verifybackup",
-        "/usr/pgsql-17/bin/pg_verifybackup",
-        "/usr/pgsql-16/bin/pg_verifybackup",
-        "/usr/pgsql-15/bin/pg_verifybackup",
-        "/usr/bin/pg_verifybackup",
-    ],
-    verbs: &[],
-    options: &["--no-parse-wal", "--quiet"],
-    always: &[],
-    variables: &[],
-};
-
 #[cfg(test)]
 const SLEEP: Rules = Rules {
     paths: &["/usr/bin/sleep", "/bin/sleep"],
@@ -129,7 +107,6 @@ impl Program {
     pub(super) const fn rules(self) -> &'static Rules {
         match self {
             Self::Borg => &BORG,
-            Self::PgVerifyBackup => &PG_VERIFY_BACKUP,
             Self::Restic => &RESTIC,
             Self::Tar => &TAR,
             #[cfg(test)]

@@ -39,11 +39,11 @@ pub(super) fn status(host: &dyn Host) -> Result<Audit, Unseen> {
     read(&reply).ok_or_else(|| Unseen::new("netlink audit", Status::Malformed, None))
 }
 
-/// Asks the kernel for its rules.
-pub(super) fn rules(host: &dyn Host, machine: Machine) -> Result<Vec<Rule>, Unseen> {
+/// Asks the kernel for its rules, and of which machine they are.
+pub(super) fn rules(host: &dyn Host) -> Result<(Machine, Vec<Rule>), Unseen> {
     let reply = host.ask(Socket::Audit, &request(AUDIT_LIST_RULES))?;
     let malformed = || Unseen::new("netlink audit rules", Status::Malformed, None);
-    rule::loaded(&reply, machine).ok_or_else(malformed)
+    rule::loaded(&reply).ok_or_else(malformed)
 }
 
 #[expect(

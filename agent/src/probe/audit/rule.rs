@@ -55,6 +55,8 @@ const FIELDS: [(u32, &str); 45] = [
     (202, "a2"),
     (203, "a3"),
 ];
+/// Code of the architecture.
+const ARCH: u32 = 11;
 /// Code of the field that carries the keys.
 const KEY: u32 = 210;
 /// Codes of fields whose value is text.
@@ -211,7 +213,7 @@ pub(super) fn numeric(code: u32, operator: &str, value: u32) -> String {
     let name = name.map_or_else(|| format!("field-{code}"), |(_, name)| (*name).to_owned());
     let value = match code {
         9 | 1..=4 if value == UNSET => "unset".to_owned(),
-        11 => bits_of(value).to_owned(),
+        ARCH => bits_of(value).to_owned(),
         103 => value.cast_signed().to_string(),
         106 => {
             let letters = PERMISSIONS.iter().filter(|(_, bit)| value & bit != 0);
@@ -251,16 +253,31 @@ fn bits_of(arch: u32) -> &'static str {
 }
 
 /// Reads the rules that the kernel lists: whole netlink messages with `struct audit_rule_data`.
-pub(super) fn loaded(list: &[u8], machine: Machine) -> Option<Vec<Rule>> {
-    let mut rules = Vec::new();
+/// The machine is the one that their architectures belong to; else that of this program.
+pub(super) fn loaded(list: &[u8]) -> Option<(Machine, Vec<Rule>)> {
+    let mut all = Vec::new();
     let mut rest = list;
     while !rest.is_empty() {
         let length = usize::try_from(word(rest, 0)?).ok()?;
         let message = rest.get(..length)?;
-        rules.push(one_loaded(message.get(16..)?, machine)?);
+        all.push(message.get(16..)?);
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Some(rules)
+    let machine = all.iter().find_map(|data| machine_of(data));
+    let machine = machine.unwrap_or_else(Machine::here);
+    let rules = all.into_iter().map(|data| one_loaded(data, machine));
+    Some((machine, rules.collect::<Option<_>>()?))
+}
+
+/// The machine of the first architecture that a rule names: `AUDIT_ARCH_*` in linux/audit.h have
+/// the numbers of linux/elf-em.h in their lower half.
+fn machine_of(data: &[u8]) -> Option<Machine> {
+    let at = (0..MASK_WORDS).find(|at| word(data, 3 + MASK_WORDS + at) == Some(ARCH))?;
+    match word(data, 3 + 2 * MASK_WORDS + at)? & 0xffff {
+        3 | 62 => Some(Machine::X86),
+        40 | 183 => Some(Machine::Arm),
+        _ => Some(Machine::Unnamed),
+    }
 }
 
 fn one_loaded(data: &[u8], machine: Machine) -> Option<Rule> {
@@ -293,7 +310,7 @@ fn one_loaded(data: &[u8], machine: Machine) -> Option<Rule> {
         let bits = word(data, 3 + 3 * MASK_WORDS + at)?;
         let (_, operator) = OPERATORS.iter().find(|(known, _)| *known == bits)?;
         if !is_text(code) {
-            if code == 11 {
+            if code == ARCH {
                 parts.arch = Some(bits_of(value));
             }
             let _new = parts.fields.insert(numeric(code, operator, value));
@@ -366,12 +383,12 @@ mod tests {
 
     #[test]
     fn lists_that_are_cut_are_refused() {
-        assert_eq!(loaded(&[], Machine::X86), Some(Vec::new()));
-        assert_eq!(loaded(&[16, 0, 0, 0], Machine::X86), None);
+        assert_eq!(loaded(&[]), Some((Machine::here(), Vec::new())));
+        assert_eq!(loaded(&[16, 0, 0, 0]), None);
         let mut message = vec![0; 16];
         message[0] = 16;
-        assert_eq!(loaded(&message, Machine::X86), None);
-        assert_eq!(loaded(&[0; 64], Machine::X86), None);
+        assert_eq!(loaded(&message), None);
+        assert_eq!(loaded(&[0; 64]), None);
     }
 
     proptest::proptest! {
@@ -380,7 +397,7 @@ mod tests {
             let mut list = 2000_u32.to_be_bytes().to_vec();
             list.reverse();
             list.extend(&bytes);
-            let _rules = (loaded(&bytes, Machine::X86), loaded(&list, Machine::Arm));
+            let _rules = (loaded(&bytes), loaded(&list));
         }
     }
 }

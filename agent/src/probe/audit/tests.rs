@@ -8,7 +8,7 @@ use std::path::Path;
 use shared::fact::{Facts, Value};
 use shared::observation::Status;
 
-use super::rule::{Machine as Kind, loaded};
+use super::rule::loaded;
 use super::{Audit, kernel};
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
@@ -87,7 +87,7 @@ impl Drop for Loaded {
 #[test]
 fn the_kernel_lists_what_it_was_given() {
     let machine = Machine::open(Path::new("/")).unwrap();
-    if let Err(unseen) = kernel::rules(&machine, Kind::here()) {
+    if let Err(unseen) = kernel::rules(&machine) {
         let expected = [Status::NotPermitted, Status::Unsupported];
         assert!(expected.contains(&unseen.status), "{unseen}");
         return;
@@ -95,13 +95,13 @@ fn the_kernel_lists_what_it_was_given() {
     let key = format!("evident-test-{}", std::process::id());
     let rule = Loaded(add_rule(&key));
     drop(machine.ask(Socket::Audit, &rule.0).unwrap());
-    let rules = kernel::rules(&machine, Kind::here()).unwrap();
+    let (_, rules) = kernel::rules(&machine).unwrap();
     let found: Vec<_> = rules.iter().filter(|rule| rule.key == key).collect();
     let text = "never,exit pid=4194305 syscall=all";
     assert_eq!(found.len(), 1, "{rules:?}");
     assert_eq!(found[0].text, text);
     drop(rule);
-    let rules = kernel::rules(&machine, Kind::here()).unwrap();
+    let (_, rules) = kernel::rules(&machine).unwrap();
     assert!(rules.iter().all(|rule| rule.key != key));
 }
 
@@ -131,6 +131,6 @@ fn add_rule(key: &str) -> Vec<u8> {
 fn several_keys_are_one_text() {
     let mut message = add_rule("b\u{1}a");
     message[4..6].copy_from_slice(&1013_u16.to_ne_bytes());
-    let rules = loaded(&message, Kind::X86).unwrap();
+    let (_, rules) = loaded(&message).unwrap();
     assert_eq!(rules[0].key, "a,b");
 }

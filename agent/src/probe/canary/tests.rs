@@ -90,10 +90,11 @@ impl Site {
 }
 
 fn number(observation: &Observation, name: &str) -> Option<i64> {
-    match observation.facts.get(name)? {
-        Value::Number(number) => Some(*number),
-        other => panic!("{other:?}"),
-    }
+    let value = observation.facts.get(name)?;
+    let Value::Number(number) = value else {
+        panic!("{name}: {value:?}")
+    };
+    Some(*number)
 }
 
 fn list(observation: &Observation, name: &str) -> Vec<Record> {
@@ -270,14 +271,14 @@ fn a_journal_is_searched_behind_its_mark() {
 /// Writes a journal with these messages, as the daemon of log hosts does.
 fn write_journal(path: &Path, messages: &[&str]) {
     drop(std::fs::remove_file(path));
-    let mut export = String::new();
-    for (at, message) in messages.iter().enumerate() {
+    let entry = |(at, message): (usize, &&str)| {
         let time = 1_800_000_000_000_000_u64 + u64::try_from(at).unwrap();
-        export += &format!(
+        format!(
             "__REALTIME_TIMESTAMP={time}\n__MONOTONIC_TIMESTAMP={at}\n\
              _BOOT_ID=0123456789abcdef0123456789abcdef\nMESSAGE={message}\nPRIORITY=6\n\n"
-        );
-    }
+        )
+    };
+    let export: String = messages.iter().enumerate().map(entry).collect();
     let mut command = program("/lib/systemd/systemd-journal-remote");
     let child = command
         .arg(format!("--output={}", path.display()))
@@ -353,7 +354,7 @@ fn lines_of_others_are_told_once() {
         &format!("2027-01-15T08:00:01+00:00 db-1 evident: {one}\nnoise\n"),
     );
     let observation = site.look();
-    assert_eq!(received(&observation), [one.clone()]);
+    assert_eq!(received(&observation), [one]);
     let record = &list(&observation, "received")[0];
     assert_eq!(text(record, "file"), "/var/log/remote/db-1/user.log");
     let written = "2027-01-15T08:00:01Z".parse().unwrap();
@@ -366,7 +367,7 @@ fn lines_of_others_are_told_once() {
     let (begin, end) = three.split_at(60);
     site.append("/var/log/remote/db-2/user.log", &format!("<14>1 - {begin}"));
     let observation = site.look();
-    assert_eq!(received(&observation), [two.clone()]);
+    assert_eq!(received(&observation), [two]);
     assert_eq!(number(&observation, "watched_count"), Some(3));
     site.append("/var/log/remote/db-2/user.log", &format!("{end}\n"));
     assert_eq!(received(&site.look()), [three]);
@@ -411,14 +412,11 @@ fn rotated_and_cut_files_lose_nothing() {
 #[test]
 fn liars_are_told_within_bounds() {
     let mut site = Site::watching("/var/log/remote.log");
-    let mut text = String::new();
-    for at in 0..100 {
-        text += &format!("{}\n", of("db-1", at));
-        text += &format!("evident-canary/v1 db-2 {at} nothing\u{1b}[31m\n");
-    }
-    text += &format!("{}{}\n", "x".repeat(100_000), of("db-3", 1));
-    text += &format!("{}\n", of("db-4", 1));
-    site.append("/var/log/remote.log", &text);
+    let lie = |at: i64| format!("evident-canary/v1 db-2 {at} nothing\u{1b}[31m");
+    let mut lines: Vec<String> = (0..100).flat_map(|at| [of("db-1", at), lie(at)]).collect();
+    lines.push(format!("{}{}", "x".repeat(100_000), of("db-3", 1)));
+    lines.push(of("db-4", 1));
+    site.append("/var/log/remote.log", &(lines.join("\n") + "\n"));
     let observation = site.look();
     assert_eq!(number(&observation, "received_malformed_count"), Some(100));
     assert_eq!(number(&observation, "received_dropped_count"), Some(68));

@@ -109,7 +109,7 @@ pub(super) fn look(
         .drain(..)
         .map(|cursor| (cursor.path.clone(), cursor))
         .collect();
-    let mut watched = Watched {
+    let mut told = Watched {
         files: paths.len().min(FILES_MAX),
         ..Watched::default()
     };
@@ -124,8 +124,8 @@ pub(super) fn look(
             }
         }
     }
-    watcher.found.hand_over(&mut watched);
-    watched
+    watcher.found.hand_over(&mut told);
+    told
 }
 
 struct Watcher<'a> {
@@ -169,12 +169,11 @@ impl Watcher<'_> {
                 let stat = self.host.stat(&path).ok()?;
                 (stat.device_inode == cursor.inode).then_some((path, stat.bytes))
             });
-        let result = match found {
-            Some((other, bytes)) => self.read(&other, (cursor.at, bytes)).map(drop),
-            None => {
-                let why = "rotated, and its end is nowhere to be found uncompressed";
-                Err(Unseen::new(path, Status::Absent, Some(why)))
-            }
+        let result = if let Some((other, bytes)) = found {
+            self.read(&other, (cursor.at, bytes)).map(drop)
+        } else {
+            let why = "rotated, and its end is nowhere to be found uncompressed";
+            Err(Unseen::new(path, Status::Absent, Some(why)))
         };
         let _read = self.seen.note(Means::File, path, result);
     }

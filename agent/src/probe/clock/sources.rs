@@ -223,7 +223,7 @@ fn openntpd(line: &str) -> Line {
         Some("sensor") => "refclock",
         _ => return Line::Nothing,
     };
-    source("ntpd", kind, words)
+    source("openntpd", kind, words)
 }
 
 /// The servers of timesyncd.conf(5); those of `FallbackNTP=` count when no other is named.
@@ -247,7 +247,7 @@ fn timesyncd(assignments: &[Assignment]) -> Vec<Configured> {
     // A longer one is no name of a host, and systemd-timesyncd cannot resolve it.
     servers.retain(|server| server.len() <= ADDRESS_BYTES_MAX);
     let configured = servers.into_iter().map(|server| Configured {
-        daemon: super::TIMESYNCD,
+        daemon: super::timesyncd::TIMESYNCD,
         address: server.to_owned(),
         kind: "server",
         nts: false,
@@ -346,6 +346,7 @@ mod tests {
             section: "Time".to_owned(),
             key: key.to_owned(),
             value: value.to_owned(),
+            file: "/etc/systemd/timesyncd.conf".to_owned(),
         };
         let names = |assignments: &[Assignment]| {
             let found = timesyncd(assignments).into_iter();

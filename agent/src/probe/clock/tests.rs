@@ -1,6 +1,7 @@
 //! The clock probe on recorded hosts and on this one.
 
-use super::{Clock, Polled, usable};
+use super::Clock;
+use super::reported::{Polled, usable};
 use crate::host::machine::Machine;
 use crate::probe::golden;
 use shared::fact::{Record, Value};
@@ -32,6 +33,34 @@ fn malformed() {
 #[test]
 fn container() {
     golden::check("bare", &Clock);
+}
+
+/// ntpd of `NTPsec`, which says everything over its control port.
+#[test]
+fn ntpsec() {
+    golden::check("clock-ntpsec", &Clock);
+}
+
+/// systemd-timesyncd, which has one source at a time.
+#[test]
+fn timesyncd() {
+    golden::check("clock-timesyncd", &Clock);
+}
+
+/// Both of them are started at boot and run.
+#[test]
+fn two_daemons() {
+    golden::check("clock-two-daemons", &Clock);
+}
+
+#[test]
+fn nobody_answers() {
+    golden::check("clock-unreadable", &Clock);
+}
+
+#[test]
+fn everybody_lies() {
+    golden::check("clock-malformed", &Clock);
 }
 
 #[test]
@@ -119,12 +148,43 @@ fn write(root: &tempfile::TempDir, path: &str, text: &str) {
 
 /// A daemon whose sources are not asked for is no daemon without sources.
 #[test]
-fn ntpd_is_seen_and_its_sources_are_not() {
+fn openntpd_is_seen_and_its_sources_are_not() {
     let root = root_with("ntpd");
+    let observe = || golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
+    let name = |name: &str| {
+        let (name, user) = (Value::Text(name.to_owned()), Value::Text("0".to_owned()));
+        let record = Record::from([("name".to_owned(), name), ("user".to_owned(), user)]);
+        Some(Value::List(vec![record]))
+    };
+    let observation = observe();
+    assert_eq!(observation.facts.get("daemons").cloned(), name("ntpd"));
+    assert!(
+        observation
+            .reason
+            .contains("ntpd: unsupported (another root folder")
+    );
+    write(&root, "run/openntpd.sock", "");
+    let observation = observe();
+    assert_eq!(observation.facts.get("daemons").cloned(), name("openntpd"));
+    assert!(!observation.facts.contains_key("sources"));
+    assert!(
+        observation
+            .reason
+            .contains("sources of openntpd: unsupported")
+    );
+}
+
+/// ptp4l sets the clock of a network card; its management socket is not asked.
+#[test]
+fn ptp4l_is_seen_and_its_state_is_not() {
+    let root = root_with("ptp4l");
     let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Clock);
     assert!(observation.facts.contains_key("daemons"));
-    assert!(!observation.facts.contains_key("sources"));
-    assert!(observation.reason.contains("sources of ntpd: unsupported"));
+    assert!(
+        observation
+            .reason
+            .contains("management socket of ptp4l: unsupported")
+    );
 }
 
 /// Debian leaves its settings empty, and builds four servers in.

@@ -15,7 +15,7 @@ use crate::host::program::{Ended, Program, Task};
 use crate::host::{Host, Unseen, place};
 
 /// How long one program may take.
-const PROGRAM_TIME_MAX: Duration = Duration::from_secs(6 * 60);
+const PROGRAM_TIME_MAX: Duration = Duration::from_mins(6);
 /// Longest list of snapshots.
 const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Most bytes of a tool's own words that are told.
@@ -221,8 +221,8 @@ impl Attempt {
 /// What came back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Back {
-    sha256: Digest,
-    bytes: u64,
+    pub(super) sha256: Digest,
+    pub(super) bytes: u64,
 }
 
 /// What an attempt works with.
@@ -307,13 +307,14 @@ impl Bench<'_> {
     /// Calls a failure `locked` when somebody holds a lock in the repository: a job that changes
     /// it, or one that was cut off.
     pub(super) fn or_locked(broken: Broken, locked: bool) -> Broken {
-        match broken.ending {
-            Ending::Failed | Ending::Damaged | Ending::Missing if locked => Broken {
-                ending: Ending::Locked,
-                reason: shortened(&format!("the repository is locked; {}", broken.reason)),
-                ..broken
-            },
-            _ => broken,
+        let by_lock = [Ending::Failed, Ending::Damaged, Ending::Missing];
+        if !locked || !by_lock.contains(&broken.ending) {
+            return broken;
+        }
+        Broken {
+            ending: Ending::Locked,
+            reason: shortened(&format!("the repository is locked; {}", broken.reason)),
+            ..broken
         }
     }
 }
@@ -325,7 +326,12 @@ fn ended(result: Result<Ended, Unseen>, attempt: &mut Attempt) -> Result<Ended, 
             Status::Absent => Ending::NoTool,
             Status::TimedOut => Ending::TimedOut,
             Status::Limit => Ending::Limit,
-            _ => Ending::Failed,
+            Status::Ok
+            | Status::NotPermitted
+            | Status::Malformed
+            | Status::Unsupported
+            | Status::Unreachable
+            | Status::Failed => Ending::Failed,
         };
         Broken::new(ending, &unseen.to_string())
     })?;

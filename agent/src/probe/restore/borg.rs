@@ -39,29 +39,29 @@ pub(super) fn restore(
     (backup, set): (&BackupSet, &RestoreSet),
     attempt: &mut Attempt,
 ) -> Result<Back, Broken> {
-    bench.check_secret(set.password_file.as_deref())?;
+    let secret = backup.password_file.as_deref();
+    bench.check_secret(secret)?;
     let repository = backup.path.trim_end_matches('/');
-    extract(bench, repository, set, attempt).map_err(|broken| {
+    extract(bench, (repository, secret), set, attempt).map_err(|broken| {
         let lock = bench.host.stat(&format!("{repository}/lock.exclusive"));
         let broken = Bench::or_locked(broken, lock.is_ok());
-        match broken.ending {
-            Ending::WrongSecret if set.password_file.is_none() => Broken {
-                ending: Ending::NoSecret,
-                reason: "the repository is encrypted, and no password_file is declared".to_owned(),
-                ..broken
-            },
-            _ => broken,
+        if broken.ending != Ending::WrongSecret || secret.is_some() {
+            return broken;
+        }
+        Broken {
+            ending: Ending::NoSecret,
+            reason: "the repository is encrypted, and no password_file is declared".to_owned(),
+            ..broken
         }
     })
 }
 
 fn extract(
     bench: &mut Bench<'_>,
-    repository: &str,
+    (repository, secret): (&str, Option<&str>),
     set: &RestoreSet,
     attempt: &mut Attempt,
 ) -> Result<Back, Broken> {
-    let secret = set.password_file.as_deref();
     let mut options = vec!["list", "--json", "--last=1", "--bypass-lock"];
     let pattern = set
         .archive

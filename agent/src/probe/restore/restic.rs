@@ -35,7 +35,7 @@ pub(super) fn restore(
     (backup, set): (&BackupSet, &RestoreSet),
     attempt: &mut Attempt,
 ) -> Result<Back, Broken> {
-    let Some(file) = set.password_file.as_deref() else {
+    let Some(file) = backup.password_file.as_deref() else {
         let why = "a restic repository is always encrypted, and no password_file is declared";
         return Err(Broken::new(Ending::NoSecret, why));
     };
@@ -134,7 +134,6 @@ mod tests {
             name: "a".to_owned(),
             canary: "/etc/.evident-canary".to_owned(),
             member: None,
-            password_file: None,
             host: None,
             archive: None,
         };

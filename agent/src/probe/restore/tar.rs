@@ -29,9 +29,10 @@ pub(super) fn restore(
         return Err(Broken::new(Ending::NoTool, why));
     };
     let found = settings::expand(bench.host, pattern).map_err(|unseen| {
-        let ending = match unseen.status {
-            Status::Unsupported => Ending::Unsupported,
-            _ => Ending::Unreachable,
+        let ending = if unseen.status == Status::Unsupported {
+            Ending::Unsupported
+        } else {
+            Ending::Unreachable
         };
         Broken::new(ending, &unseen.to_string())
     })?;

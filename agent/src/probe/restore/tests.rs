@@ -31,13 +31,16 @@ impl Site {
         durable::write(Path::new(&path("password")), PASSWORD.as_bytes(), 0o600).unwrap();
         let text = format!(
             "[[probe.backup.set]]\nname = \"files\"\ntool = \"{tool}\"\npath = \"{}\"\n\
-             [[probe.restore.set]]\nname = \"files\"\ncanary = \"{}\"\n\
-             password_file = \"{}\"\n",
+             password_file = \"{}\"\n[[probe.restore.set]]\nname = \"files\"\n\
+             canary = \"{}\"\narchive = \"/none/*\"\n",
             path("repository"),
-            path("data/.evident-canary"),
             path("password"),
+            path("data/.evident-canary"),
         );
-        let settings = Config::from_text(&text).unwrap().settings.probe;
+        let mut settings = Config::from_text(&text).unwrap().settings.probe;
+        if tool != "manifest" {
+            settings.restore.sets[0].archive = None;
+        }
         let now = Timestamp::from_unix_ms(1_800_000_000_000).unwrap();
         Self {
             folder,
@@ -52,6 +55,10 @@ impl Site {
 
     fn test(&mut self) -> &mut RestoreSet {
         &mut self.settings.restore.sets[0]
+    }
+
+    fn backup(&mut self) -> &mut BackupSet {
+        &mut self.settings.backup.sets[0]
     }
 
     fn scene(&self) -> Scene {
@@ -140,10 +147,11 @@ impl Site {
 }
 
 fn number(observation: &Observation, name: &str) -> Option<i64> {
-    match observation.facts.get(name)? {
-        Value::Number(number) => Some(*number),
-        other => panic!("{other:?}"),
-    }
+    let value = observation.facts.get(name)?;
+    let Value::Number(number) = value else {
+        panic!("{name}: {value:?}")
+    };
+    Some(*number)
 }
 
 fn list(observation: &Observation, name: &str) -> Vec<Record> {
@@ -247,9 +255,9 @@ fn secrets_locks_and_versions_of_restic() {
     assert_eq!(field(&observation, "status"), "1");
     std::fs::remove_file(&password).unwrap();
     assert_eq!(field(&site.look(), "outcome"), "no-secret");
-    let file = site.test().password_file.take();
+    let file = site.backup().password_file.take();
     assert_eq!(field(&site.look(), "outcome"), "no-secret");
-    site.test().password_file = file;
+    site.backup().password_file = file;
     durable::write(&password, PASSWORD.as_bytes(), 0o600).unwrap();
     // A job that was cut off left its lock. It holds up no test.
     let lock = site.path(&format!("repository/locks/{}", "a".repeat(64)));
@@ -329,9 +337,9 @@ fn a_canary_comes_back_from_borg_and_a_damaged_repository_gives_none() {
     site.test().archive = Some("on*".to_owned());
     durable::write(&site.path("password"), b"wrong", 0o600).unwrap();
     assert_eq!(field(&site.look(), "outcome"), "wrong-secret");
-    let file = site.test().password_file.take();
+    let file = site.backup().password_file.take();
     assert_eq!(field(&site.look(), "outcome"), "no-secret");
-    site.test().password_file = file;
+    site.backup().password_file = file;
     durable::write(&site.path("password"), PASSWORD.as_bytes(), 0o600).unwrap();
     site.test().member = Some("none".to_owned());
     assert_eq!(field(&site.look(), "outcome"), "missing");
@@ -356,7 +364,6 @@ fn a_canary_comes_back_from_borg_and_a_damaged_repository_gives_none() {
 #[test]
 fn a_canary_comes_back_from_the_newest_tar() {
     let mut site = Site::new("manifest");
-    assert_eq!(field(&site.look(), "outcome"), "no-tool");
     site.test().archive = Some(site.path("files-*.tar.gz").to_str().unwrap().to_owned());
     site.test().member = Some("data/.evident-canary".to_owned());
     assert_eq!(field(&site.look(), "outcome"), "no-snapshot");
@@ -381,6 +388,33 @@ fn a_canary_comes_back_from_the_newest_tar() {
 }
 
 #[test]
+fn a_canary_comes_back_from_the_newest_snapshot() {
+    let mut site = Site::new("snapshots");
+    let _placed = site.look();
+    for name in [
+        "home.20260101T0300",
+        "home.20260102T0300",
+        "other.20260103T0300",
+    ] {
+        std::fs::create_dir_all(site.path(&format!("repository/{name}"))).unwrap();
+    }
+    site.test().archive = Some("home.*".to_owned());
+    site.test().member = Some("/.evident-canary".to_owned());
+    let observation = site.look();
+    assert_eq!(field(&observation, "outcome"), "missing");
+    assert_eq!(field(&observation, "snapshot"), "home.20260102T0300");
+    let to = site.path("repository/home.20260102T0300/.evident-canary");
+    let _bytes = std::fs::copy(site.path("data/.evident-canary"), &to).unwrap();
+    let observation = site.look();
+    assert_eq!(field(&observation, "outcome"), "restored");
+    assert_eq!(field(&observation, "sha256"), site.canary().to_string());
+    assert_eq!(field(&observation, "duration_ms"), "-");
+    std::fs::remove_dir_all(site.path("repository")).unwrap();
+    site.now = site.now.plus_ms(24 * HOUR_MS);
+    assert_eq!(field(&site.look(), "outcome"), "unreachable");
+}
+
+#[test]
 fn a_program_that_hangs_or_is_not_there_is_untried() {
     for (status, outcome) in [("timed-out", "timed-out"), ("absent", "no-tool")] {
         let mut site = Site::new("restic");
@@ -388,7 +422,7 @@ fn a_program_that_hangs_or_is_not_there_is_untried() {
             std::fs::create_dir_all(site.path(name)).unwrap();
         }
         durable::write(&site.path("host/root/password"), b"x", 0o600).unwrap();
-        site.test().password_file = Some("/password".to_owned());
+        site.backup().password_file = Some("/password".to_owned());
         let path = site.path("host/live/restic.status");
         durable::write(&path, status.as_bytes(), 0o600).unwrap();
         let host = Recorded::open(&site.path("host")).unwrap();

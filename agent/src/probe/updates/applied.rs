@@ -24,13 +24,15 @@ const REMEMBERED_MAX: usize = 4096;
 
 /// An update that was applied.
 #[derive(Debug)]
-struct Applied<'a> {
-    upgrade: &'a Upgrade,
-    security: bool,
+pub(super) struct Applied<'a> {
+    /// The update.
+    pub(super) upgrade: &'a Upgrade,
+    /// It was for security.
+    pub(super) security: bool,
     /// Before it was offered.
-    after: Option<Timestamp>,
+    pub(super) after: Option<Timestamp>,
     /// It was offered.
-    since: Option<Timestamp>,
+    pub(super) since: Option<Timestamp>,
 }
 
 impl Applied<'_> {
@@ -62,10 +64,14 @@ impl Applied<'_> {
 
 /// States which updates were applied, and how long those for security waited.
 pub(super) fn state(host: &dyn Host, seen: &mut Seen, upgrades: &[Upgrade], memory: &Memory) {
-    let mut all: Vec<Applied<'_>> = upgrades
+    let all = upgrades
         .iter()
-        .map(|upgrade| applied(host, upgrade, memory))
-        .collect();
+        .map(|upgrade| applied(host, upgrade, memory));
+    state_all(seen, all.collect());
+}
+
+/// States updates of which it is known when they were offered.
+pub(super) fn state_all(seen: &mut Seen, mut all: Vec<Applied<'_>>) {
     seen.state_count("applied_count", all.len());
     let security = all.iter().filter(|applied| applied.security);
     seen.state_count("applied_security_count", security.clone().count());

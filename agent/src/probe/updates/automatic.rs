@@ -18,6 +18,7 @@ use super::release::Release;
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 use crate::probe::settings::{glob, text};
+use crate::probe::units;
 
 /// The tool that installs updates by itself.
 const UNATTENDED: &str = "unattended-upgrades";
@@ -25,6 +26,8 @@ const UNATTENDED: &str = "unattended-upgrades";
 const UPGRADE_STAMP: &str = "/var/lib/apt/periodic/upgrade-stamp";
 /// Its log, which root and the group `adm` may read.
 const LOG: &str = "/var/log/unattended-upgrades/unattended-upgrades.log";
+/// The timers that fetch lists, and that install.
+const TIMERS: [&str; 2] = ["apt-daily.timer", "apt-daily-upgrade.timer"];
 /// Settings of what it may install: lists of patterns.
 const ORIGINS: [&str; 2] = [
     "unattended-upgrade::allowed-origins",
@@ -62,6 +65,34 @@ pub(super) fn state(
     if let Some(stat) = seen.note(Means::File, UPGRADE_STAMP, host.stat(UPGRADE_STAMP)) {
         seen.state("automatic_last_success", Value::Instant(stat.modified));
     }
+}
+
+/// States whether systemd starts the tool, and when it last did.
+pub(super) fn state_timers(host: &dyn Host, seen: &mut Seen) {
+    let mut records = Vec::new();
+    for name in TIMERS {
+        let asked = units::timer_unit(host, name);
+        let Some(timer) = seen.note(Means::Dbus, name, asked) else {
+            return;
+        };
+        let Some(timer) = timer else {
+            continue;
+        };
+        let fields = [
+            ("name", Some(Value::Text(name.to_owned()))),
+            ("active", Some(Value::Flag(timer.unit.is_active()))),
+            ("file", timer.unit.file.map(Value::Text)),
+            ("last", timer.last.map(Value::Instant)),
+            ("next", timer.next.map(Value::Instant)),
+        ];
+        let fields = fields.into_iter();
+        records.push(
+            fields
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect(),
+        );
+    }
+    seen.state_list("automatic_timers", records);
 }
 
 /// States when the tool last said in its log that it ran, and that something went wrong.

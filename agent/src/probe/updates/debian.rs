@@ -1,7 +1,7 @@
 //! Debian's package manager: what dpkg has installed, and what apt knows of newer versions.
 //!
-//! - Lists packed as `.xz` or `.zst`, a list that is missing or damaged, and preferences that this
-//!   agent does not evaluate leave the facts `pending*` and `pinned_count` out.
+//! - A list that is missing or damaged, and preferences that this agent does not evaluate leave the
+//!   facts `pending*` and `pinned_count` out.
 //! - The change time of a release file shows when it was fetched, for its modification time is that
 //!   of the server.
 //! - The signatures of release files are not verified; apt verified them when it fetched them.
@@ -40,6 +40,7 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
     seen.state_count("held_count", held.count());
     let settings = apt_settings(host, seen);
     automatic::state(host, seen, &inventory, settings.as_ref());
+    automatic::state_timers(host, seen);
     sources::look(host, seen, settings.as_ref());
     let zone = history::zone(host, seen);
     if let Some(zone) = &zone {
@@ -95,7 +96,7 @@ fn components(ground: &Ground<'_>, inventory: Inventory) -> Vec<Component> {
             name: package.name,
             architecture: package.architecture,
             version: package.version,
-            source: None,
+            source: Some(package.source),
         }
     };
     inventory.packages.into_iter().map(of).collect()

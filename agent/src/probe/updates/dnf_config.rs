@@ -42,6 +42,8 @@ pub(super) struct Section {
 pub(super) struct Repository {
     /// Its id.
     pub(super) id: String,
+    /// The file that names it first.
+    pub(super) file: String,
     section: Section,
 }
 
@@ -98,16 +100,17 @@ impl Config {
         host: &dyn Host,
         seen: &mut Seen,
         path: &str,
-        merge: fn(&mut Self, &str) -> Result<(), String>,
+        merge: fn(&mut Self, &str, &str) -> Result<(), String>,
     ) -> bool {
         let merged = text(host, path).and_then(|text| {
-            merge(self, &text).map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))
+            merge(self, path, &text)
+                .map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))
         });
         let absent = merged.as_ref().is_err_and(Unseen::is_absent);
         seen.note(Means::File, path, merged).is_some() || absent
     }
 
-    fn merge(&mut self, text: &str) -> Result<(), String> {
+    fn merge(&mut self, path: &str, text: &str) -> Result<(), String> {
         for (section, pairs) in sections(text)? {
             if section == "main" {
                 self.main.extend(pairs)?;
@@ -125,6 +128,7 @@ impl Config {
             } else {
                 let mut repository = Repository {
                     id: section,
+                    file: path.to_owned(),
                     ..Repository::default()
                 };
                 repository.section.extend(pairs)?;
@@ -134,7 +138,7 @@ impl Config {
         Ok(())
     }
 
-    fn locks(&mut self, text: &str) -> Result<(), String> {
+    fn locks(&mut self, _path: &str, text: &str) -> Result<(), String> {
         for line in text.lines() {
             let line = line.split_once('#').map_or(line, |(line, _)| line).trim();
             if line.starts_with('!') {
@@ -148,7 +152,7 @@ impl Config {
     }
 
     /// Of the locks of dnf 5 the names count: the versions may be ranges.
-    fn locks_5(&mut self, text: &str) -> Result<(), String> {
+    fn locks_5(&mut self, _path: &str, text: &str) -> Result<(), String> {
         let table: toml::Table = text.parse().map_err(|_error| "not TOML".to_owned())?;
         let packages = table.get("packages").and_then(toml::Value::as_array);
         for package in packages.into_iter().flatten() {

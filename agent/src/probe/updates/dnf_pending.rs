@@ -6,8 +6,6 @@
 
 use std::cmp::Ordering;
 
-use shared::time::Timestamp;
-
 use super::dnf_config::Config;
 use super::dnf_lists::{List, Lists};
 use super::repodata::{Advisory, Offer};
@@ -140,7 +138,9 @@ fn update(
     let mut cves: Vec<String> = counted.iter().flat_map(|one| one.cves.clone()).collect();
     cves.sort();
     cves.dedup();
-    let issued: Option<Vec<Timestamp>> = counted.iter().map(|one| one.issued).collect();
+    // Advisories are issued when their packages are there, or earlier on that day.
+    let since = counted.iter().filter_map(|one| one.issued).min();
+    let dated = counted.iter().all(|one| one.issued.is_some());
     let worst = counted.iter().max_by(|a, b| {
         let ranks = rank(a.severity.as_deref()).cmp(&rank(b.severity.as_deref()));
         // Of two that are as severe, the older one waits longer.
@@ -158,7 +158,8 @@ fn update(
         severity: worst.and_then(|one| one.severity.clone()),
         advisory: worst.map(|one| one.id.clone()).filter(|id| !id.is_empty()),
         cves,
-        available_since: issued.and_then(|dates| dates.into_iter().min()),
+        available_since: since,
+        available_after: since.filter(|_| dated),
         held,
         security: is_security,
         ..Update::default()

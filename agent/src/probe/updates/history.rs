@@ -55,6 +55,13 @@ pub(super) struct Upgrade {
     pub(super) to: String,
 }
 
+impl Upgrade {
+    /// Name, new version and architecture in one text.
+    pub(super) fn named(&self) -> String {
+        format!("{} {} {}", self.package, self.to, self.architecture)
+    }
+}
+
 /// States when a package was last installed, upgraded or removed, and returns the upgrades of the
 /// period that begins at `begin`, oldest first; `None` when a log of it was not read.
 pub(super) fn look(

@@ -81,9 +81,7 @@ pub(super) fn pending(
             source_version: Some(source_version),
             available_since: known.map(|known| known.since),
             available_after: known.and_then(|known| known.after),
-            severity: None,
-            advisory: None,
-            cves: Vec::new(),
+            ..Update::default()
         });
     }
     pending.updates.sort_by_key(|update| !update.security);

@@ -76,6 +76,18 @@ pub(super) struct Offer {
     pub(super) source: Option<String>,
 }
 
+impl Offer {
+    /// Name, version and architecture in one text.
+    pub(super) fn named(&self) -> String {
+        format!(
+            "{} {} {}",
+            self.name,
+            self.version.text(),
+            self.architecture
+        )
+    }
+}
+
 /// Hands on each package whose name is wanted.
 ///
 /// # Errors

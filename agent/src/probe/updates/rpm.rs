@@ -8,40 +8,29 @@
 //! - Signatures of repositories and packages are not verified; dnf verified them, where its
 //!   settings say so.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use shared::fact::{Record, Value};
 use shared::id::Digest;
 use shared::observation::{Means, Status};
+use shared::time::Timestamp;
 
-use super::dnf_config::{self, Config};
+use super::applied::{self, Applied};
+use super::dnf_config::Config;
 use super::dnf_lists::{self, List, Lists, Wanted};
 use super::dnf_pending::{self, source};
-use super::repodata::Offer;
+use super::repodata::{Advisory, Offer};
 use super::rpmdb::{self, Package};
 use super::sbom::{self, Component};
-use super::{Ground, Installed, dnf_history, update};
+use super::{Ground, Installed, dnf_automatic, dnf_history, dnf_sources, history, update};
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
-use crate::probe::settings::text;
 
 /// Folders of the database, newer distributions first.
 const FOLDERS: [&str; 2] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
 const SQLITE: &str = "rpmdb.sqlite";
 /// Files of the forms that are not read.
 const OTHERS: [(&str, &str); 2] = [("Packages.db", "ndb"), ("Packages", "Berkeley DB")];
-/// Packages that install updates by themselves.
-const AUTOMATIC: [&str; 2] = ["dnf-automatic", "dnf5-plugin-automatic"];
-const AUTOMATIC_CONF: [&str; 2] = [
-    "/usr/share/dnf5/dnf5-plugins/automatic.conf",
-    "/etc/dnf/automatic.conf",
-];
-/// Timers that start them; the second one installs whatever the settings say.
-const TIMERS: [(&str, bool); 3] = [
-    ("dnf-automatic.timer", false),
-    ("dnf-automatic-install.timer", true),
-    ("dnf5-automatic.timer", false),
-];
-const TIMERS_WANTED: &str = "/etc/systemd/system/timers.target.wants";
-
 /// States what rpm and dnf know; [`Installed::Elsewhere`] when rpm has no database here.
 pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
     let host = ground.host;
@@ -53,22 +42,29 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
     let Some(packages) = seen.note(Means::File, &path, rpmdb::read(host, &path)) else {
         return Installed::Unread;
     };
-    dnf_history::state_last_change(host, seen, &packages);
-    state_automatic(host, seen, &packages);
+    let upgrades = dnf_history::look(host, seen, &packages, begin(ground));
+    let has = |name: &str| oldest(&packages, name).is_some();
+    dnf_automatic::look(host, seen, &has);
     if let Some(config) = Config::read(host, seen) {
-        let name = |name: &str| find(&packages, name).is_some();
+        dnf_sources::state(host, seen, &config);
+        let applied = upgrades.iter().flatten();
+        let applied: BTreeSet<String> = applied.map(history::Upgrade::named).collect();
         let version = |offer: &Offer| {
-            let installed = find(&packages, &offer.name);
+            let installed = oldest(&packages, &offer.name);
             installed.is_some_and(|one| offer.version.compare(&one.version).is_gt())
+                || applied.contains(&offer.named())
         };
         let wanted = Wanted {
-            name: &name,
+            name: &has,
             version: &version,
-            digest: digest(&packages),
+            digest: digest(&packages, &applied),
         };
         let lists = dnf_lists::read(host, seen, &config, &wanted);
         state_metadata(seen, &lists);
         state_pending(seen, &packages, &lists, &config);
+        if let (true, Some(upgrades)) = (lists.whole, &upgrades) {
+            state_applied(seen, upgrades, &lists);
+        }
     }
     Installed::Read(
         packages
@@ -108,7 +104,7 @@ fn database(host: &dyn Host, seen: &mut Seen) -> Result<Option<String>, NotRead>
 }
 
 /// The oldest installed version of a name.
-fn find<'a>(packages: &'a [Package], name: &str) -> Option<&'a Package> {
+fn oldest<'a>(packages: &'a [Package], name: &str) -> Option<&'a Package> {
     let from = packages.partition_point(|package| package.name.as_str() < name);
     let own = packages
         .iter()
@@ -117,17 +113,17 @@ fn find<'a>(packages: &'a [Package], name: &str) -> Option<&'a Package> {
     own.min_by(|a, b| a.version.compare(&b.version))
 }
 
-fn digest(packages: &[Package]) -> Digest {
-    let mut text = String::new();
-    for package in packages {
-        text.push_str(&package.name);
-        text.push(' ');
-        text.push_str(&package.version.text());
-        text.push(' ');
-        text.push_str(&package.architecture);
-        text.push('\n');
-    }
-    Digest::of(text.as_bytes())
+fn digest(packages: &[Package], applied: &BTreeSet<String>) -> Digest {
+    let packages = packages.iter().map(|package| {
+        let version = package.version.text();
+        format!("{} {version} {}", package.name, package.architecture)
+    });
+    let lines: Vec<String> = packages.chain(applied.iter().cloned()).collect();
+    Digest::of(lines.join("\n").as_bytes())
+}
+
+fn begin(ground: &Ground<'_>) -> Timestamp {
+    ground.scene.now.plus_ms(-applied::PERIOD_MS)
 }
 
 /// Source: purl type `rpm`.
@@ -152,50 +148,6 @@ fn component(ground: &Ground<'_>, package: Package) -> Component {
         source: package.source.as_deref().and_then(source),
         name: package.name,
         architecture: package.architecture,
-    }
-}
-
-/// Source: automatic.conf of dnf-automatic(8), dnf5-automatic(8). No file says when it succeeded
-/// last: it leaves a transaction in the history only when there was something to install.
-fn state_automatic(host: &dyn Host, seen: &mut Seen, packages: &[Package]) {
-    let installed = AUTOMATIC.iter().find(|name| find(packages, name).is_some());
-    let tool = installed.map_or("none", |name| name);
-    seen.state("automatic_tool", Value::Text(tool.to_owned()));
-    if installed.is_none() {
-        seen.state("automatic_enabled", Value::Flag(false));
-        return;
-    }
-    let mut apply = Some(false);
-    for path in AUTOMATIC_CONF {
-        let set = text(host, path).and_then(|text| {
-            let sections = dnf_config::sections(&text)
-                .map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))?;
-            let pairs = sections.iter().filter(|(name, _)| name == "commands");
-            let mut pairs = pairs.flat_map(|(_, pairs)| pairs).rev();
-            let set = pairs.find(|(name, _)| name == "apply_updates");
-            Ok(set.map(|(_, value)| dnf_config::flag(value)))
-        });
-        let absent = set.as_ref().is_err_and(Unseen::is_absent);
-        match seen.note(Means::File, path, set) {
-            Some(Some(set)) => apply = set,
-            None if !absent => apply = None,
-            _ => {}
-        }
-    }
-    let mut enabled = Some(false);
-    for (timer, always) in TIMERS {
-        let path = format!("{TIMERS_WANTED}/{timer}");
-        let stat = host.stat(&path);
-        let absent = stat.as_ref().is_err_and(Unseen::is_absent);
-        enabled = match seen.note(Means::File, &path, stat) {
-            Some(_) if always || enabled == Some(true) => Some(true),
-            Some(_) => apply,
-            None if absent => enabled,
-            None => None,
-        };
-    }
-    if let Some(enabled) = enabled {
-        seen.state("automatic_enabled", Value::Flag(enabled));
     }
 }
 
@@ -261,4 +213,28 @@ fn state_pending(seen: &mut Seen, packages: &[Package], lists: &Lists, config: &
         seen.state_count("pinned_count", pending.pinned);
         update::state(seen, &pending.updates);
     }
+}
+
+/// An update was offered when its advisory was issued, which may be later on the same day.
+fn state_applied(seen: &mut Seen, upgrades: &[history::Upgrade], lists: &Lists) {
+    let mut about: BTreeMap<String, Vec<&Advisory>> = BTreeMap::new();
+    let known = lists.known.iter().flat_map(|list| &list.advisories);
+    for advisory in known.flat_map(|advisories| &advisories.0) {
+        for package in &advisory.packages {
+            about.entry(package.named()).or_default().push(advisory);
+        }
+    }
+    let all = upgrades.iter().map(|upgrade| {
+        let advisories = about.get(&upgrade.named());
+        let advisories = advisories.into_iter().flatten();
+        let issued = advisories.clone().filter_map(|one| one.issued).min();
+        let issued = issued.filter(|issued| *issued <= upgrade.at);
+        Applied {
+            upgrade,
+            security: advisories.clone().any(|one| one.security),
+            after: issued,
+            since: issued,
+        }
+    });
+    applied::state_all(seen, all.collect());
 }

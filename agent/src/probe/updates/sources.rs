@@ -176,7 +176,7 @@ fn record(path: &str, repository: Repository, keys: Option<bool>) -> Record {
 }
 
 /// The address without the name and the password that may stand in it.
-fn without_user(uri: &str) -> String {
+pub(super) fn without_user(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else {
         return uri.to_owned();
     };

@@ -335,15 +335,16 @@ fn lists_that_are_not_read() {
         "Packages.lz4: not-permitted",
     );
 
-    for ending in ["xz", "zst"] {
+    for (ending, status) in [
+        ("xz", Status::Malformed),
+        ("zst", Status::Malformed),
+        ("bz2", Status::Unsupported),
+        ("lzma", Status::Unsupported),
+    ] {
         let host = Copy::new();
         host.remove(&list)
             .write(&list.replace("lz4", ending), b"any");
-        not_told(
-            &host.look(),
-            Status::Unsupported,
-            "are not read by this agent",
-        );
+        not_told(&host.look(), status, "_Packages.");
     }
     let host = Copy::new();
     host.remove(&list);
@@ -400,8 +401,8 @@ fn hosts_without_a_database_of_packages() {
     let host = Copy::new();
     host.remove(status);
     unknown(&host, "no package database");
-    host.write("var/lib/rpm/rpmdb.sqlite", b"");
-    unknown(&host, "package manager not known to this agent: rpm");
+    host.write("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n");
+    unknown(&host, "package manager not known to this agent: pacman");
     host.write(status, b"Package: x\nVersion: 1\n");
     unknown(&host, "malformed (package `x`)");
     host.write(status, b"");
@@ -442,3 +443,5 @@ fn this_host() {
         assert!(!seen.reason.is_empty());
     }
 }
+
+mod waits;
