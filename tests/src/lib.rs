@@ -85,15 +85,21 @@ pub struct Deployment {
 impl Deployment {
     /// Makes a collector and starts it.
     pub fn start() -> Self {
-        Self::at("127.0.0.1:0", None)
+        Self::start_with(str::to_owned)
     }
 
     /// Makes a collector and starts it in the network of a site.
     pub fn start_in(site: &site::Site) -> Self {
-        Self::at(&format!("{}:8443", site::HERE), Some(site.holder()))
+        let address = format!("{}:8443", site::HERE);
+        Self::at(&address, Some(site.holder()), str::to_owned)
     }
 
-    fn at(address: &str, site: Option<u32>) -> Self {
+    /// Makes a collector, changes the settings that `init` wrote, and starts it.
+    pub fn start_with(change: impl FnOnce(&str) -> String) -> Self {
+        Self::at("127.0.0.1:0", None, change)
+    }
+
+    fn at(address: &str, site: Option<u32>, change: impl FnOnce(&str) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut deployment = Self {
             dir,
@@ -103,8 +109,16 @@ impl Deployment {
         };
         let made = deployment.collector(&["init", "--name", "localhost", "--also", site::HERE]);
         drop(ends(&made, 0));
+        deployment.change(change);
         deployment.serve();
         deployment
+    }
+
+    /// Changes the settings; the collector reads them when it starts.
+    pub fn change(&self, change: impl FnOnce(&str) -> String) {
+        let file = self.folder().join("collector.toml");
+        let settings = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, change(&settings)).unwrap();
     }
 
     /// Folder of the collector.
