@@ -11,6 +11,7 @@ use shared::attestation::{
     Attestation, AttestationError, Boot, EVIDENCE_TYPE, Evidence, Gap, HostTime, Kind, Position,
     ProbeRun, Run, Seen, Statement, StatementError, Subject,
 };
+use shared::exchange::Exchange;
 use shared::id::Digest;
 use shared::key::SigningKey;
 use shared::limits;
@@ -117,20 +118,27 @@ pub enum AttestError {
     Attestation(#[from] AttestationError),
 }
 
-/// What the kernel says of the wall clock; what could not be asked is not synchronised.
+/// What the kernel and an exchange with the collector say of the wall clock; a clock that could not
+/// be asked about is not synchronised.
 #[must_use]
-pub fn host_time(wall: Timestamp, kernel: &Result<KernelClock, Unseen>) -> HostTime {
+pub fn host_time(
+    wall: Timestamp,
+    kernel: &Result<KernelClock, Unseen>,
+    exchange: Option<Exchange>,
+) -> HostTime {
     match kernel {
         Ok(clock) => HostTime {
             wall,
             synced: clock.is_synchronised(),
             max_error_ms: u64::try_from(clock.max_error_us)
                 .map_or(ERROR_MS_UNKNOWN, |error_us| error_us.div_ceil(1000)),
+            exchange,
         },
         Err(_unseen) => HostTime {
             wall,
             synced: false,
             max_error_ms: ERROR_MS_UNKNOWN,
+            exchange,
         },
     }
 }
@@ -261,7 +269,7 @@ pub(crate) mod tests {
                 seq,
                 prev,
             },
-            time: host_time(moment.wall, &Err(unseen())),
+            time: host_time(moment.wall, &Err(unseen()), None),
             seen: Seen {
                 size: 0,
                 root,
@@ -419,7 +427,7 @@ pub(crate) mod tests {
             (clock(0, 1, -1), true, 16_000),
             (Err(unseen()), false, 16_000),
         ] {
-            let time = host_time(Timestamp::default(), &kernel);
+            let time = host_time(Timestamp::default(), &kernel, None);
             assert_eq!((time.synced, time.max_error_ms), (synced, max_error_ms));
         }
     }

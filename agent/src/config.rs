@@ -9,14 +9,20 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use shared::durable;
-use shared::fact::SUBJECTS;
+use shared::fact;
 use shared::id::Digest;
 
 use crate::schedule::{Cron, HEARTBEAT};
 
+pub use backup::{BackupData, BackupSet, BackupSettings, BackupTool};
+pub use canary::CanarySettings;
 pub use complaint::Complaint;
+pub use restore::{CANARY_FILE, RestoreSet, RestoreSettings};
 
+mod backup;
+mod canary;
 mod complaint;
+mod restore;
 
 /// Where the settings are when the command line names no other place.
 pub const DEFAULT_PATH: &str = "/etc/evident/agent.toml";
@@ -153,10 +159,10 @@ impl Default for SpoolSettings {
 
 impl Default for Schedules {
     fn default() -> Self {
-        let names = SUBJECTS.iter().map(|subject| subject.probe);
+        let names = fact::of_hosts().map(|subject| subject.probe);
         let lines = names.chain([HEARTBEAT]).filter_map(|name| {
             let times = match name {
-                "clock" | "logging" => "*/15 * * * *",
+                "audit" | "canary" | "clock" | "logging" => "*/15 * * * *",
                 HEARTBEAT => "*/30 * * * *",
                 _ => "0 * * * *",
             };
@@ -183,8 +189,7 @@ struct ScheduleName(String);
 impl<'de> Deserialize<'de> for ScheduleName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
-        let names: Vec<&str> = SUBJECTS
-            .iter()
+        let names: Vec<&str> = fact::of_hosts()
             .map(|subject| subject.probe)
             .chain([HEARTBEAT])
             .collect();
@@ -203,40 +208,44 @@ impl<'de> Deserialize<'de> for ScheduleName {
 pub struct ProbeSettings {
     /// Settings of the backup probe.
     pub backup: BackupSettings,
+    /// Settings of the canary probe.
+    pub canary: CanarySettings,
+    /// Settings of the logging probe.
+    pub logging: LoggingSettings,
+    /// Settings of the restore probe.
+    pub restore: RestoreSettings,
 }
 
-/// Settings of the backup probe.
+/// Settings of the logging probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct BackupSettings {
-    /// Backup sets that must exist.
-    #[serde(rename = "set", deserialize_with = "sets_of_different_names")]
-    pub sets: Vec<BackupSet>,
+pub struct LoggingSettings {
+    /// Log files that must be written.
+    #[serde(rename = "source")]
+    pub sources: Vec<LogSource>,
 }
 
-/// One backup set that must exist.
+/// A log file that must be written, also one of an application.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BackupSet {
-    /// Name, unique on this host.
+pub struct LogSource {
+    /// What people call it.
     pub name: String,
-    /// What makes it.
-    pub tool: BackupTool,
-    /// Path of the repository, or of the manifest; of a borg repository elsewhere its address, as
-    /// borg was given it: `ssh://..` or `host:path`.
+    /// The file.
+    #[serde(deserialize_with = "absolute_text")]
     pub path: String,
+    /// How many seconds may pass without an entry.
+    #[serde(
+        rename = "max_silence",
+        deserialize_with = "seconds",
+        default = "a_day"
+    )]
+    pub max_silence_s: i64,
 }
 
-/// What makes a backup set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackupTool {
-    /// A restic repository on this host or mounted on it.
-    Restic,
-    /// A borg repository on this host or mounted on it, or elsewhere.
-    Borg,
-    /// Anything else: a manifest file that the job writes when it has ended well.
-    Manifest,
+/// Two hours more than a day, for what is written once a day.
+const fn a_day() -> i64 {
+    26 * 60 * 60
 }
 
 /// The settings cannot be used. The operator must correct the file.
@@ -291,7 +300,10 @@ impl Config {
     ///
     /// The [`Complaint`] about the first setting that is unknown or wrong.
     pub fn from_text(text: &str) -> Result<Self, Complaint> {
-        let settings = toml::from_str(text);
+        let settings = toml::from_str(text).and_then(|settings: Settings| {
+            settings.probe.restore.check(&settings.probe.backup)?;
+            Ok(settings)
+        });
         Ok(Self {
             settings: settings.map_err(|error| Complaint::new(text, &error))?,
             digest: Digest::of(text.as_bytes()),
@@ -344,16 +356,25 @@ fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     Err(refused(&format!("`{text}` is no absolute path"), hint))
 }
 
-/// Whether a text has one of the forms in which borg takes a repository on another machine.
-fn is_elsewhere(text: &str) -> bool {
-    if let Some(place) = text.strip_prefix("ssh://") {
-        return place
-            .split_once('/')
-            .is_some_and(|(host, _)| !host.is_empty());
+fn absolute_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.starts_with('/') {
+        return Ok(text);
     }
-    text.split_once(':').is_some_and(|(host, path)| {
-        !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with("//")
-    })
+    let hint = "write the whole path, beginning with `/`";
+    Err(refused(&format!("`{text}` is no absolute path"), hint))
+}
+
+/// A time such as `90s`, `15m`, `2h` or `7d`.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    let text = String::deserialize(from)?;
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let found = units.iter().find_map(|(unit, seconds)| {
+        let number: i64 = text.strip_suffix(*unit)?.parse().ok()?;
+        number.checked_mul(*seconds).filter(|seconds| 0 < *seconds)
+    });
+    let hint = "write a whole number and one of s, m, h, d: `2h`";
+    found.ok_or_else(|| refused(&format!("`{text}` is no time"), hint))
 }
 
 fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
@@ -363,28 +384,6 @@ fn spool_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
     let hint = "give the spool at least 8388608 bytes (8 MiB)";
     Err(refused(&format!("{bytes} bytes are too few"), hint))
-}
-
-fn sets_of_different_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<BackupSet>, D::Error> {
-    let sets = Vec::<BackupSet>::deserialize(from)?;
-    for (at, set) in sets.iter().enumerate() {
-        if sets.iter().take(at).any(|earlier| earlier.name == set.name) {
-            let what = format!("two backup sets are called `{}`", set.name);
-            return Err(refused(&what, "give each set a name of its own"));
-        }
-        let elsewhere = set.tool == BackupTool::Borg && is_elsewhere(&set.path);
-        if !set.path.starts_with('/') && !elsewhere {
-            // The text may hold a password, so it is not repeated.
-            let what = format!("the path of backup set `{}` is no absolute path", set.name);
-            let hint = "begin it with `/`; only borg may name another machine (`ssh://host/path`, \
-                        `host:path`), and another job writes a manifest on this host";
-            return Err(refused(&what, hint));
-        }
-        if set.name.is_empty() {
-            return Err(refused("a backup set without a name", "name it"));
-        }
-    }
-    Ok(sets)
 }
 
 #[cfg(test)]

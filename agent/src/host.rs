@@ -1,4 +1,7 @@
-//! The only door to the machine: bounded reads, listed sockets and calls; nothing that writes.
+//! The only door to the machine: bounded reads, listed sockets, calls, programs, two small writes.
+//!
+//! Two things it does and not only sees: it gives one line to the log daemons, and writes a canary
+//! file into a folder whose backup is tested.
 //!
 //! Probes see a host through [`Host`] alone. [`Machine`](machine::Machine) is the host that the
 //! agent runs on, or another root folder of it; [`Recorded`](recorded::Recorded) is a folder with
@@ -11,9 +14,14 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use bus::BusCall;
+use log::Way;
+use program::{Ended, Task};
 
 pub mod kernel;
 pub mod bus;
+pub mod log;
+pub mod place;
+pub mod program;
 pub mod machine;
 pub mod recorded;
 
@@ -33,6 +41,20 @@ pub trait Host: Send + Sync {
     ///
     /// [`Unseen`].
     fn open(&self, path: &str, bytes_max: u64) -> Result<Box<dyn Read + Send>, Unseen>;
+
+    /// Opens a file of which parts are read.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`].
+    fn open_parts(&self, path: &str) -> Result<Box<dyn Parts>, Unseen>;
+
+    /// Where a symbolic link leads, as it is written; of a link of `/proc` what stands for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`]; what is no link is [`Status::Malformed`].
+    fn link(&self, path: &str) -> Result<String, Unseen>;
 
     /// Size, times, mode and owner of a file or folder; a symbolic link is followed.
     ///
@@ -76,6 +98,52 @@ pub trait Host: Send + Sync {
     /// [`Unseen`]; without systemd, or without the service, [`Status::Absent`]; on another root
     /// folder [`Status::Unsupported`].
     fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen>;
+
+    /// Runs a listed program that only reads, and hands on what it writes, piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`], see [`program::run`]; on another root folder [`Status::Unsupported`].
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen>;
+
+    /// Gives one line to a log daemon.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`], see [`log::send`]; on another root folder [`Status::Unsupported`].
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen>;
+
+    /// Writes a canary file.
+    ///
+    /// # Errors
+    ///
+    /// [`Unseen`], see [`place::place`]; on another root folder [`Status::Unsupported`].
+    fn place(&self, path: &str, bytes: &[u8]) -> Result<(), Unseen>;
+}
+
+/// An open file of which parts are read.
+pub trait Parts: Send {
+    /// At most `bytes_max` bytes from `offset` on; fewer where the file ends.
+    ///
+    /// # Errors
+    ///
+    /// What the machine said.
+    fn part(&self, offset: u64, bytes_max: usize) -> std::io::Result<Vec<u8>>;
+
+    /// Fills `into` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parts::part`]; [`std::io::ErrorKind::UnexpectedEof`] when the file ends before.
+    fn fill(&self, into: &mut [u8], offset: u64) -> std::io::Result<()> {
+        let part = self.part(offset, into.len())?;
+        if part.len() == into.len() {
+            into.copy_from_slice(&part);
+            Ok(())
+        } else {
+            Err(std::io::ErrorKind::UnexpectedEof.into())
+        }
+    }
 }
 
 /// Most names of one folder.
@@ -88,7 +156,8 @@ pub enum Socket {
     Chronyd,
     /// UDP 127.0.0.1:123, where ntpd answers control messages.
     Ntpd,
-    /// Netlink audit (family 9): the request is a whole message with its header.
+    /// Netlink audit (family 9): the request is a whole message with its header, and so is each
+    /// part of the answer; a list is read up to its end.
     Audit,
 }
 

@@ -16,6 +16,10 @@ use crate::connection::{Connection, ConnectionError, hinted, said};
 use crate::identity::Identity;
 use crate::spool::{Batch, Spool, SpoolError};
 
+pub use compare::compare_clocks;
+
+mod compare;
+
 /// Shortest and longest time between two visits when the collector does not take what is sent.
 const RETRY_MS_MIN: i64 = 5_000;
 const RETRY_MS_MAX: i64 = 15 * 60 * 1000;

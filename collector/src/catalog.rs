@@ -34,11 +34,12 @@
 //! A list of which a bound let only a part be seen counts as missing wherever it is named, also
 //! in `has`: what was cut off may be what fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shared::durable;
+use shared::fact;
 use shared::fact::Facts;
 use shared::id::Digest;
 use shared::time::Timestamp;
@@ -58,25 +59,31 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most files with checks in one catalogue.
 const FILES_MAX: usize = 256;
 
+/// Names and texts of files with checks.
+macro_rules! embedded {
+    ($($name:literal)*) => {
+        &[$((
+            concat!("checks/", $name, ".toml"),
+            include_str!(concat!("../../config/catalog/checks/", $name, ".toml")),
+        )),*]
+    };
+}
+
 /// The default catalogue: name of the file and its text.
-const EMBEDDED: [(&str, &str); 4] = [
-    (
-        "checks/backup.toml",
-        include_str!("../../config/catalog/checks/backup.toml"),
-    ),
-    (
-        "checks/clock.toml",
-        include_str!("../../config/catalog/checks/clock.toml"),
-    ),
-    (
-        "checks/logging.toml",
-        include_str!("../../config/catalog/checks/logging.toml"),
-    ),
-    (
-        "checks/updates.toml",
-        include_str!("../../config/catalog/checks/updates.toml"),
-    ),
-];
+const EMBEDDED: &[(&str, &str)] = embedded! {
+    "audit"
+    "backup"
+    "canary"
+    "clock"
+    "copies"
+    "delivery"
+    "logging"
+    "offset"
+    "recovery"
+    "restore"
+    "updates"
+    "vulnerabilities"
+};
 const EMBEDDED_CONTROLS: &str = include_str!("../../config/catalog/controls.tsv");
 
 /// What a check says about a host.
@@ -387,6 +394,15 @@ impl Catalog {
     /// All checks, in the order of their ids.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         self.checks.values()
+    }
+
+    /// The same without checks on what only a collector can observe.
+    #[must_use]
+    pub fn of_hosts(mut self) -> Self {
+        let hosts: BTreeSet<&str> = fact::of_hosts().map(|subject| subject.probe).collect();
+        self.checks
+            .retain(|_id, check| hosts.contains(check.probe.as_str()));
+        self
     }
 
     /// The checks that read this probe, in the order of their ids.

@@ -52,6 +52,11 @@ pub(crate) fn ledger_dir(dir: &Path) -> std::path::PathBuf {
     dir.join("ledger")
 }
 
+/// Folder of the imported lists of vulnerabilities, each named by its digest.
+pub(crate) fn feeds_dir(dir: &Path) -> std::path::PathBuf {
+    dir.join("feeds")
+}
+
 /// The key that signs the checkpoints of the ledger.
 pub(crate) fn signer(config: &Config, authority: &Authority) -> anyhow::Result<Signer> {
     Ok(Signer::new(&origin(config), authority.ledger.seed())?)

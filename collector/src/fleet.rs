@@ -13,7 +13,10 @@ use shared::leaf::{Leaf, LeafKind, LeafOrigin};
 use shared::wire::StreamHead;
 use tokio::sync::Mutex;
 
+pub mod given;
 pub mod token;
+
+use given::Given;
 
 /// Every agent that was ever enrolled.
 #[derive(Debug, Default)]
@@ -39,6 +42,8 @@ pub struct Stream {
     pub standing: Arc<Mutex<Standing>>,
     /// Held while a submission is read and worked on: a host has one at a time.
     pub submitting: Arc<Mutex<()>>,
+    /// The times that this host was given.
+    pub given: Arc<Given>,
 }
 
 /// Where a stream stands.
@@ -122,6 +127,7 @@ impl Fleet {
             }
             (
                 LeafKind::Evidence
+                | LeafKind::Observed
                 | LeafKind::Decision
                 | LeafKind::Catalogue
                 | LeafKind::Roster
@@ -168,6 +174,7 @@ impl Fleet {
                     ended: false,
                     standing,
                     submitting,
+                    given: Arc::default(),
                 };
                 drop(generations.insert(generation, Arc::new(stream)));
             }
@@ -184,6 +191,7 @@ impl Fleet {
                 };
                 end(stream);
             }
+            Decided::Import(_) => {}
         }
         Ok(())
     }
@@ -215,6 +223,7 @@ fn end(stream: &mut Arc<Stream>) {
         record,
         standing,
         submitting,
+        given,
         ..
     } = stream.as_ref();
     *stream = Arc::new(Stream {
@@ -225,6 +234,7 @@ fn end(stream: &mut Arc<Stream>) {
         ended: true,
         standing: Arc::clone(standing),
         submitting: Arc::clone(submitting),
+        given: Arc::clone(given),
     });
 }
 

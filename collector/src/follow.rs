@@ -10,9 +10,10 @@ use shared::decision::{self, Decided, DecisionError};
 use shared::key::PublicKey;
 use shared::leaf::LeafKind;
 use shared::observation::Observation;
+use shared::observed::{self, ObservedError};
 
 use crate::ledger::{Entry, Ledger, LedgerError};
-use crate::status::{Change, Place, ProbeOutcome, Status, StatusError};
+use crate::status::{Change, Place, ProbeOutcome, Sight, Status, StatusError};
 
 /// The ledger cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,15 @@ pub enum FollowError {
         /// Why.
         #[source]
         source: DecisionError,
+    },
+    /// An entry is nothing that this collector observed.
+    #[error("entry {index} is nothing that this collector observed")]
+    Observed {
+        /// Place in the ledger.
+        index: u64,
+        /// Why.
+        #[source]
+        source: ObservedError,
     },
     /// An entry is no attestation.
     #[error("entry {index} is no attestation")]
@@ -83,8 +93,10 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                     generation: revoked.generation,
                     at,
                 },
+                Decided::Import(_) => Change::Nothing,
             })
         }
+        LeafKind::Observed => sight(ledger, &entry, decisions),
         LeafKind::Evidence => {
             let received = entry.leaf.received;
             let attestation = Attestation::from_file(entry.envelope)
@@ -129,4 +141,25 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
         | LeafKind::Redact
         | LeafKind::Pack => Ok(Change::Nothing),
     }
+}
+
+/// What the collector itself observed.
+fn sight(ledger: &Ledger, entry: &Entry, decisions: &PublicKey) -> Result<Change, FollowError> {
+    let (index, received) = (entry.index, entry.leaf.received);
+    let sight = observed::open(&entry.envelope, decisions)
+        .map_err(|source| FollowError::Observed { index, source })?;
+    let bytes = ledger.blob(&sight.observation)?;
+    Ok(Change::Observed(Sight {
+        host: sight.observed.agent,
+        generation: sight.observed.generation,
+        record: entry.leaf.id,
+        collected: min(sight.observed.at, received),
+        received,
+        outcome: ProbeOutcome {
+            probe: sight.observed.probe,
+            outcome: sight.observed.outcome,
+            observation_id: Some(sight.observation),
+            observation: bytes.and_then(|bytes| Observation::from_bytes(&bytes).ok()),
+        },
+    }))
 }

@@ -20,6 +20,7 @@
 //!   100 bytes each, thus 1 GB for ten million.
 
 pub mod fsck;
+mod leaf;
 mod load;
 mod read;
 mod record;
@@ -36,7 +37,7 @@ use std::thread::JoinHandle;
 use shared::checkpoint::{NoteError, Signer};
 use shared::durable::{Reader, SegmentError, Segments};
 use shared::id::{AgentId, Digest};
-use shared::leaf::{Leaf, LeafKind};
+use shared::leaf::LeafKind;
 use shared::limits;
 use shared::merkle::ProofError;
 use shared::time::Timestamp;
@@ -460,30 +461,6 @@ fn check_submission(submission: &Submission) -> Result<usize, LedgerError> {
         });
     }
     Ok(total)
-}
-
-/// The leaf of a new entry; `own` is the next number of the collector's records.
-fn leaf_of(entry: &NewEntry, id: Digest, own: u64) -> Leaf {
-    use shared::leaf::LeafOrigin;
-
-    let origin = match &entry.stream {
-        Some(Stream {
-            agent,
-            generation,
-            seq,
-        }) => LeafOrigin::Agent {
-            agent: agent.clone(),
-            generation: *generation,
-            seq: *seq,
-        },
-        None => LeafOrigin::Collector { number: own },
-    };
-    Leaf {
-        kind: entry.kind,
-        origin,
-        id,
-        received: entry.received,
-    }
 }
 
 #[cfg(test)]

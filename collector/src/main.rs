@@ -50,6 +50,27 @@ enum Format {
     Json,
 }
 
+/// Who published a list of vulnerabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Publisher {
+    /// Known exploited vulnerabilities of CISA: known_exploited_vulnerabilities.json
+    Kev,
+    /// Open Source Vulnerabilities: records of a distribution, as an array or one a line
+    Osv,
+    /// Debian's security tracker: https://security-tracker.debian.org/tracker/data/json
+    DebianTracker,
+}
+
+impl From<Publisher> for collector::feed::Publisher {
+    fn from(publisher: Publisher) -> Self {
+        match publisher {
+            Publisher::Kev => Self::Kev,
+            Publisher::Osv => Self::Osv,
+            Publisher::DebianTracker => Self::DebianTracker,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the keys, the authority, the ledger and the settings of a new collector
@@ -95,6 +116,18 @@ enum Command {
         /// Why; it stands in the ledger
         #[arg(long)]
         reason: String,
+    },
+    /// Put a list of vulnerabilities in force; hosts are joined with it from then on
+    ///
+    /// Nothing is fetched: bring the file. Its digest stands in the ledger.
+    Import {
+        #[command(flatten)]
+        folder: Folder,
+        /// Who published the list
+        #[arg(long, value_enum)]
+        publisher: Publisher,
+        /// The file: JSON as it was published
+        file: PathBuf,
     },
     /// Show which controls hold, on which hosts, and why not
     Status {
@@ -201,6 +234,11 @@ fn run(command: Command) -> anyhow::Result<bool> {
             host,
             reason,
         } => command::look::revoke(&folder.dir, host, reason).and_then(print),
+        Command::Import {
+            folder,
+            publisher,
+            file,
+        } => command::look::import(&folder.dir, &file, publisher.into()).and_then(print),
         Command::Status { folder, format } => {
             command::look::status(&folder.dir, screen(format), now).and_then(show)
         }

@@ -18,6 +18,7 @@ use shared::id::{AgentId, Digest};
 use shared::key::SigningKey;
 use shared::leaf::{Leaf, LeafError, LeafKind, LeafOrigin};
 use shared::merkle::{self, ProofError};
+use shared::observed;
 use shared::pack::{self, Manifest, Period, WriteError, Writer};
 use shared::stream::Stream;
 use shared::tile::{self, Content, TileError, TilePath, WIDTH};
@@ -250,8 +251,9 @@ impl Selected {
                 match (leaf.kind, leaf.origin) {
                     (LeafKind::Enrol | LeafKind::Revoke, _) => {
                         let _new = older.insert(index);
-                        let ended = ended(ledger, scope, index)?;
-                        last.retain(|stream, _| !ended.ends(stream));
+                        if let Some(ended) = ended(ledger, scope, index)? {
+                            last.retain(|stream, _| !ended.ends(stream));
+                        }
                     }
                     // All records of the collector itself, so that its numbers have no gap.
                     (
@@ -273,7 +275,11 @@ impl Selected {
                         let stream = Stream { agent, generation };
                         let _older = last.insert(stream, index);
                     }
-                    (LeafKind::Evidence, LeafOrigin::Collector { .. }) => {}
+                    (
+                        LeafKind::Evidence,
+                        LeafOrigin::Collector { .. } | LeafOrigin::Observer { .. },
+                    )
+                    | (LeafKind::Observed, _) => {}
                 }
             }
         }
@@ -325,17 +331,18 @@ impl Ended {
     }
 }
 
-fn ended(ledger: &Ledger, scope: &Scope<'_>, index: u64) -> Result<Ended, PackError> {
+fn ended(ledger: &Ledger, scope: &Scope<'_>, index: u64) -> Result<Option<Ended>, PackError> {
     Ok(
         match decided(&ledger.entry(index)?.envelope, scope, index)? {
-            Decided::Enrol(enrolled) => Ended {
+            Decided::Enrol(enrolled) => Some(Ended {
                 agent: enrolled.agent,
                 generation: None,
-            },
-            Decided::Revoke(revoked) => Ended {
+            }),
+            Decided::Revoke(revoked) => Some(Ended {
                 agent: revoked.agent,
                 generation: Some(revoked.generation),
-            },
+            }),
+            Decided::Import(_) => None,
         },
     )
 }
@@ -394,7 +401,13 @@ impl Cut<'_> {
                     }
                 }
             }
+            LeafKind::Observed if period => {
+                if let Ok(sight) = observed::open(file, &scope.decisions.public()) {
+                    self.blob(&sight.observation)?;
+                }
+            }
             LeafKind::Evidence
+            | LeafKind::Observed
             | LeafKind::Revoke
             | LeafKind::Decision
             | LeafKind::Catalogue

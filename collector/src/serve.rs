@@ -30,12 +30,15 @@ use crate::authority::{self, Authority, AuthorityError};
 use crate::config::Config;
 use crate::fleet::{Fleet, Stream};
 use crate::ledger::Ledger;
+use crate::observer::Door;
 use crate::status::Status;
 
 mod answer;
 mod enrol;
+mod framing;
 pub mod operator;
 mod submit;
+pub mod syslog;
 
 use answer::Wrong;
 
@@ -78,6 +81,8 @@ pub struct Intake {
     pub clock: Clock,
     /// What was refused and noticed, by code.
     pub counters: Counters,
+    /// Who is told what only the collector can see.
+    pub observer: Door,
     numbers: enrol::Numbers,
     enrolling: tokio::sync::Mutex<()>,
     submissions: Arc<Semaphore>,
@@ -160,11 +165,19 @@ impl Intake {
             status,
             clock,
             counters: Counters::default(),
+            observer: Door::default(),
             numbers: enrol::Numbers::default(),
             enrolling: tokio::sync::Mutex::default(),
             submissions,
             shapes: Mutex::default(),
         }
+    }
+
+    /// The same, telling what only the collector can see at this door.
+    #[must_use]
+    pub fn observed(mut self, door: Door) -> Self {
+        self.observer = door;
+        self
     }
 
     fn now(&self) -> Timestamp {
@@ -332,13 +345,14 @@ impl Connection {
 
 fn router(intake: &Arc<Intake>) -> Router {
     use axum::routing::post;
-    use shared::wire::{ENROL, ENROL_NONCE, HELLO, RENEW, SUBMIT};
+    use shared::wire::{ENROL, ENROL_NONCE, HELLO, RENEW, SUBMIT, TIME};
 
     Router::new()
         .route(ENROL_NONCE, post(enrol::nonce))
         .route(ENROL, post(enrol::enrol))
         .route(RENEW, post(enrol::renew))
         .route(HELLO, post(submit::hello))
+        .route(TIME, post(submit::time))
         .route(SUBMIT, post(submit::submit))
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::not_found)

@@ -19,9 +19,11 @@ use shared::time::Timestamp;
 use crate::catalog::Catalog;
 use crate::evaluate::{self, Finding};
 
+mod change;
 mod controls;
 mod store;
 
+pub use change::{Change, Place, ProbeOutcome, Sight};
 pub use controls::{CheckStatus, ControlState, ControlStatus, HostFinding, controls};
 pub use store::{Rebuild, StatusError};
 
@@ -32,72 +34,6 @@ use store::{Store, Writes};
 pub struct Status {
     store: Store,
     catalog: Arc<Catalog>,
-}
-
-/// What one entry of the ledger changes here.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// A host may submit from now on, under this generation.
-    Enrolled {
-        /// The host.
-        host: AgentId,
-        /// Its generation; it rises at every enrolment.
-        generation: u64,
-        /// When.
-        at: Timestamp,
-        /// The longest time between two records, in seconds.
-        heartbeat_s: u64,
-    },
-    /// A host may submit no more; it is no longer expected.
-    Revoked {
-        /// The host.
-        host: AgentId,
-        /// The generation that ends.
-        generation: u64,
-        /// When.
-        at: Timestamp,
-    },
-    /// A record of a host that says nothing about findings: it started, lives, stopped.
-    Record(Place),
-    /// A host collected evidence.
-    Run {
-        /// Where the record stands.
-        place: Place,
-        /// Id of the attestation.
-        attestation: Digest,
-        /// The host's time of the run.
-        collected: Timestamp,
-        /// Every probe that was due.
-        outcomes: Vec<ProbeOutcome>,
-    },
-    /// An entry that says nothing about findings: it only moves the position.
-    Nothing,
-}
-
-/// Place of a record in the stream of a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The host.
-    pub host: AgentId,
-    /// Its generation.
-    pub generation: u64,
-    /// Number of the record.
-    pub seq: u64,
-    /// The collector's time of receipt.
-    pub received: Timestamp,
-}
-
-/// What came of one probe that was due.
-#[derive(Clone, Debug)]
-pub struct ProbeOutcome {
-    /// Name of the probe.
-    pub probe: String,
-    /// What the attestation says of it.
-    pub outcome: Outcome,
-    /// Name of the observation, when the attestation names one.
-    pub observation_id: Option<Digest>,
-    /// The observation; `None` when it was not sent, or is not readable here.
-    pub observation: Option<Observation>,
 }
 
 /// A finding and the evidence it stands on.
@@ -281,9 +217,22 @@ impl Status {
                     writes.put(host_key(&place.host), &known);
                 }
             }
+            Change::Observed(sight) => self.observed(sight, &mut writes)?,
             Change::Nothing => {}
         }
         self.store.apply(due.saturating_add(1), writes)
+    }
+
+    /// Judges what the collector observed, unless the host has another generation by now.
+    fn observed(&self, sight: &Sight, writes: &mut Writes) -> Result<(), StatusError> {
+        let host = self.host(&sight.host)?;
+        let counts = host
+            .is_some_and(|known| known.generation == sight.generation && known.forked.is_none());
+        if counts {
+            let times = (sight.collected, sight.received);
+            self.judge_one(&sight.host, sight.record, times, &sight.outcome, writes)?;
+        }
+        Ok(())
     }
 
     /// The host under a new generation. After a fork it begins empty: whose findings they were is
@@ -339,23 +288,32 @@ impl Status {
         outcomes: &[ProbeOutcome],
         writes: &mut Writes,
     ) -> Result<(), StatusError> {
-        let findings = outcomes.iter().flat_map(|outcome| {
-            let found = judged(&self.catalog, outcome, run.collected);
-            found
-                .into_iter()
-                .map(|finding| (outcome.observation_id, finding))
-        });
-        for (observation, finding) in findings {
+        let times = (run.collected, run.received);
+        outcomes
+            .iter()
+            .try_for_each(|outcome| self.judge_one(host, run.attestation, times, outcome, writes))
+    }
+
+    /// Judges what one probe saw, by all checks on it.
+    fn judge_one(
+        &self,
+        host: &AgentId,
+        record: Digest,
+        (collected, received): (Timestamp, Timestamp),
+        outcome: &ProbeOutcome,
+        writes: &mut Writes,
+    ) -> Result<(), StatusError> {
+        for finding in judged(&self.catalog, outcome, collected) {
             let key = finding_key(host, &finding.check);
             let before: Option<Latest> = self.store.get(&key)?;
             let since = before.filter(|latest| latest.finding.verdict == finding.verdict);
             let latest = Latest {
                 finding,
-                collected: run.collected,
-                received: run.received,
-                since: since.map_or(run.collected, |latest| latest.since),
-                attestation: Some(run.attestation),
-                observation,
+                collected,
+                received,
+                since: since.map_or(collected, |latest| latest.since),
+                attestation: Some(record),
+                observation: outcome.observation_id,
             };
             writes.put(key, &latest);
         }

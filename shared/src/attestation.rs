@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dsse::{self, Envelope, EnvelopeError};
+use crate::exchange::Exchange;
 use crate::id::{AgentId, Digest};
 use crate::key::{KeyError, PublicKey, SigningKey};
 use crate::limits;
@@ -210,6 +211,9 @@ pub struct HostTime {
     pub synced: bool,
     /// The bound of its error that the kernel keeps, in milliseconds.
     pub max_error_ms: u64,
+    /// The best of the last exchanges with the collector, once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
 }
 
 /// A head of the ledger's tree.

@@ -36,6 +36,8 @@ pub enum Decided {
     Enrol(Enrolled),
     /// A host may not submit any more.
     Revoke(Revoked),
+    /// A list of vulnerabilities is in force from now on, in place of the one before.
+    Import(Imported),
 }
 
 /// An enrolment.
@@ -66,6 +68,20 @@ pub struct Revoked {
     pub generation: u64,
     /// Why.
     pub reason: String,
+}
+
+/// A list of vulnerabilities that an operator brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    /// Who published it: `kev`, `osv` or `debian-tracker`.
+    pub publisher: String,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+    /// How many vulnerabilities it lists.
+    pub records: u64,
+    /// When it was published, or when the file was written where it does not say.
+    pub dated: Timestamp,
 }
 
 /// What an agent says when it asks to be enrolled, signed with its new evidence key.

@@ -11,17 +11,31 @@ use serde::Serialize;
 use crate::limits;
 use crate::time::Timestamp;
 
+pub mod audit;
 pub mod backup;
+pub mod canary;
 pub mod clock;
+pub mod delivery;
 pub mod logging;
+pub mod offset;
+pub mod recovery;
+pub mod restore;
 pub mod updates;
+pub mod vulnerabilities;
 
-/// Every subject that a probe can look at, in the order of their names.
+/// Every subject that can be looked at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
+    &audit::SUBJECT,
     &backup::SUBJECT,
+    &canary::SUBJECT,
     &clock::SUBJECT,
+    &delivery::SUBJECT,
     &logging::SUBJECT,
+    &offset::SUBJECT,
+    &recovery::SUBJECT,
+    &restore::SUBJECT,
     &updates::SUBJECT,
+    &vulnerabilities::SUBJECT,
 ];
 
 /// What one probe looks at, and the facts it may state.
@@ -29,12 +43,24 @@ pub static SUBJECTS: &[&Subject] = &[
 pub struct Subject {
     /// Name of the probe and of the subject, e.g. `clock`.
     pub probe: &'static str,
+    /// Who looks at it.
+    pub observer: Observer,
     /// Version of this schema; it rises when a fact changes its type, its unit or its meaning.
     pub schema: u32,
     /// One sentence: what is looked at.
     pub title: &'static str,
     /// The facts in the order of their names.
     pub facts: &'static [Fact],
+}
+
+/// Who looks at a subject, and signs what was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Observer {
+    /// A probe of the agent, on the host itself.
+    Host,
+    /// The collector, from outside, about the host.
+    Collector,
 }
 
 /// The declaration of one fact.
@@ -151,6 +177,12 @@ pub fn subject(probe: &str) -> Option<&'static Subject> {
         .iter()
         .copied()
         .find(|subject| subject.probe == probe)
+}
+
+/// The subjects that hosts look at themselves: each has a probe of this name.
+pub fn of_hosts() -> impl Iterator<Item = &'static Subject> {
+    let own = |subject: &&Subject| subject.observer == Observer::Host;
+    SUBJECTS.iter().copied().filter(own)
 }
 
 impl Subject {

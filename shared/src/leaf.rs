@@ -3,7 +3,7 @@
 //! ```text
 //! evident-leaf/v1
 //! <kind>
-//! <agent> <generation> <seq>          records of the collector: "- 0 <number>"
+//! <agent> <generation> <seq>          decisions: "- 0 <number>"; seen by the collector: "- 1 .."
 //! sha256:<id of the DSSE file>
 //! <time of receipt, milliseconds since 1970>
 //! ```
@@ -31,6 +31,8 @@ pub struct LeafError(&'static str);
 pub enum LeafKind {
     /// An attestation of an agent.
     Evidence,
+    /// The collector itself observed something of a host.
+    Observed,
     /// An agent was enrolled and got a generation.
     Enrol,
     /// An agent's generation was ended.
@@ -49,8 +51,9 @@ pub enum LeafKind {
 
 impl LeafKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Evidence,
+        Self::Observed,
         Self::Enrol,
         Self::Revoke,
         Self::Decision,
@@ -64,6 +67,7 @@ impl LeafKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Evidence => "evidence",
+            Self::Observed => "observed",
             Self::Enrol => "enrol",
             Self::Revoke => "revoke",
             Self::Decision => "decision",
@@ -93,8 +97,14 @@ pub enum LeafOrigin {
         /// The number in the stream.
         seq: u64,
     },
-    /// The records of the collector itself, numbered from 0.
+    /// The decisions of the collector and of its operators, numbered from 0.
     Collector {
+        /// The number.
+        number: u64,
+    },
+    /// What the collector itself observed of hosts, numbered from 0 apart from decisions: there
+    /// are many of these, and a pack holds all decisions, however old.
+    Observer {
         /// The number.
         number: u64,
     },
@@ -109,6 +119,7 @@ impl fmt::Display for LeafOrigin {
                 seq,
             } => write!(f, "{agent} {generation} {seq}"),
             Self::Collector { number } => write!(f, "- 0 {number}"),
+            Self::Observer { number } => write!(f, "- 1 {number}"),
         }
     }
 }
@@ -195,8 +206,10 @@ fn parse_origin(text: &str) -> Option<LeafOrigin> {
     let (agent, numbers) = text.split_once(' ')?;
     let (generation, seq) = numbers.split_once(' ')?;
     let (generation, seq) = (generation.parse().ok()?, seq.parse().ok()?);
-    if agent == "-" {
-        return Some(LeafOrigin::Collector { number: seq });
+    match (agent, generation) {
+        ("-", 0) => return Some(LeafOrigin::Collector { number: seq }),
+        ("-", 1) => return Some(LeafOrigin::Observer { number: seq }),
+        _ => {}
     }
     let agent = agent.parse().ok()?;
     Some(LeafOrigin::Agent {
@@ -288,7 +301,7 @@ mod tests {
             TEXT.replace("agent-0001 1 0", "agent-0001 1 -1"),
             TEXT.replace("agent-0001 1 0", "agent-0001 1 18446744073709551616"),
             TEXT.replace("agent-0001 1 0", "Agent 1 0"),
-            TEXT.replace("agent-0001 1 0", "- 1 0"),
+            TEXT.replace("agent-0001 1 0", "- 2 0"),
             TEXT.replace("sha256:7a", "sha256:7A"),
             TEXT.replace("sha256:", "sha512:"),
             TEXT.replace("sha256:7a", "sha256:"),

@@ -8,13 +8,17 @@
 pub mod cause;
 pub mod limits;
 pub mod time;
+pub mod exchange;
+pub mod version;
 pub mod id;
 pub mod fact;
 pub mod observation;
 pub mod key;
+pub mod canary;
 pub mod dsse;
 pub mod attestation;
 pub mod decision;
+pub mod observed;
 pub mod merkle;
 pub mod checkpoint;
 pub mod tile;

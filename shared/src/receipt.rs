@@ -165,7 +165,7 @@ impl Entered {
         let placed = match (&wanted.origin, &leaf.origin) {
             (Some(wanted), origin) => wanted == origin,
             (None, LeafOrigin::Collector { .. }) => true,
-            (None, LeafOrigin::Agent { .. }) => false,
+            (None, LeafOrigin::Agent { .. } | LeafOrigin::Observer { .. }) => false,
         };
         (leaf.kind == wanted.kind && leaf.id == wanted.id && placed)
             .then(|| merkle::leaf_hash(self.leaf.as_bytes()))

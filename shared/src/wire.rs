@@ -20,6 +20,8 @@ pub const ENROL: &str = "/v1/enrol";
 pub const RENEW: &str = "/v1/renew";
 /// Path: states where the agent stands and learns where the collector does.
 pub const HELLO: &str = "/v1/hello";
+/// Path: asks for the time, to compare clocks.
+pub const TIME: &str = "/v1/time";
 /// Path: submits attestations and blobs.
 pub const SUBMIT: &str = "/v1/submit";
 /// Media type of a submission.
@@ -113,6 +115,23 @@ pub struct HelloAnswer {
     pub receipt: Receipt,
     /// The clock of the collector.
     pub now: Timestamp,
+}
+
+/// Body of [`TIME`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeRequest {
+    /// When it was sent, by the clock of the host.
+    pub sent: Timestamp,
+}
+
+/// Answer of [`TIME`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TimeAnswer {
+    /// When the request was received, by the clock of the collector.
+    pub received: Timestamp,
+    /// When this was sent, by the clock of the collector.
+    pub answered: Timestamp,
 }
 
 /// Answer of [`SUBMIT`]: what was entered, and why the rest was not.

@@ -16,6 +16,9 @@
     reason = "what a failed program said belongs to the failure"
 )]
 
+pub mod roots;
+pub mod site;
+pub mod booted;
 pub mod apart;
 pub mod unpacked;
 
@@ -78,18 +81,29 @@ pub struct Deployment {
     dir: tempfile::TempDir,
     collector: Option<Child>,
     address: String,
+    site: Option<u32>,
 }
 
 impl Deployment {
     /// Makes a collector and starts it.
     pub fn start() -> Self {
+        Self::at("127.0.0.1:0", None)
+    }
+
+    /// Makes a collector and starts it in the network of a site.
+    pub fn start_in(site: &site::Site) -> Self {
+        Self::at(&format!("{}:8443", site::HERE), Some(site.holder()))
+    }
+
+    fn at(address: &str, site: Option<u32>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut deployment = Self {
             dir,
             collector: None,
-            address: "127.0.0.1:0".to_owned(),
+            address: address.to_owned(),
+            site,
         };
-        let made = deployment.collector(&["init", "--name", "localhost"]);
+        let made = deployment.collector(&["init", "--name", "localhost", "--also", site::HERE]);
         drop(ends(&made, 0));
         deployment.serve();
         deployment
@@ -119,7 +133,12 @@ impl Deployment {
             .create(true)
             .open(self.dir.path().join("collector.log"))
             .unwrap();
-        let mut child = program("evident-collector")
+        let program = match self.site {
+            None => program("evident-collector"),
+            Some(holder) => site::inside(holder, programs().join("evident-collector")),
+        };
+        let mut child = { program }
+            .env("NO_COLOR", "1")
             .args(["serve", "--listen", &self.address, "--ready-file"])
             .arg(&ready)
             .arg("--dir")

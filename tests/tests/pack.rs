@@ -141,6 +141,7 @@ impl Site {
                     wall,
                     synced: true,
                     max_error_ms: 1,
+                    exchange: None,
                 },
                 seen: Seen {
                     size: seen.size,

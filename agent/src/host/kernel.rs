@@ -19,6 +19,15 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// Longest datagram that is read.
 const DATAGRAM_BYTES_MAX: usize = 16 * 1024;
 
+/// Longest list of kernel auditing: some thousand rules.
+const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// `AUDIT_LIST_RULES` in linux/audit.h: its answer is a list.
+const AUDIT_LIST_RULES: u16 = 1013;
+/// netlink(7): an error or an acknowledgement.
+const NLMSG_ERROR: u16 = 2;
+/// netlink(7): the end of a list.
+const NLMSG_DONE: u16 = 3;
+
 /// Folder of chronyd's command socket. Clients bind their own socket in it: it is the one folder
 /// that the daemon, and its `AppArmor` profile on Debian, may write to.
 const CHRONY_FOLDER: &str = "/run/chrony";
@@ -192,7 +201,8 @@ impl Drop for ClientSocket {
     }
 }
 
-/// Sends a whole netlink message to kernel auditing and returns the first answer.
+/// Sends a whole netlink message to kernel auditing and returns the answer: of a list all its
+/// messages, one after the other, without the one that ends it.
 ///
 /// # Errors
 ///
@@ -223,29 +233,53 @@ fn ask_netlink(request: &[u8]) -> rustix::io::Result<Vec<u8>> {
     }
     let kernel = netlink::SocketAddrNetlink::new(0, 0);
     let _sent = net::sendto(&socket, request, net::SendFlags::empty(), &kernel)?;
-    let mut answer = vec![0; DATAGRAM_BYTES_MAX];
-    let (_same, length, from) =
-        net::recvfrom(&socket, answer.as_mut_slice(), net::RecvFlags::empty())?;
-    // Any process may write to a netlink socket; only port 0 is the kernel.
-    let sender = from.map(netlink::SocketAddrNetlink::try_from);
-    if !matches!(sender, Some(Ok(sender)) if sender.pid() == 0) {
-        return Err(Errno::BADMSG);
+    let list = kind(request) == Some(AUDIT_LIST_RULES);
+    let mut all = Vec::new();
+    loop {
+        let mut answer = vec![0; DATAGRAM_BYTES_MAX];
+        let (_same, length, from) =
+            net::recvfrom(&socket, answer.as_mut_slice(), net::RecvFlags::empty())?;
+        // Any process may write to a netlink socket; only port 0 is the kernel.
+        let sender = from.map(netlink::SocketAddrNetlink::try_from);
+        if !matches!(sender, Some(Ok(sender)) if sender.pid() == 0) {
+            return Err(Errno::BADMSG);
+        }
+        answer.truncate(length);
+        if !list || kind(&answer) == Some(NLMSG_ERROR) {
+            return Ok(answer);
+        }
+        if kind(&answer) == Some(NLMSG_DONE) {
+            return Ok(all);
+        }
+        if LIST_BYTES_MAX < all.len() + answer.len() {
+            return Err(Errno::FBIG);
+        }
+        // The next one begins at a multiple of four: netlink(7), `NLMSG_ALIGN`.
+        answer.resize(length.next_multiple_of(4), 0);
+        all.extend(answer);
     }
-    answer.truncate(length);
-    Ok(answer)
+}
+
+/// The type of a netlink message.
+fn kind(message: &[u8]) -> Option<u16> {
+    let kind = message.get(4..6)?.first_chunk::<2>()?;
+    #[expect(
+        clippy::host_endian_bytes,
+        reason = "netlink speaks in the order of the host"
+    )]
+    Some(u16::from_ne_bytes(*kind))
 }
 
 /// The error that a netlink message carries, when it carries one: netlink(7), `NLMSG_ERROR`.
 fn netlink_error(message: &[u8]) -> Option<Errno> {
-    const NLMSG_ERROR: u16 = 2;
-    let kind = message.get(4..6)?.first_chunk::<2>()?;
     let code = message.get(16..20)?.first_chunk::<4>()?;
     #[expect(
         clippy::host_endian_bytes,
         reason = "netlink speaks in the order of the host"
     )]
-    let (kind, code) = (u16::from_ne_bytes(*kind), i32::from_ne_bytes(*code));
-    (kind == NLMSG_ERROR && code != 0).then(|| Errno::from_raw_os_error(code.saturating_neg()))
+    let code = i32::from_ne_bytes(*code);
+    (kind(message) == Some(NLMSG_ERROR) && code != 0)
+        .then(|| Errno::from_raw_os_error(code.saturating_neg()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags};
@@ -16,7 +17,9 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use super::bus::{self, BusCall};
-use super::{Host, KernelClock, NAMES_MAX, Socket, Stat, Unseen, kernel};
+use super::log::{self, Way};
+use super::program::{self, Ended, Task};
+use super::{Host, KernelClock, NAMES_MAX, Parts, Socket, Stat, Unseen, kernel, place};
 
 /// How often a path is resolved anew when a folder on its way is renamed meanwhile.
 const RESOLVE_ATTEMPTS: usize = 8;
@@ -110,6 +113,25 @@ impl Host for Machine {
         Ok(Box::new(File::from(file).take(bytes_max)))
     }
 
+    fn open_parts(&self, path: &str) -> Result<Box<dyn Parts>, Unseen> {
+        let file = self.open_kind(path, FileType::RegularFile)?;
+        Ok(Box::new(File::from(file)))
+    }
+
+    fn link(&self, path: &str) -> Result<String, Unseen> {
+        let target = self
+            .open_in_root(path, OFlags::PATH | OFlags::NOFOLLOW)
+            .and_then(|link| rustix::fs::readlinkat(&link, "", Vec::new()));
+        match target {
+            Ok(target) => Ok(target.to_string_lossy().into_owned()),
+            // An empty name of what is no link, see readlink(2).
+            Err(Errno::NOENT | Errno::INVAL) if self.look(path).is_ok() => {
+                Err(Unseen::new(path, Status::Malformed, Some("no link")))
+            }
+            Err(errno) => Err(Unseen::from_errno(path, errno)),
+        }
+    }
+
     fn stat(&self, path: &str) -> Result<Stat, Unseen> {
         let stat = self
             .look(path)
@@ -165,6 +187,41 @@ impl Host for Machine {
 
     fn bus(&self, call: BusCall<'_>) -> Result<serde_json::Value, Unseen> {
         self.live(&call.name(), || bus::ask(call))
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        self.live(task.program.name(), || {
+            let open = |path| self.open_kind(path, FileType::RegularFile);
+            let secret = task.secret.map(open).transpose()?.map(File::from);
+            program::run(task, secret, output)
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let path = way.path();
+        self.live(path, || log::send(Path::new(path), way, line))
+    }
+
+    fn place(&self, path: &str, bytes: &[u8]) -> Result<(), Unseen> {
+        self.live(path, || place::place(self.root.as_fd(), path, bytes))
+    }
+}
+
+impl Parts for File {
+    fn part(&self, offset: u64, bytes_max: usize) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; bytes_max];
+        let mut length = 0;
+        while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+            match self.read_at(rest, at) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
     }
 }
 
@@ -241,6 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn parts_and_links() {
+        let (_folder, machine) = tree();
+        let parts = machine.open_parts("/absolute").unwrap();
+        assert_eq!(parts.part(1, 2).unwrap(), b"iv");
+        assert_eq!(parts.part(3, 9).unwrap(), b"es");
+        assert_eq!(parts.part(6, 9).unwrap(), b"");
+        assert_eq!(machine.link("/absolute").unwrap(), "/etc/five");
+        assert_eq!(machine.link("/around").unwrap(), "around");
+        for (path, status) in [("/etc/five", Status::Malformed), ("/none", Status::Absent)] {
+            assert_eq!(machine.link(path).unwrap_err().status, status, "{path}");
+        }
+    }
+
+    #[test]
     fn stat_and_list() {
         let (_folder, machine) = tree();
         assert_eq!(
@@ -280,6 +351,7 @@ mod tests {
         assert!(!machine.read("/proc/self/comm", 64).unwrap().is_empty());
         let link = machine.read("/proc/self/exe", 64).unwrap_err();
         assert_eq!(link.status, Status::Malformed);
+        assert!(machine.link("/proc/self/exe").unwrap().starts_with('/'));
         let device = machine.read("/dev/zero", 64).unwrap_err();
         assert_eq!(device.status, Status::Malformed);
     }

@@ -7,21 +7,26 @@
 //! live/chronyd-33.bin         chronyd's reply to command 33 without arguments
 //! live/chronyd-15-00000001.bin  ... to command 15 with these arguments, zeros at the end left out
 //! live/ntpd-2-0.bin           ntpd's answer to operation 2 on association 0
-//! live/audit.bin              the reply of kernel auditing
 //! live/bus-UNIT.json          all properties of a unit, as `busctl --json` shows them, no types
 //! live/bus-failed.json        ListUnitsByPatterns for what failed
 //! live/bus-timers.json        ... for timers
 //! live/bus-timesync.json      all properties of systemd-timesyncd
 //! live/bus.status             why D-Bus does not answer
+//! live/audit.bin              the reply of kernel auditing to AUDIT_GET
+//! live/audit-1013.bin         ... to another request: its number
+//! live/log-journal            a socket that takes lines; log-syslog the one for /dev/log
+//! live/restic-dump.bin        what restic writes when it is told to dump; other programs alike
 //! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
 //! live/refused.txt            paths that may not be read, and nothing below them, one a line
 //! live/times.txt              lines of a time and a path: when that file was written
+//! live/modes.txt              lines of an octal mode and a path
 //! ```
 //!
 //! What has no answer and no status is absent. Where there is systemd, it has `bus-failed.json`,
 //! and a unit without an answer is one that it does not know. A version-control system carries
-//! neither times nor owners: a file that `times.txt` does not name was written at the beginning of
-//! 1970, and everything belongs to root.
+//! neither times nor owners nor modes: a file that `times.txt` does not name was written at the
+//! beginning of 1970, one that `modes.txt` does not name has 0644, a folder 0755, and everything
+//! belongs to root.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -33,11 +38,15 @@ use shared::observation::Status;
 use shared::time::Timestamp;
 
 use super::bus::{BusCall, Listed};
+use super::log::{self, Way};
 use super::machine::Machine;
-use super::{Host, KernelClock, Socket, Stat, Unseen};
+use super::program::{Ended, Task};
+use super::{Host, KernelClock, Parts, Socket, Stat, Unseen};
 
 /// Longest recorded answer or list.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// `AUDIT_GET` in linux/audit.h.
+const AUDIT_GET: u16 = 1000;
 /// Bytes of a chronyd request before its arguments.
 const CHRONY_HEADER_BYTES: usize = 20;
 
@@ -48,6 +57,7 @@ pub struct Recorded {
     live: PathBuf,
     refused: BTreeSet<String>,
     times: BTreeMap<String, Timestamp>,
+    modes: BTreeMap<String, u32>,
 }
 
 impl Recorded {
@@ -67,11 +77,20 @@ impl Recorded {
             };
             let _earlier = times.insert(path.to_owned(), time);
         }
+        let mut modes = BTreeMap::new();
+        for line in lines(&live.join("modes.txt"))? {
+            let (mode, path) = line.split_once(' ').unwrap_or_default();
+            let Ok(mode) = u32::from_str_radix(mode, 8) else {
+                return Err(Unseen::new("modes.txt", Status::Malformed, Some(&line)));
+            };
+            let _earlier = modes.insert(path.to_owned(), mode);
+        }
         Ok(Self {
             machine: Machine::open(&folder.join("root"))?,
             live,
             refused: refused.into_iter().collect(),
             times,
+            modes,
         })
     }
 
@@ -126,6 +145,16 @@ fn lines(path: &Path) -> Result<Vec<String>, Unseen> {
     }
 }
 
+/// The number of a request to kernel auditing: the type in the header of the message.
+fn audit_kind(request: &[u8]) -> u16 {
+    let kind = request.get(4..6).and_then(<[u8]>::first_chunk::<2>);
+    #[expect(
+        clippy::host_endian_bytes,
+        reason = "netlink speaks in the order of the host"
+    )]
+    kind.map_or(AUDIT_GET, |bytes| u16::from_ne_bytes(*bytes))
+}
+
 /// Name of the recorded reply to a request: command and arguments.
 fn chronyd_name(request: &[u8]) -> String {
     let command = match request.get(4..6).and_then(<[u8]>::first_chunk::<2>) {
@@ -161,11 +190,23 @@ impl Host for Recorded {
         self.machine.open(path, bytes_max)
     }
 
+    fn open_parts(&self, path: &str) -> Result<Box<dyn Parts>, Unseen> {
+        self.permit_read(path)?;
+        self.machine.open_parts(path)
+    }
+
+    fn link(&self, path: &str) -> Result<String, Unseen> {
+        self.permit_look(path)?;
+        self.machine.link(path)
+    }
+
     fn stat(&self, path: &str) -> Result<Stat, Unseen> {
         self.permit_look(path)?;
         let written = self.times.get(path).copied().unwrap_or_default();
         let stat = self.machine.stat(path)?;
+        let usual = if stat.folder { 0o755 } else { 0o644 };
         Ok(Stat {
+            mode: self.modes.get(path).copied().unwrap_or(usual),
             user: 0,
             group: 0,
             modified: written,
@@ -205,7 +246,10 @@ impl Host for Recorded {
                 let name = ntpd_name(request);
                 self.answer(&format!("{name}.bin"), &[&name, "ntpd"])
             }
-            Socket::Audit => self.answer("audit.bin", &["audit"]),
+            Socket::Audit => match audit_kind(request) {
+                AUDIT_GET => self.answer("audit.bin", &["audit"]),
+                kind => self.answer(&format!("audit-{kind}.bin"), &["audit"]),
+            },
         }
     }
 
@@ -229,6 +273,34 @@ impl Host for Recorded {
             let why = error.to_string();
             Unseen::new(&file, Status::Malformed, Some(&why))
         })
+    }
+
+    fn run(&self, task: &Task<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Ended, Unseen> {
+        let verb = task.options.first().copied().unwrap_or_default();
+        let name = format!("{}-{}", task.program.name(), verb.trim_start_matches('-'));
+        let answer = self.answer(&format!("{name}.bin"), &[&name, task.program.name()])?;
+        output(&answer);
+        Ok(Ended {
+            status: Some(0),
+            errors: String::new(),
+            bytes: u64::try_from(answer.len()).unwrap_or(u64::MAX),
+            took_ms: 0,
+        })
+    }
+
+    fn log(&self, way: Way, line: &str) -> Result<(), Unseen> {
+        let name = format!("log-{}", way.as_str());
+        let path = self.live.join(&name);
+        if path.exists() {
+            log::send(&path, way, line)
+        } else {
+            self.answer(&name, &[&name]).map(drop)
+        }
+    }
+
+    fn place(&self, path: &str, _bytes: &[u8]) -> Result<(), Unseen> {
+        let why = Some("a recorded host is not changed");
+        Err(Unseen::new(path, Status::Unsupported, why))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The backup probe: whether the declared backup sets exist, when each last succeeded, what they
 //! left.
 //!
-//! A set is declared in the agent's settings (`[[probe.backup.set]]`): a restic or borg repository
-//! on this host or mounted on it, a borg repository elsewhere that this host writes to, or the
-//! manifest of any other job. No password is needed, so this is evidence of grade `metadata` or
-//! `job`: it shows that something was written and when, not that it can be restored. The right to
-//! read the repository is needed; most belong to root.
+//! A set is declared in the agent's settings (`[[probe.backup.set]]`): a repository of restic, borg
+//! or pgBackRest on this host or mounted on it, a borg repository elsewhere that this host writes
+//! to, base backups of PostgreSQL, a folder of snapshots, or the manifest of any other job. No
+//! password is needed. What is seen has one of three grades: `job`, somebody says so; `metadata`,
+//! the repository shows it; `proof`, contents were compared with their hashes. None of them shows
+//! that a copy can be restored. The right to read the repository is needed; most belong to root.
 //!
 //! The outcome is never `absent`: a backup that nobody declared cannot be excluded. Numbers about
 //! sets are over those that were found, and are left out when one of these does not show it: borg
@@ -13,52 +14,40 @@
 //! found may well have backups: its disk may not be mounted.
 
 mod shown;
+mod contents;
+mod kept;
+pub(super) mod stamp;
+mod place;
+mod segment;
 mod borg;
 mod manifest;
 mod restic;
+mod pgbackrest;
+mod basebackup;
+mod snapshots;
+mod set;
+mod coverage;
+mod words;
+mod unitfiles;
+mod cron;
+mod jobs;
+mod credentials;
+mod postgres;
 
 use shared::fact::{Record, Subject, Value};
 use shared::limits::LIST_RECORDS_MAX;
 use shared::observation::{Means, Status};
 
 use super::{Probe, Scene, Seen};
-use crate::config::{BackupSet, BackupTool};
+use crate::config::BackupSet;
 use crate::host::{Host, Unseen};
 
-use shown::Shown;
+use place::Mounts;
+use set::Set;
+use shown::{Shown, View};
 
 /// Where programs are looked for.
 const PROGRAM_FOLDERS: [&str; 4] = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/local/sbin"];
-/// Programs that make backups, sorted.
-const PROGRAMS: [&str; 26] = [
-    "amdump",
-    "autorestic",
-    "backupninja",
-    "bacula-fd",
-    "bareos-fd",
-    "barman",
-    "borg",
-    "borgmatic",
-    "btrbk",
-    "burp",
-    "duplicity",
-    "duply",
-    "kopia",
-    "pgbackrest",
-    "proxmox-backup-client",
-    "rdiff-backup",
-    "restic",
-    "rsnapshot",
-    "rustic",
-    "sanoid",
-    "snapper",
-    "syncoid",
-    "tarsnap",
-    "timeshift",
-    "wal-g",
-    "zrepl",
-];
-
 /// Looks at backups.
 #[derive(Debug)]
 pub struct Backup;
@@ -71,10 +60,10 @@ impl Probe for Backup {
     fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
         let mut seen = Seen::default();
         state_tools(host, &mut seen);
-        let declared = &scene.settings.backup.sets;
+        let settings = &scene.settings.backup;
+        let declared = &settings.sets;
         seen.state_count("declared_count", declared.len());
-        let sets = declared.iter().take(LIST_RECORDS_MAX);
-        let sets: Vec<Set> = sets.map(|set| Set::look(host, &mut seen, set)).collect();
+        let sets = look(host, &mut seen, scene);
         let records = sets.iter().map(Set::record).collect();
         seen.state("sets", Value::List(records));
         if sets.len() < declared.len() {
@@ -83,106 +72,82 @@ impl Probe for Backup {
         } else {
             state_numbers(&mut seen, &sets);
         }
+        coverage::state(host, &mut seen, settings, &sets);
+        let jobs = jobs::look(host, &mut seen, declared);
+        credentials::state(host, &mut seen, declared, jobs.as_deref());
+        postgres::state(host, &mut seen, &settings.postgres);
+        state_pools(host, &mut seen);
         seen.facts()
     }
 }
 
-/// A declared set, as found.
-struct Set {
-    name: String,
-    tool: &'static str,
-    location: String,
-    found: Result<Shown, Unseen>,
+/// A list of paths or names.
+fn paths(paths: impl Iterator<Item = String>) -> Vec<Record> {
+    let record = |path| Record::from([("path".to_owned(), Value::Text(path))]);
+    paths.map(record).collect()
 }
 
-impl Set {
-    fn look(host: &dyn Host, seen: &mut Seen, set: &BackupSet) -> Self {
-        let path = set.path.trim_end_matches('/');
-        let location = redacted(path);
-        let remote = !path.starts_with('/');
-        let (tool, found) = match set.tool {
-            BackupTool::Borg if remote => ("borg", borg::look_remote(host, path)),
-            BackupTool::Borg => ("borg", borg::look(host, seen, path)),
-            BackupTool::Restic => ("restic", restic::look(host, seen, path)),
-            BackupTool::Manifest => ("manifest", manifest::look(host, &set.name, path)),
+/// Looks at the declared sets.
+fn look(host: &dyn Host, seen: &mut Seen, scene: &Scene) -> Vec<Set> {
+    let settings = &scene.settings.backup;
+    let mounts = (!settings.sets.is_empty()).then(|| Mounts::look(host, seen));
+    let before = scene.before.as_ref().map(|before| &before.facts);
+    let before = match before.and_then(|facts| facts.get("sets")) {
+        Some(Value::List(records)) => records.as_slice(),
+        _ => &[],
+    };
+    let one = |set: &BackupSet| {
+        let name = Value::Text(set.name.clone());
+        let view = View {
+            host,
+            now: scene.now,
+            before: before
+                .iter()
+                .find(|record| record.get("name") == Some(&name)),
         };
-        let result = found.as_ref().map(drop).map_err(Unseen::clone);
-        let _seen: Option<()> = seen.note(Means::File, &location, result);
-        Self {
-            name: set.name.clone(),
-            tool,
-            location,
-            found,
-        }
-    }
-
-    fn record(&self) -> Record {
-        let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX));
-        let text = |text: &str| Some(Value::Text(text.to_owned()));
-        let shown = self.found.as_ref().ok();
-        let reason = match &self.found {
-            Ok(shown) => shown.reason.clone(),
-            Err(unseen) => Some(match &unseen.detail {
-                Some(detail) => format!("{}: {detail}", unseen.status.as_str()),
-                None => unseen.status.as_str().to_owned(),
-            }),
-        };
-        let snapshots = shown.and_then(|shown| shown.snapshots);
-        let grade = shown.map(|shown| if shown.by_job { "job" } else { "metadata" });
-        let fields = [
-            ("name", text(&self.name)),
-            ("tool", text(self.tool)),
-            ("location", text(&self.location)),
-            ("found", Some(Value::Flag(shown.is_some()))),
-            ("reason", reason.as_deref().and_then(text)),
-            (
-                "last_success",
-                shown.and_then(|s| s.last_success).map(Value::Instant),
-            ),
-            (
-                "snapshots",
-                snapshots.and_then(|n| u64::try_from(n).ok()).map(number),
-            ),
-            ("bytes", shown.and_then(|s| s.bytes).map(number)),
-            ("files", shown.and_then(|s| s.files).map(number)),
-            (
-                "encrypted",
-                shown.and_then(|s| s.encrypted).map(Value::Flag),
-            ),
-            (
-                "append_only",
-                shown.and_then(|s| s.append_only).map(Value::Flag),
-            ),
-            ("locked", shown.and_then(|s| s.locked).map(Value::Flag)),
-            (
-                "sha256",
-                shown
-                    .and_then(|s| s.sha256)
-                    .map(|sha| Value::Text(sha.to_string())),
-            ),
-            ("grade", grade.and_then(text)),
-        ];
-        let fields = fields.into_iter();
-        fields
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect()
-    }
+        let data = settings.data.iter().map(|data| data.path.as_str());
+        let place = mounts.as_ref().and_then(Option::as_ref);
+        let place = place.and_then(|mounts| mounts.place(&set.path, data));
+        Set::look(view, seen, set, place)
+    };
+    settings
+        .sets
+        .iter()
+        .take(LIST_RECORDS_MAX)
+        .map(one)
+        .collect()
 }
 
-/// A location without its user: `ssh://me@host/x` becomes `ssh://host/x`. A path of this host is
-/// no address and stays as it is.
-fn redacted(location: &str) -> String {
-    match location.rsplit_once('@') {
-        Some((user, host)) if !location.starts_with('/') => {
-            let scheme = if user.starts_with("ssh://") {
-                "ssh://"
-            } else {
-                ""
-            };
-            format!("{scheme}{host}")
+/// States the pools of ZFS: none, where the kernel that runs does not know ZFS.
+fn state_pools(host: &dyn Host, seen: &mut Seen) {
+    const POOLS: &str = "/proc/spl/kstat/zfs";
+    let names = match host.list(POOLS) {
+        // Without /proc nothing is known of a kernel.
+        Err(unseen) if unseen.is_absent() => host.stat("/proc/self").ok().map(|_| Vec::new()),
+        names => seen.note(Means::File, POOLS, names),
+    };
+    let Some(names) = names else {
+        return;
+    };
+    let mut records = Vec::new();
+    for name in names {
+        match host.read(&format!("{POOLS}/{name}/state"), 64) {
+            // Most names there are counters and no pools.
+            Err(unseen) if unseen.is_absent() => {}
+            state => {
+                let path = format!("{POOLS}/{name}/state");
+                let state = seen.note(Means::File, &path, state);
+                let state = state.map(|s| String::from_utf8_lossy(&s).trim().to_owned());
+                let mut record = Record::from([("name".to_owned(), Value::Text(name))]);
+                if let Some(state) = state {
+                    let _none: Option<Value> =
+                        record.insert("state".to_owned(), Value::Text(state));
+                }
+                records.push(record);
+            }
         }
-        Some(_) | None => location.to_owned(),
     }
+    seen.state_list("pools", records);
 }
 
 /// States the numbers over the sets that were found. A number that one of them does not show is
@@ -207,6 +172,13 @@ fn state_numbers(seen: &mut Seen, sets: &[Set]) {
     if let Some(fewest) = snapshots.and_then(|all| all.into_iter().min()) {
         seen.state_count("fewest_snapshots", fewest);
     }
+    let hashed: Vec<_> = found.iter().filter_map(|s| s.hashed.as_ref()).collect();
+    if !hashed.is_empty() {
+        let damaged = hashed
+            .iter()
+            .filter_map(|hashed| hashed.damaged_file.clone());
+        seen.state_list("damaged", paths(damaged));
+    }
     let last: Option<Vec<_>> = sets
         .iter()
         .map(|set| set.found.as_ref().ok().and_then(|shown| shown.last_success))
@@ -224,9 +196,7 @@ fn state_tools(host: &dyn Host, seen: &mut Seen) {
         let absent = names.as_ref().is_err_and(Unseen::is_absent);
         match seen.note(Means::File, folder, names) {
             Some(names) => {
-                let found = names
-                    .iter()
-                    .filter(|name| PROGRAMS.contains(&name.as_str()));
+                let found = names.iter().filter(|name| words::is_program(name));
                 let record = |name: &String| {
                     let path = Value::Text(format!("{folder}/{name}"));
                     let name = Value::Text(name.clone());

@@ -1,30 +1,36 @@
-//! Logging: what is kept, how fresh it is, whether it leaves the host, whether the kernel audits.
+//! Logging: what is kept, how fresh it is, whether it leaves the host.
 //!
-//! Sources: headers of the journal files; journald.conf(5), rsyslog.conf(5), syslog-ng.conf(5) and
-//! journal-upload.conf(5) with their folders; log files in `/var/log`; kernel auditing over
-//! netlink; `/proc`. Rights: group `systemd-journal` for the headers, `CAP_AUDIT_CONTROL` for
-//! auditing. `Absent` means: no journal file, no log file, no log daemon, all of that was looked
-//! at, and the host is no container, whose output is kept elsewhere. Limits: 4096 journal files;
-//! 256 settings files of 256 KiB.
+//! Sources: headers of the journal files, and of their entries those in which journald tells what it
+//! dropped and others that the time was set; journald.conf(5), rsyslog.conf(5), syslog-ng.conf(5),
+//! journal-upload.conf(5), the settings of Fluent Bit, Vector and the OpenTelemetry Collector, with
+//! their folders; log files, their modes and their last lines; queues on disk; the state of
+//! logrotate; the lists of sockets in `/proc/net`. Rights: group `systemd-journal` for the journal,
+//! `adm` for log files, `CAP_SYS_PTRACE` for the sockets of daemons. `Absent` means: no journal
+//! file, no log file, no log daemon, all of that was looked at, and the host is no container, whose
+//! output is kept elsewhere. Limits: 4096 journal files, of which 40 000 pieces are read; 256
+//! settings files of 256 KiB; 8192 files below `/var/log`.
 
 use shared::fact::{Record, Subject, Value};
-use shared::observation::Means;
 use shared::time::Timestamp;
 
 use super::processes::Processes;
-use super::settings::{self, Assignment};
-use super::{Probe, Scene, Seen, container};
+use super::{Probe, Scene, Seen, container, settings};
 use crate::host::Host;
 
-mod audit;
-mod forwarding;
 mod journal;
+mod journald;
+mod sources;
+mod permissions;
+mod sockets;
+mod forwarding;
+mod delivery;
+mod backlog;
 
-use forwarding::Target;
 use journal::Journal;
+use sources::LogFile;
 
 /// Log daemons that are known by name.
-const DAEMONS: [&str; 13] = [
+const DAEMONS: [&str; 14] = [
     "auditd",
     "filebeat",
     "fluent-bit",
@@ -35,25 +41,14 @@ const DAEMONS: [&str; 13] = [
     "promtail",
     "rsyslogd",
     "syslog-ng",
+    "systemd-journal-remote",
     "systemd-journal-upload",
     "systemd-journald",
     "vector",
 ];
 
-/// Log files of syslog daemons on the distributions that are known. Everybody may see their folder.
-const FILES: [&str; 11] = [
-    "/var/log/auth.log",
-    "/var/log/cron",
-    "/var/log/cron.log",
-    "/var/log/daemon.log",
-    "/var/log/kern.log",
-    "/var/log/mail.log",
-    "/var/log/maillog",
-    "/var/log/messages",
-    "/var/log/secure",
-    "/var/log/syslog",
-    "/var/log/user.log",
-];
+/// How far back the journal is searched for what was dropped and for changes of the clock.
+const SEARCHED_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Looks at logging.
 #[derive(Debug)]
@@ -67,52 +62,36 @@ struct Found {
     container: Option<bool>,
 }
 
-struct LogFile {
-    path: &'static str,
-    bytes: u64,
-    modified: Timestamp,
-}
-
 impl Probe for Logging {
     fn subject(&self) -> &'static Subject {
         &shared::fact::logging::SUBJECT
     }
 
-    fn observe(&self, host: &dyn Host, _scene: &Scene) -> Seen {
+    fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
         let mut seen = Seen::default();
         let processes = Processes::look(host, &mut seen);
         let found = Found {
             journal: journal::look(host, &mut seen),
             daemons: processes.as_ref().map(|all| all.records(&DAEMONS)),
-            files: log_files(host, &mut seen),
+            files: sources::look(host, &mut seen),
             container: container::look(host, &mut seen, processes.as_ref()),
         };
         if found.nothing() {
             return seen.absent("no journal file, no log file and no log daemon");
         }
-        let setting = settings::systemd(host, &mut seen, "journald.conf");
-        let setting = setting.map(|all| written_storage(&all));
-        if let Some(journal) = &found.journal {
-            state_journal(&mut seen, journal, setting);
-        }
-        if let Some(setting) = setting {
-            seen.state("journald_setting", Value::Text(setting.to_owned()));
-        }
+        state_journal(host, &mut seen, found.journal.as_ref(), scene);
         if let Some(newest) = found.newest() {
             seen.state("newest_entry", Value::Instant(newest));
         }
-        if let Some(files) = &found.files {
-            state_files(&mut seen, files);
-        }
+        state_sources(host, &mut seen, found.files.as_deref(), scene);
         if let Some(daemons) = found.daemons {
             container::state_daemons(&mut seen, daemons, found.container);
         }
-        if let Some(targets) = forwarding::look(host, &mut seen, processes.as_ref()) {
-            state_forwarding(&mut seen, &targets, processes.as_ref());
-        }
-        let audit = audit::status(host);
-        if let Some(audit) = seen.note(Means::Netlink, "netlink audit", audit) {
-            state_audit(&mut seen, &audit);
+        let sent = forwarding::look(host, &mut seen, processes.as_ref());
+        let targets = sent.as_ref().map(|sent| sent.targets.as_slice());
+        delivery::state(host, &mut seen, targets, processes.as_ref(), &DAEMONS);
+        if let Some(sent) = &sent {
+            backlog::state(host, &mut seen, &sent.rsyslog, scene.before.as_ref());
         }
         if seen.is_empty() {
             seen.unknown("nothing could be learned about logging")
@@ -146,37 +125,18 @@ impl Found {
     }
 }
 
-/// The log files that are there; `None` when it could not be told of one of them.
-fn log_files(host: &dyn Host, seen: &mut Seen) -> Option<Vec<LogFile>> {
-    let mut files = Vec::new();
-    let mut whole = true;
-    for path in FILES {
-        match host.stat(path) {
-            Ok(stat) if stat.folder => {}
-            Ok(stat) => files.push(LogFile {
-                path,
-                bytes: stat.bytes,
-                modified: stat.modified,
-            }),
-            Err(unseen) if unseen.is_absent() => {}
-            Err(unseen) => {
-                seen.unseen(Means::File, unseen);
-                whole = false;
-            }
-        }
+/// States the log files, those that were named, their rotation and their modes.
+fn state_sources(host: &dyn Host, seen: &mut Seen, files: Option<&[LogFile]>, scene: &Scene) {
+    let zone = sources::zone(host, seen);
+    if let Some(files) = files {
+        sources::state(host, seen, files, zone.as_ref());
     }
-    whole.then_some(files)
-}
-
-/// `Storage=` as written, or nothing. journald passes over a value that it does not know.
-fn written_storage(assignments: &[Assignment]) -> &'static str {
-    let known = |value: &str| {
-        let mut words = ["", "auto", "none", "persistent", "volatile"].into_iter();
-        words.find(|word| *word == value)
-    };
-    let written = |one: &&Assignment| one.section == "Journal" && one.key == "Storage";
-    let mut values = assignments.iter().rev().filter(written);
-    values.find_map(|one| known(&one.value)).unwrap_or_default()
+    let declared = &scene.settings.logging.sources;
+    if !declared.is_empty() {
+        sources::state_declared(host, seen, declared, zone.as_ref(), scene.now);
+    }
+    sources::state_rotation(host, seen, zone.as_ref());
+    permissions::state(host, seen);
 }
 
 /// What is in force is told by the files: a setting may not have been taken over yet.
@@ -195,15 +155,34 @@ fn storage(journal: &Journal, setting: Option<&str>) -> Option<&'static str> {
     }
 }
 
-fn state_journal(seen: &mut Seen, journal: &Journal, setting: Option<&str>) {
+fn state_journal(host: &dyn Host, seen: &mut Seen, journal: Option<&Journal>, scene: &Scene) {
+    let settings = settings::systemd(host, seen, "journald.conf");
+    if let Some(settings) = &settings {
+        let setting = journald::storage(settings);
+        seen.state("journald_setting", Value::Text(setting.to_owned()));
+        journald::state(seen, settings);
+    }
+    let Some(journal) = journal else { return };
+    let setting = settings.as_deref().map(journald::storage);
+    if let Some(storage) = storage(journal, setting) {
+        seen.state("journald_storage", Value::Text(storage.to_owned()));
+    }
+    state_headers(seen, journal);
+    if journal.persistent.count + journal.volatile.count == 0 {
+        return;
+    }
+    state_damage(host, seen, journal);
+    state_events(host, seen, journal, scene.now);
+    backlog::state_upload(host, seen, journal, scene.before.as_ref());
+}
+
+fn state_headers(seen: &mut Seen, journal: &Journal) {
     let (persistent, volatile) = (&journal.persistent, &journal.volatile);
     let count = persistent.count + volatile.count;
     let bytes = persistent.bytes.saturating_add(volatile.bytes);
     seen.state_count("journal_file_count", count);
-    seen.state("journal_bytes", number(bytes));
-    if let Some(storage) = storage(journal, setting) {
-        seen.state("journald_storage", Value::Text(storage.to_owned()));
-    }
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    seen.state("journal_bytes", Value::Number(bytes));
     let (Some(one), Some(other)) = (persistent.headers, volatile.headers) else {
         return;
     };
@@ -219,62 +198,71 @@ fn state_journal(seen: &mut Seen, journal: &Journal, setting: Option<&str>) {
     }
 }
 
-fn state_files(seen: &mut Seen, files: &[LogFile]) {
-    let records = files.iter().map(|file| {
-        let values = [
-            ("bytes", number(file.bytes)),
-            ("modified", Value::Instant(file.modified)),
-            ("path", Value::Text(file.path.to_owned())),
-        ];
-        values.map(|(name, value)| (name.to_owned(), value)).into()
+/// States damaged files, gaps between files, and whether the boot that runs is in the journal.
+fn state_damage(host: &dyn Host, seen: &mut Seen, journal: &Journal) {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let damaged = [&journal.persistent.damaged, &journal.volatile.damaged];
+    let damaged = damaged.into_iter().flatten().map(|(path, why)| {
+        Record::from([
+            ("path".to_owned(), text(path)),
+            ("why".to_owned(), text(why)),
+        ])
     });
-    seen.state_list("files", records.collect());
+    let damaged: Vec<_> = damaged.collect();
+    // None is said only when every header was read.
+    if journal.all_read() || !damaged.is_empty() {
+        seen.state_list("journal_damaged", damaged);
+    }
+    if let Some(gaps) = journal.gaps() {
+        let records = gaps.iter().map(|gap| {
+            let missing = i64::try_from(gap.missing).unwrap_or(i64::MAX);
+            Record::from([
+                ("after".to_owned(), text(&gap.after)),
+                ("before".to_owned(), text(&gap.before)),
+                ("missing_count".to_owned(), Value::Number(missing)),
+            ])
+        });
+        seen.state_list("journal_gaps", records.collect());
+    }
+    if let Some(current) = journal.of_this_boot(host) {
+        seen.state("journal_of_this_boot", Value::Flag(current));
+    }
 }
 
-fn state_forwarding(seen: &mut Seen, targets: &[Target], processes: Option<&Processes>) {
-    // Settings of a daemon that does not run send nothing; whether it runs must have been seen.
-    if let Some(processes) = processes {
-        let sends = |target: &&Target| processes.has(target.daemon) && !target.here();
-        let sending: Vec<_> = targets.iter().filter(sends).collect();
-        let encrypted = sending.iter().filter(|target| target.encrypted()).count();
-        seen.state_count("forwarding_count", sending.len());
-        seen.state_count("forwarding_encrypted_count", encrypted);
-    }
-    let records = targets.iter().map(|target| {
-        let values = [
-            ("daemon", Value::Text(target.daemon.to_owned())),
-            ("encrypted", Value::Flag(target.encrypted())),
-            ("file", Value::Text(target.file.clone())),
-            ("protocol", Value::Text(target.protocol.to_owned())),
-            ("target", Value::Text(target.host.clone())),
-        ];
-        let mut record = Record::from(values.map(|(name, value)| (name.to_owned(), value)));
-        if let Some(port) = target.port {
-            let _new = record.insert("port".to_owned(), Value::Number(port));
-        }
-        if let Some(processes) = processes {
-            let runs = Value::Flag(processes.has(target.daemon));
-            let _new = record.insert("running".to_owned(), runs);
+/// States what journald dropped, and when the clock was set. A search that did not see everything
+/// states what it found, and nothing when it found nothing.
+fn state_events(host: &dyn Host, seen: &mut Seen, journal: &Journal, now: Timestamp) {
+    let since = now.plus_ms(-SEARCHED_MS);
+    let events = journal.events(host, seen, since);
+    let text = |text: &str| Value::Text(text.to_owned());
+    seen.state("journal_searched_since", Value::Instant(since));
+    let drops = events.drops.iter().map(|drop| {
+        let mut record = Record::from([
+            ("at".to_owned(), Value::Instant(drop.at)),
+            ("entry_count".to_owned(), Value::Number(drop.count)),
+            ("kind".to_owned(), text(drop.kind)),
+        ]);
+        if let Some(unit) = &drop.unit {
+            let _new = record.insert("unit".to_owned(), text(unit));
         }
         record
     });
-    seen.state_list("forwarding", records.collect());
-}
-
-fn state_audit(seen: &mut Seen, audit: &audit::Audit) {
-    seen.state("audit_daemon", Value::Flag(audit.daemon != 0));
-    for (name, value) in [
-        ("audit_backlog", audit.backlog),
-        ("audit_backlog_limit", audit.backlog_limit),
-        ("audit_enabled", audit.enabled),
-        ("audit_lost", audit.lost),
-    ] {
-        seen.state(name, number(value.into()));
+    if events.whole || !events.drops.is_empty() {
+        let sum = events.drops.iter().map(|drop| drop.count);
+        let sum = sum.fold(0, i64::saturating_add);
+        seen.state("journal_dropped_count", Value::Number(sum));
+        seen.state_list("journal_drops", drops.collect());
     }
-}
-
-fn number(value: u64) -> Value {
-    Value::Number(i64::try_from(value).unwrap_or(i64::MAX))
+    if events.whole || !events.clock_changes.is_empty() {
+        let changes = events.clock_changes.iter().map(|change| {
+            Record::from([
+                ("at".to_owned(), Value::Instant(change.at)),
+                ("by".to_owned(), text(&change.by)),
+                ("text".to_owned(), text(&change.text)),
+            ])
+        });
+        seen.state_list("clock_changes", changes.collect());
+    }
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ const DYNAMIC_USERS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
 /// The programs that run as services.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Processes {
-    /// Number and user of the first process of each name.
-    names: BTreeMap<String, (u32, u32)>,
+    /// Number and user of each process, by their names.
+    names: BTreeMap<String, Vec<(u32, u32)>>,
     /// The processes of the whole host are seen, not only those of a container on it.
     pub whole_host: bool,
 }
@@ -43,24 +43,23 @@ impl Processes {
     }
 
     fn read(host: &dyn Host) -> Result<Self, Unseen> {
-        let mut names = BTreeMap::new();
+        let mut names = BTreeMap::<_, Vec<(u32, u32)>>::new();
         let mut whole_host = false;
         let entries = host.list("/proc")?;
         if !entries.iter().any(|name| name == "1") {
             let why = "the first process is not listed";
             return Err(Unseen::new("/proc", Status::Unsupported, Some(why)));
         }
-        let pids = entries
-            .iter()
-            .filter_map(|name| Some((name, name.parse::<u32>().ok()?)));
-        for (pid, number) in pids {
+        for pid in &entries {
+            let Ok(number) = pid.parse::<u32>() else {
+                continue;
+            };
             match name_of_service(host, pid) {
                 Ok(Some((name, user))) => {
                     // Process 2 is this kernel thread in the first process namespace, and in no
                     // other.
                     whole_host |= pid == "2" && name == "kthreadd";
-                    let first = names.entry(name).or_insert((number, user));
-                    *first = (number, user).min(*first);
+                    names.entry(name).or_default().push((number, user));
                 }
                 Ok(None) => {}
                 // It ended meanwhile; a read then gives ESRCH.
@@ -76,10 +75,17 @@ impl Processes {
         self.names.contains_key(name)
     }
 
+    /// The numbers of the processes of this name.
+    pub fn numbers(&self, name: &str) -> impl Iterator<Item = u32> {
+        let all = self.names.get(name).into_iter().flatten();
+        all.map(|(number, _user)| *number)
+    }
+
     /// Number of the user that a program of this name runs as, if one does; of several programs
     /// that of the oldest, which for a daemon with helpers is the daemon.
     pub fn user(&self, name: &str) -> Option<u32> {
-        self.names.get(name).map(|(_pid, user)| *user)
+        let all = self.names.get(name).into_iter().flatten();
+        all.min().map(|(_number, user)| *user)
     }
 
     /// Those of `known` that run, as records with the field `name`.

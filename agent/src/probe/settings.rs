@@ -103,7 +103,7 @@ pub fn systemd(host: &dyn Host, seen: &mut Seen, name: &str) -> Option<Vec<Assig
         };
         let absent = text.as_ref().is_err_and(Unseen::is_absent);
         match seen.note(Means::File, &path, text) {
-            Some(text) => assignments.extend(assigned(&text)),
+            Some(text) => assignments.extend(assigned(&text, &path)),
             None if absent => continue,
             None => whole = false,
         }
@@ -129,7 +129,7 @@ pub fn systemd(host: &dyn Host, seen: &mut Seen, name: &str) -> Option<Vec<Assig
         match text(host, path) {
             Err(_not_read) if masked(host, path) => {}
             text => match seen.note(Means::File, path, text) {
-                Some(text) => assignments.extend(assigned(&text)),
+                Some(text) => assignments.extend(assigned(&text, path)),
                 None => whole = false,
             },
         }
@@ -155,10 +155,12 @@ pub struct Assignment {
     pub key: String,
     /// What stands behind it; empty text takes earlier values back.
     pub value: String,
+    /// The file that says so.
+    pub file: String,
 }
 
 /// The assignments in one file: systemd.syntax(7).
-fn assigned(text: &str) -> Vec<Assignment> {
+fn assigned(text: &str, file: &str) -> Vec<Assignment> {
     let mut assignments = Vec::new();
     let mut section = String::new();
     let mut joined = String::new();
@@ -184,20 +186,30 @@ fn assigned(text: &str) -> Vec<Assignment> {
                 section: section.clone(),
                 key: key.trim().to_owned(),
                 value: value.trim().to_owned(),
+                file: file.to_owned(),
             });
         }
     }
     assignments
 }
 
-/// The value of a key that is in force; `None` when it is nowhere written or taken back.
+/// The assignment of a key that is in force; `None` when it is nowhere written or taken back.
 #[must_use]
-pub fn in_force<'a>(assignments: &'a [Assignment], section: &str, key: &str) -> Option<&'a str> {
+pub fn assignment<'a>(
+    assignments: &'a [Assignment],
+    section: &str,
+    key: &str,
+) -> Option<&'a Assignment> {
     assignments
         .iter()
         .rfind(|one| one.section == section && one.key == key)
-        .map(|one| one.value.as_str())
-        .filter(|value| !value.is_empty())
+        .filter(|one| !one.value.is_empty())
+}
+
+/// The value of a key that is in force; `None` when it is nowhere written or taken back.
+#[must_use]
+pub fn in_force<'a>(assignments: &'a [Assignment], section: &str, key: &str) -> Option<&'a str> {
+    assignment(assignments, section, key).map(|one| one.value.as_str())
 }
 
 #[cfg(test)]
@@ -286,7 +298,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_read(text in "\\PC*", pattern in "[*?a-c]*", name in "[a-c]*") {
-            let _assigned = assigned(&text);
+            let _assigned = assigned(&text, "f");
             let _fits = glob(&pattern, &name);
         }
     }

@@ -1,53 +1,89 @@
 //! The updates probe: which updates are pending, how fresh that knowledge is, which kernel runs.
 //!
-//! Read are dpkg's status file and log, apt's lists, settings and preferences, `/boot` and
-//! `/run/reboot-required`; no command runs, and the lists are not fetched. No right is needed.
+//! Read are the database and the lists of the host's package manager, `/boot` and
+//! `/run/reboot-required`; no command runs, and no list is fetched. No right is needed.
 //!
-//! - Lists packed as `.xz` or `.zst`, a list that is missing or damaged, and preferences that this
-//!   agent does not evaluate leave the facts `pending*` and `pinned_count` out.
-//! - `/var/lib/apt/periodic/update-stamp` is not read: apt touches it after an update that reached
-//!   no server too. The change time of the release file shows when something was fetched.
-//! - The signatures of release files are not verified; apt verified them when it fetched them.
-//! - Whether a timer runs unattended-upgrades is not looked at; its last success shows it.
-//! - The outcome is never `absent`: every host has software. A host without dpkg is `unknown`.
+//! Each package manager is one module with one function in the table [`MANAGERS`]; the first one
+//! that has a database here states its part.
+//!
+//! - The outcome is never `absent`: every host has software. A host with a package manager that is
+//!   not in the table is `unknown`.
 
-mod apt;
-mod history;
-mod inventory;
-mod kernel;
-mod lists;
-mod pending;
-mod preference;
-mod release;
+mod rpm_version;
+mod sqlite_row;
+mod sqlite_log;
+mod sqlite;
+mod rpmdb;
+mod packed;
+mod xml;
+mod repodata;
+mod dnf_config;
+mod dnf_lists;
 mod stanza;
-mod version;
+mod release;
+mod apt;
+mod inventory;
+mod preference;
+mod lists;
+mod update;
+mod sbom;
+mod memory;
+mod pending;
+mod history;
+mod changelog;
+mod applied;
+mod kernel;
+mod stale;
+mod lifetime;
+mod automatic;
+mod sources;
+mod debian;
+mod dnf_automatic;
+mod dnf_sources;
+mod dnf_pending;
+mod dnf_history;
+mod rpm;
+mod apk_version;
+mod apk_index;
+mod apk;
 
-use shared::fact::{Record, Subject, Value};
-use shared::observation::{Means, Status};
-use shared::time::Timestamp;
+use std::collections::BTreeMap;
+
+use shared::fact::{Subject, Value};
+use shared::observation::Means;
 
 use super::settings::text;
 use super::{Probe, Scene, Seen};
-use crate::host::{Host, Unseen};
+use crate::host::Host;
 
-use apt::Settings;
-use inventory::{Inventory, STATUS};
-use lists::{Archive, Archives};
-use pending::Pending;
-use preference::Pins;
+use sbom::Component;
 
-/// The tool that installs updates by itself.
-const UNATTENDED: &str = "unattended-upgrades";
-/// Touched only when unattended-upgrade ended without an error.
-const UPGRADE_STAMP: &str = "/var/lib/apt/periodic/upgrade-stamp";
-/// Most files of one folder of settings or preferences.
-const PARTS_MAX: usize = 256;
+/// What every package manager is looked at with.
+struct Ground<'a> {
+    host: &'a dyn Host,
+    scene: &'a Scene,
+    /// What os-release(5) says, by the names of its fields.
+    os: BTreeMap<String, String>,
+}
+
+/// What a package manager has to say.
+enum Installed {
+    /// It has no database on this host.
+    Elsewhere,
+    /// It has one that was not read; a source says why.
+    Unread,
+    /// It stated what it knows; these are installed.
+    Read(Vec<Component>),
+}
+
+/// Looks at the host with one package manager, and states what it knows.
+type Manager = fn(&Ground<'_>, &mut Seen) -> Installed;
+
+/// The package managers that are known, in the order in which they are asked.
+const MANAGERS: &[Manager] = &[debian::look, rpm::look, apk::look];
 /// Folders of the package managers that this agent does not know, and their names.
-const OTHERS: [(&str, &str); 6] = [
+const OTHERS: [(&str, &str); 3] = [
     ("/var/lib/dpkg/status.d", "dpkg without a status file"),
-    ("/usr/lib/sysimage/rpm", "rpm"),
-    ("/var/lib/rpm", "rpm"),
-    ("/lib/apk/db", "apk"),
     ("/var/lib/pacman/local", "pacman"),
     ("/var/db/pkg", "portage"),
 ];
@@ -61,37 +97,34 @@ impl Probe for Updates {
         &shared::fact::updates::SUBJECT
     }
 
-    fn observe(&self, host: &dyn Host, _scene: &Scene) -> Seen {
+    fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
         let mut seen = Seen::default();
-        let inventory = Inventory::read(host);
-        let absent = inventory.as_ref().is_err_and(Unseen::is_absent);
-        let Some(inventory) = seen.note(Means::File, STATUS, inventory) else {
-            let reason = match other_manager(host, &mut seen) {
-                Some(name) if absent => {
-                    format!("package manager not known to this agent: {name}")
+        let os = os_release(host, &mut seen);
+        let ground = Ground { host, scene, os };
+        for look in MANAGERS {
+            match look(&ground, &mut seen) {
+                Installed::Elsewhere => {}
+                Installed::Unread => {
+                    return seen.unknown("the database of installed packages cannot be read");
                 }
-                None if absent => "no package database that is known to this agent".to_owned(),
-                _ => "the database of installed packages cannot be read".to_owned(),
-            };
-            return seen.unknown(&reason);
-        };
-        let held = inventory.packages.iter().filter(|package| package.held);
-        seen.state_count("held_count", held.count());
-        seen.state_count("installed_count", inventory.packages.len());
-        state_os(host, &mut seen);
-        kernel::look(host, &mut seen);
-        history::look(host, &mut seen);
-        let settings = apt_settings(host, &mut seen);
-        state_automatic(host, &mut seen, &inventory, settings.as_ref());
-        if let Some(archives) = lists::archives(host, &mut seen) {
-            state_metadata(&mut seen, &archives);
-            let pins = settings.and_then(|settings| pins(host, &mut seen, &settings));
-            let lists = archives.lists(host, &mut seen, &inventory);
-            if let (Some(lists), Some(pins)) = (lists, pins) {
-                state_pending(&mut seen, &pending::pending(&inventory, &lists, &pins));
+                Installed::Read(components) => {
+                    seen.state_count("installed_count", components.len());
+                    state_os(&ground, &mut seen);
+                    let field = |name: &str| ground.os.get(name).map_or("", String::as_str);
+                    let system = (field("ID"), field("VERSION_ID"));
+                    sbom::keep(&mut seen, system, &components);
+                    lifetime::state(&mut seen, &ground.os);
+                    kernel::look(host, &mut seen);
+                    stale::look(host, &mut seen);
+                    return seen.facts();
+                }
             }
         }
-        seen.facts()
+        let reason = match other_manager(host, &mut seen) {
+            Some(name) => format!("package manager not known to this agent: {name}"),
+            None => "no package database that is known to this agent".to_owned(),
+        };
+        seen.unknown(&reason)
     }
 }
 
@@ -103,8 +136,8 @@ fn other_manager(host: &dyn Host, seen: &mut Seen) -> Option<&'static str> {
     found.next().map(|(_, name)| *name)
 }
 
-/// Source: os-release(5).
-fn state_os(host: &dyn Host, seen: &mut Seen) {
+/// The fields of os-release(5), the last of each name.
+fn os_release(host: &dyn Host, seen: &mut Seen) -> BTreeMap<String, String> {
     let mut release = None;
     for path in ["/etc/os-release", "/usr/lib/os-release"] {
         release = seen.note(Means::File, path, text(host, path));
@@ -113,177 +146,21 @@ fn state_os(host: &dyn Host, seen: &mut Seen) {
         }
     }
     let release = release.unwrap_or_default();
-    for (key, fact) in [("ID=", "os_id"), ("VERSION_ID=", "os_version")] {
-        let value = release
-            .lines()
-            .rev()
-            .find_map(|line| line.strip_prefix(key));
-        if let Some(value) = value {
-            let value = value.trim().trim_matches(['"', '\'']);
-            seen.state(fact, Value::Text(value.to_owned()));
-        }
-    }
-}
-
-/// apt's settings, parts first and then the main file; `None` when one could not be read.
-fn apt_settings(host: &dyn Host, seen: &mut Seen) -> Option<Settings> {
-    let mut paths = parts(host, seen, "/etc/apt/apt.conf.d", "conf")?;
-    paths.push("/etc/apt/apt.conf".to_owned());
-    let mut settings = Settings::default();
-    each_text(host, seen, &paths, |text| {
-        settings.merge(text).map_err(|error| error.to_string())
-    })?;
-    Some(settings)
-}
-
-/// apt's preferences, the main file first and then its parts; `None` when one could not be read.
-fn pins(host: &dyn Host, seen: &mut Seen, settings: &Settings) -> Option<Pins> {
-    let mut pins = Pins::default();
-    if let Some(name) = settings
-        .get("apt::default-release")
-        .filter(|name| !name.is_empty())
-    {
-        let pinned = pins.default_release(name).map_err(|error| {
-            let why = error.to_string();
-            Unseen::new("APT::Default-Release", Status::Unsupported, Some(&why))
-        });
-        seen.note(Means::File, "APT::Default-Release", pinned)?;
-    }
-    let mut paths = vec!["/etc/apt/preferences".to_owned()];
-    paths.extend(parts(host, seen, "/etc/apt/preferences.d", "pref")?);
-    each_text(host, seen, &paths, |text| {
-        pins.merge(text).map_err(|error| error.to_string())
-    })?;
-    Some(pins)
-}
-
-/// The files of a folder that apt reads; none when there is no folder.
-fn parts(host: &dyn Host, seen: &mut Seen, folder: &str, ending: &str) -> Option<Vec<String>> {
-    let names = absent_is(Vec::new(), host.list(folder)).and_then(|mut names| {
-        names.retain(|name| apt::is_part(name, ending));
-        if PARTS_MAX < names.len() {
-            let why = format!("more than {PARTS_MAX} parts");
-            return Err(Unseen::new(folder, Status::Limit, Some(&why)));
-        }
-        Ok(names)
-    });
-    let names = seen.note(Means::File, folder, names)?;
-    let paths = names.iter().map(|name| format!("{folder}/{name}"));
-    Some(paths.collect())
-}
-
-/// Hands the text of each file on that is there; `None` when one was not read or not understood.
-fn each_text(
-    host: &dyn Host,
-    seen: &mut Seen,
-    paths: &[String],
-    mut merge: impl FnMut(&str) -> Result<(), String>,
-) -> Option<()> {
-    let mut whole = Some(());
-    for path in paths {
-        let merged = text(host, path).and_then(|text| {
-            merge(&text).map_err(|why| Unseen::new(path, Status::Unsupported, Some(&why)))
-        });
-        let absent = merged.as_ref().is_err_and(Unseen::is_absent);
-        if seen.note(Means::File, path, merged).is_none() && !absent {
-            whole = None;
-        }
-    }
-    whole
-}
-
-fn absent_is<T>(value: T, result: Result<T, Unseen>) -> Result<T, Unseen> {
-    match result {
-        Err(unseen) if unseen.is_absent() => Ok(value),
-        result => result,
-    }
-}
-
-/// Source: /usr/lib/apt/apt.systemd.daily, unattended-upgrades(8).
-fn state_automatic(
-    host: &dyn Host,
-    seen: &mut Seen,
-    inventory: &Inventory,
-    settings: Option<&Settings>,
-) {
-    let installed = inventory.has(UNATTENDED);
-    let tool = if installed { UNATTENDED } else { "none" };
-    seen.state("automatic_tool", Value::Text(tool.to_owned()));
-    if let Some(settings) = settings {
-        let on = |name: &str, default: &str| {
-            let value = settings.get(&format!("apt::periodic::{name}"));
-            let digits = value
-                .unwrap_or(default)
-                .trim_end_matches(['s', 'm', 'h', 'd']);
-            !digits.is_empty() && digits.bytes().any(|byte| byte != b'0')
-        };
-        let enabled = installed
-            && on("enable", "1")
-            && on("update-package-lists", "0")
-            && on("unattended-upgrade", "0");
-        seen.state("automatic_enabled", Value::Flag(enabled));
-    }
-    if let Some(stat) = seen.note(Means::File, UPGRADE_STAMP, host.stat(UPGRADE_STAMP)) {
-        seen.state("automatic_last_success", Value::Instant(stat.modified));
-    }
-}
-
-fn state_metadata(seen: &mut Seen, archives: &Archives) {
-    let records = archives.known.iter().map(metadata_record).collect();
-    seen.state("metadata", Value::List(records));
-    let security = || {
-        let known = archives.known.iter();
-        known.filter(|archive| archive.release.security())
-    };
-    // A release file that was not read may be the one of security updates.
-    let any = security().next().is_some();
-    if any || archives.whole {
-        seen.state("security_source", Value::Flag(any));
-    }
-    if !archives.whole {
-        return;
-    }
-    if let Some(fetched) = security().map(|archive| archive.fetched).min() {
-        seen.state("metadata_fetched", Value::Instant(fetched));
-    }
-    // An archive with a date that cannot be read may be out of date in every other way.
-    let dated = |archive: &Archive| {
-        let release = &archive.release;
-        release.released.filter(|_| release.no_date.is_none())
-    };
-    let released: Option<Vec<Timestamp>> = security().map(dated).collect();
-    if let Some(oldest) = released.and_then(|all| all.into_iter().min()) {
-        seen.state("metadata_released", Value::Instant(oldest));
-    }
-}
-
-fn metadata_record(archive: &Archive) -> Record {
-    let release = &archive.release;
-    let text = |text: &Option<String>| text.clone().map(Value::Text);
-    let fields = [
-        ("name", Some(Value::Text(archive.name.clone()))),
-        ("origin", text(&release.origin)),
-        ("label", text(&release.label)),
-        ("suite", text(&release.suite)),
-        ("security", Some(Value::Flag(release.security()))),
-        ("released", release.released.map(Value::Instant)),
-        ("valid_until", release.valid_until.map(Value::Instant)),
-        ("fetched", Some(Value::Instant(archive.fetched))),
-    ];
-    let fields = fields.into_iter();
+    let fields = release.lines().filter_map(|line| line.split_once('='));
     fields
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .map(|(name, value)| {
+            let value = value.trim().trim_matches(['"', '\'']);
+            (name.to_owned(), value.to_owned())
+        })
         .collect()
 }
 
-fn state_pending(seen: &mut Seen, pending: &Pending) {
-    let updates = &pending.updates;
-    let security = updates.iter().filter(|update| update.security);
-    seen.state_count("pending_count", updates.len());
-    seen.state_count("pending_security_count", security.count());
-    seen.state_count("pinned_count", pending.pinned);
-    let records = updates.iter().map(pending::Update::record).collect();
-    seen.state_list("pending", records);
+fn state_os(ground: &Ground<'_>, seen: &mut Seen) {
+    for (field, fact) in [("ID", "os_id"), ("VERSION_ID", "os_version")] {
+        if let Some(value) = ground.os.get(field) {
+            seen.state(fact, Value::Text(value.clone()));
+        }
+    }
 }
 
 #[cfg(test)]

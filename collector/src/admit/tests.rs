@@ -71,6 +71,7 @@ fn case() -> Case {
             ended: false,
             standing: Arc::default(),
             submitting: Arc::default(),
+            given: Arc::default(),
         },
         standing: Standing {
             head: Some(head),
@@ -93,6 +94,7 @@ fn case() -> Case {
                 wall: now,
                 synced: true,
                 max_error_ms: 1,
+                exchange: None,
             },
             seen: Seen {
                 size: 10,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use collector::catalog::Catalog;
+use collector::feed::{Feed, Publisher};
 use collector::follow;
 use collector::ledger;
 use collector::ledger::Ledger;
@@ -15,6 +16,7 @@ use collector::serve::operator::{self, Ask, Screen, Told};
 use collector::status::Status;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use shared::decision::Imported;
 use shared::durable;
 use shared::id::{AgentId, Digest};
 use shared::observation::Observation;
@@ -44,6 +46,40 @@ pub(crate) fn status(dir: &Path, screen: Screen, now: Timestamp) -> anyhow::Resu
 /// Ends the enrolment of a host.
 pub(crate) fn revoke(dir: &Path, host: AgentId, reason: String) -> anyhow::Result<String> {
     match ask(dir, &Ask::Revoke { host, reason })? {
+        Some(Told {
+            text,
+            refused: false,
+            ..
+        }) => Ok(text),
+        Some(told) => bail!("{}", told.text),
+        None => bail!(
+            "no collector runs in `{}`: start it with `serve`",
+            dir.display()
+        ),
+    }
+}
+
+/// Reads a list of vulnerabilities, keeps a copy in the collector's folder and puts it in force.
+pub(crate) fn import(dir: &Path, file: &Path, publisher: Publisher) -> anyhow::Result<String> {
+    let (_config, _authority) = super::load(dir)?;
+    let name = || format!("`{}` cannot be imported", file.display());
+    let feed = Feed::read(file, publisher).with_context(name)?;
+    let written = std::fs::metadata(file)?.modified()?;
+    let list = Imported {
+        publisher: publisher.as_str().to_owned(),
+        sha256: feed.sha256,
+        records: feed.records,
+        dated: feed
+            .dated
+            .unwrap_or_else(|| Timestamp::from_system(written)),
+    };
+    let folder = super::feeds_dir(dir);
+    std::fs::create_dir_all(&folder)?;
+    let copy = folder.join(feed.sha256.to_string());
+    let part = folder.join(format!("{}.part", feed.sha256));
+    let _bytes = std::fs::copy(file, &part).with_context(name)?;
+    std::fs::rename(&part, &copy)?;
+    match ask(dir, &Ask::Import { list })? {
         Some(Told {
             text,
             refused: false,
@@ -244,6 +280,8 @@ pub(crate) fn judge(
         .map(|observed| observed.collected)
         .max();
     let collected = newest.with_context(|| format!("`{}` is empty: {hint}", file.display()))?;
+    // What only a collector can observe is in no file of a host.
+    let catalog = catalog.of_hosts();
     let report = Report::judged(&catalog, host, &observations, collected);
     Ok(operator::render(&report, screen))
 }

@@ -341,7 +341,7 @@ fn what_could_not_look_is_unknown_and_what_is_not_there_is_as_the_check_says() {
                   no log daemon";
     assert_eq!(fresh.unwrap().reason, reason);
     let unseen = unobserved(&catalog, "backup", "the observation was not sent");
-    assert_eq!(unseen.len(), 4);
+    assert_eq!(unseen.len(), 18);
     assert!(
         unseen
             .iter()

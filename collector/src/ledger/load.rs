@@ -7,10 +7,11 @@ use std::sync::Arc;
 use shared::checkpoint::{Signer, Verified};
 use shared::durable::{self, Position, Reader};
 use shared::id::Digest;
-use shared::leaf::{Leaf, LeafOrigin};
+use shared::leaf::Leaf;
 use shared::limits;
 use shared::merkle::Edge;
 
+use super::leaf::Numbers;
 use super::record::Record;
 use super::tree::{self, Full, Tree};
 use super::{LedgerError, Published};
@@ -25,8 +26,8 @@ pub(super) struct State {
     /// The place of each blob.
     pub(super) blobs: BTreeMap<Digest, Position>,
     pub(super) tree: Tree,
-    /// The next number of the collector's own records.
-    pub(super) own: u64,
+    /// The next numbers of the collector's own records.
+    pub(super) own: Numbers,
     pub(super) published: Arc<Published>,
 }
 
@@ -129,7 +130,7 @@ struct Loading {
     ids: BTreeMap<Digest, u64>,
     blobs: BTreeMap<Digest, Position>,
     tree: Tree,
-    own: u64,
+    own: Numbers,
     pending: Pending,
     full: Vec<Full>,
     /// The root at the size of the checkpoint beside the ledger.
@@ -169,9 +170,7 @@ impl Loading {
         for (position, data) in entries {
             let leaf =
                 Leaf::from_bytes(&data).map_err(|_malformed| "the leaf data is malformed")?;
-            if let LeafOrigin::Collector { number } = leaf.origin {
-                self.own = number.saturating_add(1);
-            }
+            self.own.taken(&leaf.origin);
             let _first = self.ids.entry(leaf.id).or_insert(self.tree.size());
             self.entries.push(position);
             let full = self

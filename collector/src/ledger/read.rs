@@ -55,11 +55,6 @@ impl Ledger {
         Arc::clone(&self.shared.state().published)
     }
 
-    /// The number that the next record of the collector itself gets.
-    pub fn next_own_number(&self) -> u64 {
-        self.shared.state().own
-    }
-
     /// The index of the entry with this id.
     pub fn index_of(&self, id: &Digest) -> Option<u64> {
         self.shared.state().ids.get(id).copied()

@@ -12,9 +12,10 @@ use shared::id::Digest;
 use shared::merkle::{Edge, leaf_hash};
 use tokio::sync::watch;
 
+use super::leaf::{Numbers, leaf_of};
 use super::record::Record;
 use super::tree::{self, Full};
-use super::{Appended, LedgerError, Message, NewEntry, Published, Shared, leaf_of, load};
+use super::{Appended, LedgerError, Message, NewEntry, Published, Shared, load};
 
 /// Most entries of a group, unless one submission holds more.
 pub(super) const GROUP_ENTRIES_MAX: usize = 256;
@@ -48,7 +49,7 @@ struct Group {
     /// For each message.
     answers: Vec<Places>,
     edge: Edge,
-    own: u64,
+    own: Numbers,
 }
 
 impl Group {
@@ -61,9 +62,10 @@ impl Group {
 
     fn add_entry(&mut self, entry: &NewEntry, id: Digest) -> (u64, String) {
         let index = self.edge.size();
-        let text = leaf_of(entry, id, self.own).to_string();
+        let leaf = leaf_of(entry, id, self.own);
+        self.own.taken(&leaf.origin);
+        let text = leaf.to_string();
         let data = text.clone().into_bytes();
-        self.own += u64::from(entry.stream.is_none());
         self.edge.push(leaf_hash(&data));
         let (leaf, envelope) = (data.as_slice(), entry.envelope.as_slice());
         let record = Record::Entry {

@@ -8,6 +8,12 @@ use shared::observation::{Means, Outcome, Source, Status as Answer};
 use super::*;
 use crate::status::{Change, Place, ProbeOutcome};
 
+/// A catalogue that does not change with the one of the product.
+fn catalog() -> Catalog {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/catalog");
+    Catalog::load(std::path::Path::new(folder)).unwrap()
+}
+
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -70,7 +76,7 @@ fn observations() -> Vec<(Digest, Observation)> {
 }
 
 fn judged() -> Report {
-    let catalog = Catalog::embedded().unwrap();
+    let catalog = catalog();
     Report::judged(
         &catalog,
         host("web-1"),
@@ -89,7 +95,7 @@ fn screen_of_unsigned_observations() {
 }
 
 fn fleet(folder: &std::path::Path) -> Status {
-    let catalog = Arc::new(Catalog::embedded().unwrap());
+    let catalog = Arc::new(catalog());
     let (status, _) = Status::open(folder, catalog).unwrap();
     let mut changes = Vec::new();
     for name in ["web-1", "web-2", "web-3"] {
@@ -204,7 +210,7 @@ fn what_was_refused_is_counted_in_one_line() {
 #[test]
 fn only_what_is_known_to_be_good_holds() {
     let clock_alone = |seen: &[(Digest, Observation)]| {
-        let catalog = Catalog::embedded().unwrap();
+        let catalog = catalog();
         let now = at("2026-01-02T12:00:00Z");
         let mut report = Report::judged(&catalog, host("web-1"), seen, now);
         for control in &mut report.controls {
@@ -241,7 +247,7 @@ fn only_what_is_known_to_be_good_holds() {
 #[test]
 fn nothing_is_not_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let catalog = Arc::new(Catalog::embedded().unwrap());
+    let catalog = Arc::new(catalog());
     let (status, _) = Status::open(folder.path(), catalog).unwrap();
     let now = at("2026-01-02T12:00:00Z");
     let report = Report::of(&status, now).unwrap();

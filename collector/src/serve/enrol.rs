@@ -218,6 +218,7 @@ pub(super) async fn decide(
         match &decided {
             Decided::Enrol(enrolled) => fleet.newest(&enrolled.agent),
             Decided::Revoke(revoked) => fleet.stream(&revoked.agent, revoked.generation),
+            Decided::Import(_) => None,
         }
     };
     let _nothing_meanwhile = match &ends {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::cause::chain;
-use shared::decision::{Decided, Revoked};
+use shared::decision::{Decided, Imported, Revoked};
 use shared::id::AgentId;
 use shared::leaf::LeafKind;
 use shared::time::Timestamp;
@@ -45,6 +45,11 @@ pub enum Ask {
         host: AgentId,
         /// Why.
         reason: String,
+    },
+    /// Put a list of vulnerabilities in force, which lies in the collector's folder.
+    Import {
+        /// What it is.
+        list: Imported,
     },
 }
 
@@ -177,6 +182,12 @@ async fn carry_out(intake: &Arc<Intake>, ask: Ask) -> Told {
                 Err(error) => refused(chain(&error)),
             }
         }
+        Ask::Import { list } => {
+            let intake = Arc::clone(intake);
+            tokio::spawn(async move { import(&intake, list).await })
+                .await
+                .unwrap_or_else(|_panicked| refused("the collector failed".to_owned()))
+        }
         Ask::Revoke { host, reason } => {
             // To the end even when the operator hangs up: what the ledger says takes effect.
             let intake = Arc::clone(intake);
@@ -206,6 +217,27 @@ pub fn render(report: &Report, screen: Screen) -> (String, bool) {
         report.screen(screen.width, screen.colour)
     };
     (text, report.holds())
+}
+
+async fn import(intake: &Intake, list: Imported) -> Told {
+    let (publisher, records) = (list.publisher.clone(), list.records);
+    let decided = Decided::Import(list);
+    match enrol::decide(intake, LeafKind::Decision, decided, Vec::new()).await {
+        Ok((_record, index)) => {
+            tracing::info!(
+                publisher,
+                records,
+                index,
+                "list of vulnerabilities in force"
+            );
+            Told {
+                text: format!("{records} vulnerabilities of {publisher} in force; entry {index}"),
+                held: true,
+                refused: false,
+            }
+        }
+        Err(wrong) => refused(wrong.0.title),
+    }
 }
 
 async fn revoke(intake: &Intake, agent: AgentId, reason: String) -> Told {

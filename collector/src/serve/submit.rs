@@ -13,13 +13,16 @@ use shared::id::Digest;
 use shared::leaf::LeafKind;
 use shared::limits;
 use shared::receipt::{Entered, Receipt};
-use shared::wire::{self, Code, Frame, Hello, HelloAnswer, Problem, Refused, SubmitAnswer};
+use shared::wire::{
+    self, Code, Frame, Hello, HelloAnswer, Problem, Refused, SubmitAnswer, TimeAnswer, TimeRequest,
+};
 
 use super::Intake;
 use super::answer::{Answer, Enrolled, Wrong, bytes, json};
 use crate::admit::{self, Admission, Admitted, Known, Notice, Offered, Refusal, Shape};
 use crate::fleet::{Standing, Stream};
 use crate::ledger::{self, LedgerError, NewEntry, Submission};
+use crate::observer::Event;
 
 /// Most blobs of which it is remembered what they are.
 const SHAPES_MAX: usize = 65_536;
@@ -61,6 +64,19 @@ pub(super) async fn hello(
         receipt,
         now: intake.now(),
     }))
+}
+
+/// Tells an agent the time, and remembers what was told.
+pub(super) async fn time(
+    State(intake): State<Arc<Intake>>,
+    Enrolled(stream): Enrolled,
+    body: Body,
+) -> Answer<TimeAnswer> {
+    let received = intake.now();
+    let TimeRequest { sent } = json(body).await?;
+    let answered = intake.now();
+    stream.given.note(sent, received, answered);
+    Ok(Json(TimeAnswer { received, answered }))
 }
 
 /// What the agent says in the query of a submission.
@@ -115,6 +131,8 @@ struct Looked {
     /// Index of those that are in the ledger already; `None` for those of `group`.
     places: Vec<Option<u64>>,
     refused: Option<Refused>,
+    /// Clocks that were compared, with the record that says so.
+    compared: Vec<Event>,
 }
 
 async fn take(intake: &Intake, stream: &Stream, body: &[u8], seen: u64) -> Answer<SubmitAnswer> {
@@ -145,6 +163,7 @@ async fn take(intake: &Intake, stream: &Stream, body: &[u8], seen: u64) -> Answe
         group,
         places,
         refused,
+        compared,
     } = look(intake, (stream, &mut after), &frames);
     let entered = if group.entries.is_empty() {
         Vec::new()
@@ -153,6 +172,11 @@ async fn take(intake: &Intake, stream: &Stream, body: &[u8], seen: u64) -> Answe
     };
     *standing = after;
     drop(standing);
+    for event in compared {
+        if !intake.observer.tell(event) {
+            intake.counters.count("event-dropped");
+        }
+    }
     let mut entered = entered
         .into_iter()
         .map(|appended| (appended.index, appended.leaf));
@@ -207,6 +231,7 @@ fn look(
             }
             Ok(Admission::Next(admitted)) => {
                 notice(intake, stream, &admitted);
+                looked.compared.extend(compared(stream, &admitted));
                 looked.enter(admitted, standing, &mut sight);
                 None
             }
@@ -262,6 +287,18 @@ impl Looked {
             received,
         });
     }
+}
+
+/// The comparison of clocks that a record signs, when the host was given those times.
+fn compared(stream: &Stream, admitted: &Admitted) -> Option<Event> {
+    let attestation = admitted.attestation();
+    let exchange = attestation.evidence().time.exchange?;
+    stream.given.take(&exchange).then(|| Event::Compared {
+        agent: stream.agent.clone(),
+        generation: stream.generation,
+        exchange,
+        record: attestation.id(),
+    })
 }
 
 fn notice(intake: &Intake, stream: &Stream, admitted: &Admitted) {

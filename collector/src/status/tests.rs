@@ -15,7 +15,8 @@ fn host(name: &str) -> AgentId {
 }
 
 fn catalog() -> Arc<Catalog> {
-    Arc::new(Catalog::embedded().unwrap())
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/catalog");
+    Arc::new(Catalog::load(Path::new(folder)).unwrap())
 }
 
 fn clock(synchronised: bool) -> Observation {

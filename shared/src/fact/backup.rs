@@ -1,16 +1,49 @@
-//! Facts of backups: which sets are declared, and when each last succeeded.
+//! Facts of backups: which sets and data are declared, what the copies show, and who makes them.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Kind, Observer, Subject, Unit};
+
+mod lists;
+
+use lists::{CREDENTIALS, DATA, JOBS, PATHS, POOLS, POSTGRES, SETS, TOOLS};
 
 /// Whether the declared backups ran, when, and what they left.
 pub static SUBJECT: Subject = Subject {
     probe: "backup",
+    observer: Observer::Host,
     schema: 1,
     title: "Whether the declared backups ran, when, and what they left.",
     facts: FACTS,
 };
 
 const FACTS: &[Fact] = &[
+    Fact {
+        name: "credentials",
+        kind: Kind::List(CREDENTIALS),
+        meaning: "Files that hold secrets of backups, as the settings, the units and the tools' own settings name them; never what they hold",
+        source: "agent.toml, [[probe.backup.set]] password_file; units; /etc/pgbackrest.conf, /etc/borgmatic",
+        right: "right to read the units",
+    },
+    Fact {
+        name: "damaged",
+        kind: Kind::List(PATHS),
+        meaning: "Of each set that was found and has a damaged file, one such file; left out when no set shows hashes, checksums or sizes to compare with",
+        source: "repositories, manifests",
+        right: "right to read the repository",
+    },
+    Fact {
+        name: "data",
+        kind: Kind::List(DATA),
+        meaning: "Every path that the settings of the agent declare to be backed up",
+        source: "agent.toml, [[probe.backup.data]]",
+        right: "",
+    },
+    Fact {
+        name: "data_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Paths that the settings of the agent declare to be backed up",
+        source: "agent.toml, [[probe.backup.data]]",
+        right: "",
+    },
     Fact {
         name: "declared_count",
         kind: Kind::Number(Unit::Count),
@@ -19,38 +52,66 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "exposed",
+        kind: Kind::List(PATHS),
+        meaning: "Files with secrets that others may read, and units, crontabs and their scripts in which a secret stands; left out when `credentials` or `jobs` is",
+        source: "agent.toml, [[probe.backup.set]] password_file; units; crontabs",
+        right: "right to read the units",
+    },
+    Fact {
         name: "fewest_snapshots",
         kind: Kind::Number(Unit::Count),
         meaning: "Of the sets that were found, the smallest number of backups kept; left out when one of them does not show it",
-        source: "restic and borg repositories, manifests",
+        source: "repositories, manifests",
         right: "",
     },
     Fact {
         name: "found_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Declared sets that could be looked at",
-        source: "restic and borg repositories, manifests",
+        source: "repositories, manifests",
         right: "",
+    },
+    Fact {
+        name: "jobs",
+        kind: Kind::List(JOBS),
+        meaning: "Units of systemd and lines of crontabs that run a program which makes backups, and units that a set names",
+        source: "systemd.unit(5), systemd.timer(5), crontab(5); /etc/systemd/system, /usr/lib/systemd/system, /etc/crontab, /etc/cron.d, /var/spool/cron",
+        right: "root for the crontabs of users",
     },
     Fact {
         name: "never_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Sets that were found and have no successful backup; left out when none was found",
-        source: "restic and borg repositories, manifests",
+        source: "repositories, manifests",
         right: "",
     },
     Fact {
         name: "oldest_success",
         kind: Kind::Instant,
         meaning: "Of all declared sets, the last success that is longest ago; left out when a set has none or was not found",
-        source: "restic and borg repositories, manifests",
+        source: "repositories, manifests",
         right: "",
+    },
+    Fact {
+        name: "pools",
+        kind: Kind::List(POOLS),
+        meaning: "Pools of ZFS and what state the kernel says they are in",
+        source: "/proc/spl/kstat/zfs/*/state",
+        right: "",
+    },
+    Fact {
+        name: "postgres",
+        kind: Kind::List(POSTGRES),
+        meaning: "Database clusters of PostgreSQL on this host, and how they archive their write-ahead log",
+        source: "postgresql.conf, postgresql.auto.conf, pg_wal/archive_status",
+        right: "root or postgres",
     },
     Fact {
         name: "sets",
         kind: Kind::List(SETS),
         meaning: "Every declared backup set, as found",
-        source: "restic and borg repositories, manifests",
+        source: "repositories, manifests",
         right: "right to read the repository",
     },
     Fact {
@@ -61,96 +122,24 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "uncovered",
+        kind: Kind::List(PATHS),
+        meaning: "Declared paths that no declared set with a success holds; left out when a set that could hold one was not seen",
+        source: "agent.toml, repositories, manifests",
+        right: "",
+    },
+    Fact {
+        name: "undeclared",
+        kind: Kind::List(PATHS),
+        meaning: "Usual places of data that are on this host and in no declared path",
+        source: "folders below /, /var and /var/lib",
+        right: "",
+    },
+    Fact {
         name: "unencrypted_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Sets that were found and are not encrypted; left out when one of them does not show whether it is",
-        source: "restic and borg repositories, manifests",
+        source: "repositories, manifests",
         right: "",
-    },
-];
-
-const SETS: &[Field] = &[
-    Field {
-        name: "name",
-        kind: Kind::Text,
-        meaning: "Name of the set",
-    },
-    Field {
-        name: "tool",
-        kind: Kind::Text,
-        meaning: "restic, borg or manifest",
-    },
-    Field {
-        name: "location",
-        kind: Kind::Text,
-        meaning: "Where the copy is; no secret stands in it",
-    },
-    Field {
-        name: "found",
-        kind: Kind::Flag,
-        meaning: "The repository or the manifest is there and readable",
-    },
-    Field {
-        name: "reason",
-        kind: Kind::Text,
-        meaning: "Why it was not, or why it has no success",
-    },
-    Field {
-        name: "last_success",
-        kind: Kind::Instant,
-        meaning: "When the last backup ended well, as a manifest says; of a restic repository, when the last snapshot was written: an incomplete one, one that tag, rewrite or copy wrote, and one of another host count too; of a borg repository, when it was last written to, by a prune too",
-    },
-    Field {
-        name: "snapshots",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Backups that are kept",
-    },
-    Field {
-        name: "bytes",
-        kind: Kind::Number(Unit::Bytes),
-        meaning: "Size of the copy",
-    },
-    Field {
-        name: "files",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Files in the last backup, where the tool says so",
-    },
-    Field {
-        name: "encrypted",
-        kind: Kind::Flag,
-        meaning: "The copy is encrypted",
-    },
-    Field {
-        name: "append_only",
-        kind: Kind::Flag,
-        meaning: "The repository refuses deletion",
-    },
-    Field {
-        name: "locked",
-        kind: Kind::Flag,
-        meaning: "A lock is held: a job runs, or one was cut off",
-    },
-    Field {
-        name: "sha256",
-        kind: Kind::Text,
-        meaning: "SHA-256 of the copy or of its list of hashes, where a job says so",
-    },
-    Field {
-        name: "grade",
-        kind: Kind::Text,
-        meaning: "job: a job says so; metadata: the repository shows it; proof: contents were checked",
-    },
-];
-
-const TOOLS: &[Field] = &[
-    Field {
-        name: "name",
-        kind: Kind::Text,
-        meaning: "Name of the program",
-    },
-    Field {
-        name: "path",
-        kind: Kind::Text,
-        meaning: "Path",
     },
 ];

@@ -1,6 +1,6 @@
 //! Facts of the clock: what the kernel and the time daemon say about its error.
 
-use super::{Fact, Kind, Subject, Unit};
+use super::{Fact, Kind, Observer, Subject, Unit};
 
 mod lists;
 
@@ -13,6 +13,7 @@ const SOCKET: &str = "root or user _chrony for the socket of chronyd; none for t
 /// How well the clock is synchronised, and with what.
 pub static SUBJECT: Subject = Subject {
     probe: "clock",
+    observer: Observer::Host,
     schema: 1,
     title: "How well the clock is synchronised, and with what.",
     facts: FACTS,

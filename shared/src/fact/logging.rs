@@ -1,10 +1,11 @@
 //! Facts of logging: what is kept, how fresh it is, whether it leaves the host.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Whether the host logs, keeps its logs, and sends them away.
 pub static SUBJECT: Subject = Subject {
     probe: "logging",
+    observer: Observer::Host,
     schema: 1,
     title: "Whether the host logs, keeps its logs, and sends them away.",
     facts: FACTS,
@@ -12,44 +13,17 @@ pub static SUBJECT: Subject = Subject {
 
 const FACTS: &[Fact] = &[
     Fact {
-        name: "audit_backlog",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Audit records that wait for the daemon",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_backlog_limit",
-        kind: Kind::Number(Unit::Count),
-        meaning: "How many may wait",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_daemon",
-        kind: Kind::Flag,
-        meaning: "A daemon has registered with kernel auditing",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_enabled",
-        kind: Kind::Number(Unit::Code),
-        meaning: "State of kernel auditing: 0 off, 1 on, 2 on and locked until restart",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
-    },
-    Fact {
-        name: "audit_lost",
-        kind: Kind::Number(Unit::Count),
-        meaning: "Audit records lost since the host started",
-        source: "netlink audit AUDIT_GET, audit_request_status(3)",
-        right: "CAP_AUDIT_CONTROL in the first namespaces",
+        name: "clock_changes",
+        kind: Kind::List(CHANGES),
+        meaning: "Messages in the journal that the time was set: of systemd and of chronyd",
+        source: "/var/log/journal/<machine id>/*.journal (entries), /run/log/journal",
+        right: "group systemd-journal",
     },
     Fact {
         name: "container",
         kind: Kind::Flag,
-        meaning: "The host is a container: what its programs print is kept on the machine that it runs on",
+        meaning: "The host is a container: what its programs print is kept on the machine that it \
+            runs on",
         source: "/run/systemd/container, /.dockerenv, /run/.containerenv, /proc/2/comm",
         right: "",
     },
@@ -57,8 +31,8 @@ const FACTS: &[Fact] = &[
         name: "daemons",
         kind: Kind::List(DAEMONS),
         meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, \
-            systemd-journal-upload, fluent-bit, vector, otelcol and the like. Of a container \
-            they are left out when none runs in it",
+            systemd-journal-upload, fluent-bit, vector, otelcol and the like. Of a \
+            container they are left out when none runs in it",
         source: "/proc/[pid]/comm, /proc/[pid]/status",
         right: "",
     },
@@ -72,15 +46,43 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "forwarding",
         kind: Kind::List(FORWARDING),
-        meaning: "Hosts that the settings send log entries to",
-        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5) with their folders",
-        right: "",
+        meaning: "Other hosts that entries are sent to, as the settings say",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol; /proc/net/{tcp,tcp6,udp,udp6}, /proc/[pid]/fd",
+        right: "root for some; CAP_SYS_PTRACE",
+    },
+    Fact {
+        name: "forwarding_authenticated_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Targets of daemons that run at which the other end proves who it is; left out \
+            when a way that is encrypted does not say so in the settings",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol",
+        right: "root for some",
+    },
+    Fact {
+        name: "forwarding_connectable_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Targets of daemons that run to which there can be a connection: all but those \
+            over UDP, and over HTTP but for systemd-journal-upload",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol",
+        right: "root for some",
+    },
+    Fact {
+        name: "forwarding_connected_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Those to whose port the daemon has a TCP connection at this moment; left out \
+            when one of them could not be seen",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol; /proc/net/{tcp,tcp6,udp,udp6}, /proc/[pid]/fd",
+        right: "root for some; CAP_SYS_PTRACE",
     },
     Fact {
         name: "forwarding_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many other hosts log entries are sent to; the settings of a daemon that does \
-            not run do not count, nor does this host itself",
+        meaning: "How many other hosts log entries are sent to; the settings of a daemon that \
+            does not run do not count, nor does this host itself",
         source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5)",
         right: "",
     },
@@ -99,9 +101,40 @@ const FACTS: &[Fact] = &[
         right: "group systemd-journal",
     },
     Fact {
+        name: "journal_damaged",
+        kind: Kind::List(DAMAGED),
+        meaning: "Journal files that are cut off, have no whole header, were never closed, or \
+            were put aside as damaged by journald",
+        source: "/var/log/journal/<machine id>/*.journal (header), /run/log/journal",
+        right: "group systemd-journal",
+    },
+    Fact {
+        name: "journal_dropped_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Entries that these messages count",
+        source: "/var/log/journal/<machine id>/*.journal (entries), /run/log/journal",
+        right: "group systemd-journal",
+    },
+    Fact {
+        name: "journal_drops",
+        kind: Kind::List(DROPS),
+        meaning: "Messages in which journald tells of entries that it did not take or hand on; \
+            the list may lack some when a source says so",
+        source: "/var/log/journal/<machine id>/*.journal (entries), /run/log/journal",
+        right: "group systemd-journal",
+    },
+    Fact {
         name: "journal_file_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Journal files",
+        source: "/var/log/journal/<machine id>/*.journal (header), /run/log/journal",
+        right: "group systemd-journal",
+    },
+    Fact {
+        name: "journal_gaps",
+        kind: Kind::List(GAPS),
+        meaning: "Numbers of entries that are missing between two journal files that are there; \
+            what was removed at the old end is no gap",
         source: "/var/log/journal/<machine id>/*.journal (header), /run/log/journal",
         right: "group systemd-journal",
     },
@@ -110,6 +143,14 @@ const FACTS: &[Fact] = &[
         kind: Kind::Instant,
         meaning: "Newest entry of the journal",
         source: "/var/log/journal/<machine id>/*.journal (header), /run/log/journal",
+        right: "group systemd-journal",
+    },
+    Fact {
+        name: "journal_of_this_boot",
+        kind: Kind::Flag,
+        meaning: "The newest entry of the journal belongs to the boot that runs",
+        source: "/var/log/journal/<machine id>/*.journal (header), /run/log/journal; \
+            /proc/sys/kernel/random/boot_id",
         right: "group systemd-journal",
     },
     Fact {
@@ -128,6 +169,22 @@ const FACTS: &[Fact] = &[
         right: "group systemd-journal",
     },
     Fact {
+        name: "journal_searched_since",
+        kind: Kind::Instant,
+        meaning: "Since when the journal was searched for them and for changes of the clock: \
+            seven days",
+        source: "/var/log/journal/<machine id>/*.journal (entries), /run/log/journal",
+        right: "group systemd-journal",
+    },
+    Fact {
+        name: "journald_limits",
+        kind: Kind::List(LIMITS),
+        meaning: "Limits that are in force and where each comes from; what depends on the size of \
+            the file system is left out unless it is written",
+        source: "journald.conf(5) with its folders",
+        right: "",
+    },
+    Fact {
         name: "journald_setting",
         kind: Kind::Text,
         meaning: "Storage= as written: auto, persistent, volatile or none; empty when it is not \
@@ -143,12 +200,153 @@ const FACTS: &[Fact] = &[
         right: "group systemd-journal",
     },
     Fact {
+        name: "max_retention_s",
+        kind: Kind::Number(Unit::Seconds),
+        meaning: "Age at which journal files are removed; 0 for any age",
+        source: "journald.conf(5) with its folders",
+        right: "",
+    },
+    Fact {
         name: "newest_entry",
         kind: Kind::Instant,
         meaning: "Last sign of life of any log: newest journal entry or last write to a log file \
             that is not empty",
         source: "journal headers, /var/log",
         right: "group adm",
+    },
+    Fact {
+        name: "permission_checked_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Files and folders below /var/log whose modes were looked at",
+        source: "/var/log",
+        right: "",
+    },
+    Fact {
+        name: "permission_problems",
+        kind: Kind::List(PROBLEMS),
+        meaning: "Those that everybody may write, and log files that everybody may read or that a \
+            person owns; files of logins, of the package manager and of the installer may \
+            be read",
+        source: "/var/log",
+        right: "root for some",
+    },
+    Fact {
+        name: "rate_limit_burst_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many entries; journald multiplies it when much space is free; 0 for no limit",
+        source: "journald.conf(5) with its folders",
+        right: "",
+    },
+    Fact {
+        name: "rate_limit_interval_ms",
+        kind: Kind::Number(Unit::Milliseconds),
+        meaning: "Time in which a unit may write so many entries; 0 for no limit",
+        source: "journald.conf(5) with its folders",
+        right: "",
+    },
+    Fact {
+        name: "receivers",
+        kind: Kind::List(RECEIVERS),
+        meaning: "Open ports at which entries of other hosts may arrive: those of log daemons, \
+            and ports that are known for it whoever has them; not those of the loopback \
+            interface",
+        source: "/proc/net/{tcp,tcp6,udp,udp6}, /proc/[pid]/fd",
+        right: "CAP_SYS_PTRACE",
+    },
+    Fact {
+        name: "rotation_configured",
+        kind: Kind::Flag,
+        meaning: "logrotate has settings",
+        source: "/etc/logrotate.conf, logrotate(8)",
+        right: "",
+    },
+    Fact {
+        name: "rotation_ran",
+        kind: Kind::Instant,
+        meaning: "When logrotate ran last",
+        source: "/var/lib/logrotate/status",
+        right: "",
+    },
+    Fact {
+        name: "rotations",
+        kind: Kind::List(ROTATIONS),
+        meaning: "When it rotated each file",
+        source: "/var/lib/logrotate/status; /etc/localtime",
+        right: "",
+    },
+    Fact {
+        name: "sources",
+        kind: Kind::List(SOURCES),
+        meaning: "Log files that the operator has named: when each was written",
+        source: "[[probe.logging.source]] in the settings of the agent; the files; /etc/localtime",
+        right: "that of the file",
+    },
+    Fact {
+        name: "spool_bytes",
+        kind: Kind::Number(Unit::Bytes),
+        meaning: "Size of all of them",
+        source: "/var/spool/rsyslog or WorkDirectory, /var/lib/syslog-ng, \
+            /var/lib/vector/buffer/v2",
+        right: "root",
+    },
+    Fact {
+        name: "spool_grown_bytes",
+        kind: Kind::Number(Unit::Bytes),
+        meaning: "How much more that is than at the look before; left out at the first look of \
+            the agent",
+        source: "/var/spool/rsyslog or WorkDirectory, /var/lib/syslog-ng, \
+            /var/lib/vector/buffer/v2",
+        right: "root",
+    },
+    Fact {
+        name: "spools",
+        kind: Kind::List(SPOOLS),
+        meaning: "Queues on disk of rsyslog, syslog-ng and Vector",
+        source: "/var/spool/rsyslog or WorkDirectory, /var/lib/syslog-ng, \
+            /var/lib/vector/buffer/v2",
+        right: "root",
+    },
+    Fact {
+        name: "upload_lag_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Entries that systemd-journal-upload has not yet sent, by their numbers; left \
+            out when the journal was begun anew since",
+        source: "/var/lib/systemd/journal-upload/state; /var/log/journal/<machine id>/*.journal \
+            (header), /run/log/journal",
+        right: "root",
+    },
+    Fact {
+        name: "upload_lag_grown_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many more that are than at the look before",
+        source: "/var/lib/systemd/journal-upload/state; /var/log/journal/<machine id>/*.journal \
+            (header), /run/log/journal",
+        right: "root",
+    },
+    Fact {
+        name: "upload_sent",
+        kind: Kind::Instant,
+        meaning: "Time of the last entry that the other end has taken",
+        source: "/var/lib/systemd/journal-upload/state",
+        right: "root",
+    },
+];
+
+const CHANGES: &[Field] = &[
+    Field {
+        name: "at",
+        kind: Kind::Instant,
+        meaning: "When, by the clock as it was set",
+    },
+    Field {
+        name: "by",
+        kind: Kind::Text,
+        meaning: "Program that says so",
+    },
+    Field {
+        name: "text",
+        kind: Kind::Text,
+        meaning: "What it says",
     },
 ];
 
@@ -157,6 +355,43 @@ const DAEMONS: &[Field] = &[Field {
     kind: Kind::Text,
     meaning: "Name of the program",
 }];
+
+const DAMAGED: &[Field] = &[
+    Field {
+        name: "path",
+        kind: Kind::Text,
+        meaning: "File",
+    },
+    Field {
+        name: "why",
+        kind: Kind::Text,
+        meaning: "What is wrong",
+    },
+];
+
+const DROPS: &[Field] = &[
+    Field {
+        name: "at",
+        kind: Kind::Instant,
+        meaning: "When journald said so",
+    },
+    Field {
+        name: "kind",
+        kind: Kind::Text,
+        meaning: "suppressed (by the rate limit), kernel (its buffer ran over) or syslog (on the \
+            way to a syslog daemon)",
+    },
+    Field {
+        name: "entry_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many",
+    },
+    Field {
+        name: "unit",
+        kind: Kind::Text,
+        meaning: "Unit that wrote too much, or was cut",
+    },
+];
 
 const FILES: &[Field] = &[
     Field {
@@ -173,6 +408,11 @@ const FILES: &[Field] = &[
         name: "modified",
         kind: Kind::Instant,
         meaning: "Last write",
+    },
+    Field {
+        name: "newest",
+        kind: Kind::Instant,
+        meaning: "Time in its last line; left out when it says none",
     },
 ];
 
@@ -211,5 +451,192 @@ const FORWARDING: &[Field] = &[
         name: "running",
         kind: Kind::Flag,
         meaning: "The daemon runs; left out when that could not be seen",
+    },
+    Field {
+        name: "authentication",
+        kind: Kind::Text,
+        meaning: "How the other end proves who it is: none, chain (certificate of a known \
+            authority), fingerprint or name; left out when it is not written",
+    },
+    Field {
+        name: "authority",
+        kind: Kind::Text,
+        meaning: "File or folder with the authorities that are trusted",
+    },
+    Field {
+        name: "authority_present",
+        kind: Kind::Flag,
+        meaning: "It is there",
+    },
+    Field {
+        name: "connected",
+        kind: Kind::Flag,
+        meaning: "The daemon has a TCP connection to the port of the target at this moment",
+    },
+    Field {
+        name: "queue",
+        kind: Kind::Text,
+        meaning: "Where entries wait: direct (nowhere), memory or disk",
+    },
+    Field {
+        name: "retry_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How often is tried again; -1 without end",
+    },
+];
+
+const GAPS: &[Field] = &[
+    Field {
+        name: "after",
+        kind: Kind::Text,
+        meaning: "File before the gap",
+    },
+    Field {
+        name: "before",
+        kind: Kind::Text,
+        meaning: "File after it",
+    },
+    Field {
+        name: "missing_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many numbers",
+    },
+];
+
+const LIMITS: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name in journald.conf(5)",
+    },
+    Field {
+        name: "value",
+        kind: Kind::Text,
+        meaning: "Value as written",
+    },
+    Field {
+        name: "from",
+        kind: Kind::Text,
+        meaning: "File that says so, or `built in`",
+    },
+];
+
+const PROBLEMS: &[Field] = &[
+    Field {
+        name: "path",
+        kind: Kind::Text,
+        meaning: "File or folder",
+    },
+    Field {
+        name: "problem",
+        kind: Kind::Text,
+        meaning: "What is wrong",
+    },
+    Field {
+        name: "mode",
+        kind: Kind::Number(Unit::Code),
+        meaning: "Permission bits",
+    },
+    Field {
+        name: "user",
+        kind: Kind::Number(Unit::Code),
+        meaning: "Owner",
+    },
+    Field {
+        name: "group",
+        kind: Kind::Number(Unit::Code),
+        meaning: "Group",
+    },
+];
+
+const RECEIVERS: &[Field] = &[
+    Field {
+        name: "daemon",
+        kind: Kind::Text,
+        meaning: "Log daemon that has the port; left out when another program has it",
+    },
+    Field {
+        name: "address",
+        kind: Kind::Text,
+        meaning: "Own address",
+    },
+    Field {
+        name: "port",
+        kind: Kind::Number(Unit::Code),
+        meaning: "Port",
+    },
+    Field {
+        name: "protocol",
+        kind: Kind::Text,
+        meaning: "tcp or udp",
+    },
+];
+
+const ROTATIONS: &[Field] = &[
+    Field {
+        name: "path",
+        kind: Kind::Text,
+        meaning: "File",
+    },
+    Field {
+        name: "at",
+        kind: Kind::Instant,
+        meaning: "When",
+    },
+];
+
+const SOURCES: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name",
+    },
+    Field {
+        name: "path",
+        kind: Kind::Text,
+        meaning: "File",
+    },
+    Field {
+        name: "present",
+        kind: Kind::Flag,
+        meaning: "False when there is no such file",
+    },
+    Field {
+        name: "newest",
+        kind: Kind::Instant,
+        meaning: "Time in its last line, or its last write when that says none",
+    },
+    Field {
+        name: "silence_s",
+        kind: Kind::Number(Unit::Seconds),
+        meaning: "How long that was ago",
+    },
+    Field {
+        name: "max_silence_s",
+        kind: Kind::Number(Unit::Seconds),
+        meaning: "How long it may be",
+    },
+];
+
+const SPOOLS: &[Field] = &[
+    Field {
+        name: "daemon",
+        kind: Kind::Text,
+        meaning: "Daemon",
+    },
+    Field {
+        name: "folder",
+        kind: Kind::Text,
+        meaning: "Folder",
+    },
+    Field {
+        name: "file_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Files",
+    },
+    Field {
+        name: "bytes",
+        kind: Kind::Number(Unit::Bytes),
+        meaning: "Their size",
     },
 ];

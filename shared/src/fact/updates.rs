@@ -1,16 +1,45 @@
 //! Facts of updates: what is installed, what is pending, since when we know.
 
-use super::{Fact, Field, Kind, Subject, Unit};
+use super::{Fact, Field, Kind, Observer, Subject, Unit};
 
 /// Which updates are pending, how fresh that knowledge is, and which kernel runs.
 pub static SUBJECT: Subject = Subject {
     probe: "updates",
+    observer: Observer::Host,
     schema: 1,
     title: "Which updates are pending, how fresh that knowledge is, and which kernel runs.",
     facts: FACTS,
 };
 
 const FACTS: &[Fact] = &[
+    Fact {
+        name: "applied",
+        kind: Kind::List(APPLIED),
+        meaning: "Packages that were upgraded in the last 90 days, for security first, then the newest; at most 512",
+        source: "/var/log/dpkg.log and older ones, /usr/share/doc/*/changelog.Debian.gz, the agent's own memory of lists",
+        right: "",
+    },
+    Fact {
+        name: "applied_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many packages were upgraded in the last 90 days; new packages, also of kernels, and downgrades are none",
+        source: "/var/log/dpkg.log and older ones, /usr/share/doc/*/changelog.Debian.gz, the agent's own memory of lists",
+        right: "",
+    },
+    Fact {
+        name: "applied_security_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many of these upgrades were for security, by their changelog or by the list that offered them",
+        source: "/var/log/dpkg.log and older ones, /usr/share/doc/*/changelog.Debian.gz, the agent's own memory of lists",
+        right: "",
+    },
+    Fact {
+        name: "applied_undated_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Upgrades of which nothing tells when they were offered",
+        source: "/var/log/dpkg.log and older ones, /usr/share/doc/*/changelog.Debian.gz, the agent's own memory of lists",
+        right: "",
+    },
     Fact {
         name: "automatic_enabled",
         kind: Kind::Flag,
@@ -19,10 +48,45 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "automatic_excluded",
+        kind: Kind::List(EXCLUDED),
+        meaning: "Packages that automatic updates leave alone",
+        source: "/etc/apt/apt.conf, /etc/apt/apt.conf.d",
+        right: "",
+    },
+    Fact {
+        name: "automatic_last_error",
+        kind: Kind::Instant,
+        meaning: "When unattended-upgrades last wrote of an error",
+        source: "/var/log/unattended-upgrades/unattended-upgrades.log",
+        right: "group adm",
+    },
+    Fact {
+        name: "automatic_last_run",
+        kind: Kind::Instant,
+        meaning: "When unattended-upgrades last began",
+        source: "/var/log/unattended-upgrades/unattended-upgrades.log",
+        right: "group adm",
+    },
+    Fact {
         name: "automatic_last_success",
         kind: Kind::Instant,
         meaning: "When unattended-upgrades last ended without an error",
         source: "modification time of /var/lib/apt/periodic/upgrade-stamp",
+        right: "",
+    },
+    Fact {
+        name: "automatic_security",
+        kind: Kind::Flag,
+        meaning: "Automatic updates may install what comes from every source of security updates",
+        source: "/etc/apt/apt.conf, /etc/apt/apt.conf.d, /var/lib/apt/lists/*_InRelease",
+        right: "",
+    },
+    Fact {
+        name: "automatic_timers",
+        kind: Kind::List(TIMERS),
+        meaning: "Timers of systemd that fetch lists and install updates, as far as systemd knows them",
+        source: "D-Bus org.freedesktop.systemd1",
         right: "",
     },
     Fact {
@@ -44,6 +108,13 @@ const FACTS: &[Fact] = &[
         kind: Kind::Number(Unit::Count),
         meaning: "Packages that are held back from updates",
         source: "/var/lib/dpkg/status",
+        right: "",
+    },
+    Fact {
+        name: "insecure_settings",
+        kind: Kind::List(SETTINGS),
+        meaning: "Settings that let the package manager do without signatures, or with lists that are vouched for no longer",
+        source: "/etc/apt/apt.conf, /etc/apt/apt.conf.d",
         right: "",
     },
     Fact {
@@ -82,6 +153,13 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "live_patches",
+        kind: Kind::List(LIVE_PATCHES),
+        meaning: "Patches in the memory of the running kernel",
+        source: "/sys/kernel/livepatch",
+        right: "",
+    },
+    Fact {
         name: "metadata",
         kind: Kind::List(METADATA),
         meaning: "Package lists on this host, one record a release file; the signature is not verified by the agent",
@@ -103,10 +181,38 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "os_extended_ends",
+        kind: Kind::Instant,
+        meaning: "End of the first extended support of this release: LTS of Debian, ESM of Ubuntu",
+        source: "lifetime.tsv of the agent",
+        right: "",
+    },
+    Fact {
+        name: "os_further_extended_ends",
+        kind: Kind::Instant,
+        meaning: "End of the longest extended support of this release: ELTS of Debian, Legacy of Ubuntu",
+        source: "lifetime.tsv of the agent",
+        right: "",
+    },
+    Fact {
         name: "os_id",
         kind: Kind::Text,
         meaning: "Identifier of the distribution, as in os-release(5)",
         source: "/etc/os-release",
+        right: "",
+    },
+    Fact {
+        name: "os_lifetime_data",
+        kind: Kind::Text,
+        meaning: "Where these dates are from",
+        source: "lifetime.tsv of the agent, /etc/os-release",
+        right: "",
+    },
+    Fact {
+        name: "os_support_ends",
+        kind: Kind::Instant,
+        meaning: "End of the ordinary support of this release",
+        source: "lifetime.tsv of the agent, SUPPORT_END of /etc/os-release",
         right: "",
     },
     Fact {
@@ -131,10 +237,38 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "pending_origins",
+        kind: Kind::List(ORIGINS),
+        meaning: "How many of these each archive has",
+        source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
+        right: "",
+    },
+    Fact {
+        name: "pending_security_after",
+        kind: Kind::Instant,
+        meaning: "At this date of the archive none of the pending security updates was offered yet; left out when that is not known of one of them",
+        source: "/var/lib/apt/lists/*_InRelease (Date), the agent's own memory of lists",
+        right: "",
+    },
+    Fact {
         name: "pending_security_count",
         kind: Kind::Number(Unit::Count),
         meaning: "How many of these have a newer version in a source of security updates",
         source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
+        right: "",
+    },
+    Fact {
+        name: "pending_security_held_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many of these are held back, by a hold or by the preferences of apt",
+        source: "/var/lib/dpkg/status, /var/lib/apt/lists/*_Packages, /etc/apt/preferences",
+        right: "",
+    },
+    Fact {
+        name: "pending_security_since",
+        kind: Kind::Instant,
+        meaning: "At this date of the archive one of the pending security updates was offered, perhaps earlier",
+        source: "/var/lib/apt/lists/*_InRelease (Date), the agent's own memory of lists",
         right: "",
     },
     Fact {
@@ -152,10 +286,59 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "repositories",
+        kind: Kind::List(REPOSITORIES),
+        meaning: "Repositories of packages that are configured, one record a suite",
+        source: "/etc/apt/sources.list, /etc/apt/sources.list.d",
+        right: "",
+    },
+    Fact {
+        name: "repositories_unverified_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "How many of these need no valid signature",
+        source: "/etc/apt/sources.list, /etc/apt/sources.list.d",
+        right: "",
+    },
+    Fact {
         name: "security_source",
         kind: Kind::Flag,
         meaning: "A source of security updates is among the package lists",
         source: "/var/lib/apt/lists/*_InRelease",
+        right: "",
+    },
+    Fact {
+        name: "security_wait_p50_s",
+        kind: Kind::Number(Unit::Seconds),
+        meaning: "Of the security updates that were applied in the last 90 days, half waited no longer than this; each measured from the latest date at which it was certainly not offered yet",
+        source: "/var/log/dpkg.log and older ones, /usr/share/doc/*/changelog.Debian.gz, the agent's own memory of lists",
+        right: "",
+    },
+    Fact {
+        name: "security_wait_p95_s",
+        kind: Kind::Number(Unit::Seconds),
+        meaning: "The same for 95 of 100",
+        source: "/var/log/dpkg.log and older ones, /usr/share/doc/*/changelog.Debian.gz, the agent's own memory of lists",
+        right: "",
+    },
+    Fact {
+        name: "stale_processes_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Processes of this host that run code which was replaced or removed",
+        source: "/proc/[pid]/maps",
+        right: "CAP_SYS_PTRACE",
+    },
+    Fact {
+        name: "stale_services",
+        kind: Kind::List(STALE),
+        meaning: "Services with such processes",
+        source: "/proc/[pid]/maps, /proc/[pid]/cgroup",
+        right: "CAP_SYS_PTRACE",
+    },
+    Fact {
+        name: "stale_unseen_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Processes of which this could not be seen",
+        source: "/proc/[pid]/maps",
         right: "",
     },
 ];
@@ -238,5 +421,225 @@ const PENDING: &[Field] = &[
         name: "held",
         kind: Kind::Flag,
         meaning: "The package is held back, by a hold or by the preferences of apt",
+    },
+    Field {
+        name: "source",
+        kind: Kind::Text,
+        meaning: "Package that the candidate is built from",
+    },
+    Field {
+        name: "source_version",
+        kind: Kind::Text,
+        meaning: "Version of that package",
+    },
+    Field {
+        name: "severity",
+        kind: Kind::Text,
+        meaning: "How severe the archive calls it: the word of the most severe advisory",
+    },
+    Field {
+        name: "advisory",
+        kind: Kind::Text,
+        meaning: "That advisory",
+    },
+    Field {
+        name: "cves",
+        kind: Kind::Text,
+        meaning: "CVE ids that its advisories name, with spaces between them",
+    },
+    Field {
+        name: "available_since",
+        kind: Kind::Instant,
+        meaning: "A newer version was offered at this date of the archive, for a security update one for security; perhaps earlier",
+    },
+    Field {
+        name: "available_after",
+        kind: Kind::Instant,
+        meaning: "None was offered yet at this date of the archive, as the look before has seen",
+    },
+];
+
+const ORIGINS: &[Field] = &[
+    Field {
+        name: "origin",
+        kind: Kind::Text,
+        meaning: "Label and suite of the list that has the candidate",
+    },
+    Field {
+        name: "count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Pending updates from there",
+    },
+];
+
+const APPLIED: &[Field] = &[
+    Field {
+        name: "package",
+        kind: Kind::Text,
+        meaning: "Name of the package",
+    },
+    Field {
+        name: "architecture",
+        kind: Kind::Text,
+        meaning: "Architecture of the package",
+    },
+    Field {
+        name: "from",
+        kind: Kind::Text,
+        meaning: "Version before",
+    },
+    Field {
+        name: "to",
+        kind: Kind::Text,
+        meaning: "Version since then",
+    },
+    Field {
+        name: "applied",
+        kind: Kind::Instant,
+        meaning: "When it was upgraded",
+    },
+    Field {
+        name: "security",
+        kind: Kind::Flag,
+        meaning: "It was for security",
+    },
+    Field {
+        name: "available_since",
+        kind: Kind::Instant,
+        meaning: "The version was offered at this date of the archive, perhaps earlier",
+    },
+    Field {
+        name: "available_after",
+        kind: Kind::Instant,
+        meaning: "It was not offered yet at this date, of the archive or of its changelog",
+    },
+    Field {
+        name: "wait_s",
+        kind: Kind::Number(Unit::Seconds),
+        meaning: "Longest that it may have waited",
+    },
+];
+
+const EXCLUDED: &[Field] = &[Field {
+    name: "pattern",
+    kind: Kind::Text,
+    meaning: "Pattern of names of packages",
+}];
+
+const SETTINGS: &[Field] = &[Field {
+    name: "name",
+    kind: Kind::Text,
+    meaning: "Name of the setting, in lower case",
+}];
+
+const LIVE_PATCHES: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name of the patch",
+    },
+    Field {
+        name: "enabled",
+        kind: Kind::Flag,
+        meaning: "It is in force",
+    },
+];
+
+const REPOSITORIES: &[Field] = &[
+    Field {
+        name: "file",
+        kind: Kind::Text,
+        meaning: "File that names it",
+    },
+    Field {
+        name: "uri",
+        kind: Kind::Text,
+        meaning: "Address, without a password",
+    },
+    Field {
+        name: "suite",
+        kind: Kind::Text,
+        meaning: "Suite of it",
+    },
+    Field {
+        name: "signed_by",
+        kind: Kind::Text,
+        meaning: "Key files or fingerprints that it is verified with; `embedded` for a key in the file itself",
+    },
+    Field {
+        name: "keys_present",
+        kind: Kind::Flag,
+        meaning: "There is a key that it can be verified with",
+    },
+    Field {
+        name: "verified",
+        kind: Kind::Flag,
+        meaning: "A valid signature is demanded, as far as its own options say",
+    },
+    Field {
+        name: "encrypted",
+        kind: Kind::Flag,
+        meaning: "It is fetched over TLS",
+    },
+    Field {
+        name: "local",
+        kind: Kind::Flag,
+        meaning: "It is a folder or a medium of this host",
+    },
+];
+
+const STALE: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Unit of systemd, or name of the program",
+    },
+    Field {
+        name: "processes",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Its processes that run old code",
+    },
+    Field {
+        name: "files",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Files that were replaced or removed",
+    },
+    Field {
+        name: "example",
+        kind: Kind::Text,
+        meaning: "Up to three of these files",
+    },
+    Field {
+        name: "since",
+        kind: Kind::Instant,
+        meaning: "When the first of these files was replaced; left out when one of them is gone",
+    },
+];
+
+const TIMERS: &[Field] = &[
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name of the timer",
+    },
+    Field {
+        name: "active",
+        kind: Kind::Flag,
+        meaning: "It waits or has just begun what it starts",
+    },
+    Field {
+        name: "file",
+        kind: Kind::Text,
+        meaning: "State of its unit file: enabled, disabled, masked and others",
+    },
+    Field {
+        name: "last",
+        kind: Kind::Instant,
+        meaning: "When it last began",
+    },
+    Field {
+        name: "next",
+        kind: Kind::Instant,
+        meaning: "When it begins next",
     },
 ];

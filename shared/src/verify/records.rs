@@ -62,6 +62,7 @@ struct Counts {
     period: u64,
     older: u64,
     evidence: u64,
+    observed: u64,
     decisions: u64,
     roots: u64,
     roots_older: u64,
@@ -102,6 +103,7 @@ impl<'a> Records<'a> {
             .filter_map(|(index, leaf)| Some((*index, own_number(leaf)?)))
             .collect();
         let mut whole_from = None;
+        let mut sights = None;
         let mut made = self.manifest.predicate.period.from;
         for (index, leaf) in self.tree.leaves() {
             let _first = whole_from.get_or_insert(index);
@@ -110,6 +112,9 @@ impl<'a> Records<'a> {
                     .fail(format!("entry {index}"), "is no leaf data");
                 continue;
             };
+            if let LeafOrigin::Observer { number } = leaf.origin {
+                self.sight_number(index, number, &mut sights);
+            }
             if let Some(number) = own_number(&leaf) {
                 let _same = own.insert(index, number);
                 if index < self.tree.start && !older.contains_key(&index) {
@@ -166,6 +171,15 @@ impl<'a> Records<'a> {
             );
             self.enrolled.add(Verdict::Note, "collector", what);
         }
+    }
+
+    /// Checks that what the collector observed has numbers without a gap, where leaves are here.
+    fn sight_number(&mut self, index: u64, number: u64, due: &mut Option<u64>) {
+        if due.is_some_and(|due| due != number) {
+            let what = format!("is observation {number} of the collector; another one is due");
+            self.entries.fail(format!("entry {index}"), what);
+        }
+        *due = Some(number.saturating_add(1));
     }
 
     /// Checks every proof file; gives the leaves that are older than the period.
@@ -226,8 +240,12 @@ impl<'a> Records<'a> {
         };
         let held = match (leaf.kind, &leaf.origin) {
             (LeafKind::Evidence, LeafOrigin::Agent { .. }) => self.evidence(index, leaf, file),
-            (LeafKind::Evidence, LeafOrigin::Collector { .. }) => {
+            (LeafKind::Evidence, LeafOrigin::Collector { .. } | LeafOrigin::Observer { .. }) => {
                 Err("is evidence without an agent".to_owned())
+            }
+            (LeafKind::Observed, LeafOrigin::Observer { .. }) => self.observed(index, &file),
+            (LeafKind::Observed, _) | (_, LeafOrigin::Observer { .. }) => {
+                Err("has a number of the other row of the collector".to_owned())
             }
             // The numbers of the collector show that none of its records is left out.
             (_, LeafOrigin::Agent { .. }) => {
@@ -414,7 +432,8 @@ impl<'a> Records<'a> {
         );
         let signatures = format!(
             "{} attestations hold under the enrolled keys, {} records under the key of decisions",
-            counts.evidence, counts.decisions
+            counts.evidence,
+            counts.decisions + counts.observed
         );
         let blobs = self.pack.under("blobs/");
         let blobs = blobs.filter(|name| self.used.contains(*name)).count();
@@ -451,6 +470,6 @@ impl Shown {
 const fn own_number(leaf: &Leaf) -> Option<u64> {
     match leaf.origin {
         LeafOrigin::Collector { number } => Some(number),
-        LeafOrigin::Agent { .. } => None,
+        LeafOrigin::Agent { .. } | LeafOrigin::Observer { .. } => None,
     }
 }

@@ -3,6 +3,7 @@
 mod exporter;
 mod history;
 mod sample;
+mod sights;
 
 use sample::{Ledger, OBSERVATION, stream};
 

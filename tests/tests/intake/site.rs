@@ -270,6 +270,7 @@ impl Peer {
                 wall: site.now(),
                 synced: true,
                 max_error_ms: 1,
+                exchange: None,
             },
             seen: Seen {
                 size: self.seen.size,

@@ -7,6 +7,10 @@
 //! lock.exclusive    there while a command writes, or when one was cut off
 //! ```
 //!
+//! Each entry of a segment has a CRC-32, so damage shows without the passphrase, as far as a look
+//! reads: not a change by somebody who means it. What a day added is the size of the segments that
+//! were last written on it; compacting writes anew what is kept.
+//!
 //! The names and the number of archives are encrypted. **Any** commit moves the last success: that
 //! of a backup, of a checkpoint in the middle of one, and of a prune. Transaction 1 is made by
 //! `borg init`, so up to it there is no backup. A manifest of the job tells more.
@@ -22,14 +26,20 @@ use std::collections::BTreeMap;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
-use super::shown::{Shown, bytes_below, is_digest, written};
+use super::contents::Contents;
+use super::kept::day;
+use super::segment::{self, encrypts};
+use super::shown::{Shown, View, each_below, is_digest, written, written_at};
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 
 /// Longest `config`, and longest note of the client.
 const CONFIG_BYTES_MAX: u64 = 64 * 1024;
-/// How much of a segment is read to see its first object.
-const SEGMENT_HEAD_BYTES: u64 = 64 * 1024;
+const KDF: &str = "PBKDF2-HMAC-SHA256";
+const NOT_SHOWN: &str = "names, number, times, hosts and files of the archives, whether every \
+                         object that they need is there, whether they can be restored";
+const NOT_SHOWN_REMOTE: &str = "the repository itself: what is kept, its size, its locks, whether \
+                                it is whole";
 /// The number of the transaction that `borg init` makes.
 const INIT_TRANSACTION: u64 = 1;
 /// Where the users' homes are.
@@ -42,7 +52,8 @@ const CLIENTS_MAX: usize = 256;
 /// # Errors
 ///
 /// [`Unseen`]: there is no repository of version 1, or it cannot be read.
-pub(super) fn look(host: &dyn Host, seen: &mut Seen, path: &str) -> Result<Shown, Unseen> {
+pub(super) fn look(view: View<'_>, seen: &mut Seen, path: &str) -> Result<Shown, Unseen> {
+    let host = view.host;
     let bytes = host.read(&format!("{path}/config"), CONFIG_BYTES_MAX)?;
     let malformed = |why| Unseen::new(path, Status::Malformed, Some(why));
     let config = String::from_utf8(bytes)
@@ -51,7 +62,11 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, path: &str) -> Result<Shown
         .ok_or_else(|| malformed("no configuration of borg"))?;
     match config.get("version").map(String::as_str) {
         Some("1") => {}
-        Some(_) => return Err(Unseen::new(path, Status::Unsupported, Some("version"))),
+        Some(version) => {
+            let version: String = version.chars().take(16).collect();
+            let why = format!("version {version} of the repository; version 1 is known");
+            return Err(Unseen::new(path, Status::Unsupported, Some(&why)));
+        }
         None => return Err(malformed("no version in the configuration of borg")),
     }
     if !config.get("id").is_some_and(|id| is_digest(id)) {
@@ -63,27 +78,116 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, path: &str) -> Result<Shown
         Some(_) => None,
     };
     let names = host.list(path)?;
+    let locked = names.iter().any(|name| name == "lock.exclusive");
     let mut shown = Shown {
         append_only,
-        locked: Some(names.iter().any(|name| name == "lock.exclusive")),
+        locked: Some(locked),
+        version: Some("1".to_owned()),
+        not_shown: Some(NOT_SHOWN),
         ..Shown::default()
     };
-    match names
+    if locked {
+        let lock = format!("{path}/lock.exclusive");
+        shown.locked_since = seen.note(Means::File, &lock, written(host, &lock));
+    }
+    let last = names
         .iter()
         .filter_map(|name| numbered(name, "hints."))
-        .max()
-    {
+        .max();
+    match last {
         Some(last) if INIT_TRANSACTION < last => {
             shown.last_success = Some(written(host, &format!("{path}/hints.{last}"))?);
         }
         Some(_) | None => shown.reason = Some("nothing was written since borg init".to_owned()),
     }
     let data = format!("{path}/data");
-    shown.bytes = seen.note(Means::File, &data, bytes_below(host, &data));
-    shown.encrypted = seen
-        .note(Means::File, &data, encrypted(host, &data))
-        .flatten();
+    if let Some(segments) = seen.note(Means::File, &data, segments(host, &data)) {
+        shown.bytes = Some(segments.bytes);
+        shown.added = segments.days.into_values().collect();
+        let committed = |number: &u64| last.is_some_and(|last| *number <= last);
+        let mut paths = segments.paths;
+        paths.retain(|number, _| committed(number));
+        let kind = seen.note(Means::File, &data, kind(view, &paths));
+        if let Some(kind) = kind.flatten() {
+            shown.encrypted = encrypts(kind);
+            shown.cipher = segment::cipher(kind);
+            let encrypted = shown.encrypted == Some(true);
+            shown.kdf = encrypted.then(|| KDF.to_owned());
+        }
+        let mut contents = Contents::new(view);
+        let sampled = sample(view, &mut contents, path, &paths);
+        if seen.note(Means::File, &data, sampled).is_some() {
+            contents.tell(&mut shown);
+        }
+    }
     Ok(shown)
+}
+
+/// The segments of a repository.
+#[derive(Default)]
+struct Segments {
+    bytes: u64,
+    /// Bytes by the day on which they were written.
+    days: BTreeMap<i64, u64>,
+    paths: BTreeMap<u64, String>,
+}
+
+fn segments(host: &dyn Host, data: &str) -> Result<Segments, Unseen> {
+    let mut segments = Segments::default();
+    each_below(host, data, |folder, name, stat| {
+        segments.bytes = segments.bytes.saturating_add(stat.bytes);
+        let sum = segments.days.entry(day(written_at(stat))).or_default();
+        *sum = sum.saturating_add(stat.bytes);
+        if let Some(number) = numbered(name, "") {
+            let path = format!("{data}/{folder}/{name}");
+            let _none: Option<String> = segments.paths.insert(number, path);
+        }
+    })?;
+    Ok(segments)
+}
+
+/// How the first object of the oldest segment is encrypted. `config` cannot tell: it has a key in
+/// the modes that only authenticate, too.
+fn kind(view: View<'_>, paths: &BTreeMap<u64, String>) -> Result<Option<u8>, Unseen> {
+    let Some(path) = paths.values().next() else {
+        return Ok(None);
+    };
+    let mut head = Vec::new();
+    let mut file = view.host.open(path, segment::HEAD_BYTES)?;
+    let _length = std::io::Read::read_to_end(&mut file, &mut head)
+        .map_err(|error| Unseen::from_io(path, &error))?;
+    segment::first_object(&head)
+        .map_err(|_damaged| Unseen::new(path, Status::Malformed, Some("no segment of borg")))
+}
+
+/// Compares segments with their checksums: what was damaged before, then from another place each
+/// hour.
+fn sample(
+    view: View<'_>,
+    contents: &mut Contents<'_>,
+    path: &str,
+    paths: &BTreeMap<u64, String>,
+) -> Result<(), Unseen> {
+    let before = contents.damaged_before(path);
+    let turn = view.turn().checked_rem(paths.len()).unwrap_or_default();
+    let later = paths.values().skip(turn);
+    let all = before.iter().chain(later).chain(paths.values().take(turn));
+    for (at, segment) in all.enumerate() {
+        if contents.spent() {
+            break;
+        }
+        if at != 0 && before.as_ref() == Some(segment) {
+            continue;
+        }
+        match segment::check(view, segment) {
+            Err(unseen) if unseen.is_absent() => {}
+            checked => {
+                let (bytes, whole) = checked?;
+                contents.count(segment, bytes, whole);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What this host's clients noted of a repository on another machine.
@@ -122,9 +226,12 @@ pub(super) fn look_remote(host: &dyn Host, location: &str) -> Result<Shown, Unse
                 .parse()
                 .map_err(|_no_time| Unseen::new(&path, Status::Malformed, None))?;
             let kind = note(&format!("{folder}/key-type")).unwrap_or_default();
+            let kind: Option<u8> = kind.trim().parse().ok();
             let shown = Shown {
                 last_success: Some(time),
-                encrypted: kind.trim().parse().ok().and_then(encrypts),
+                encrypted: kind.and_then(encrypts),
+                cipher: kind.and_then(segment::cipher),
+                not_shown: Some(NOT_SHOWN_REMOTE),
                 ..Shown::default()
             };
             let newer = best
@@ -157,95 +264,10 @@ fn numbered(name: &str, prefix: &str) -> Option<u64> {
     digits.parse().ok().filter(|_| plain)
 }
 
-/// Whether the first object of the oldest segment is encrypted. `config` cannot tell: it has a key
-/// in the modes that only authenticate, too.
-fn encrypted(host: &dyn Host, data: &str) -> Result<Option<bool>, Unseen> {
-    let lowest = |names: Vec<String>| names.iter().filter_map(|name| numbered(name, "")).min();
-    let Some(folder) = lowest(host.list(data)?) else {
-        return Ok(None);
-    };
-    let folder = format!("{data}/{folder}");
-    let Some(segment) = lowest(host.list(&folder)?) else {
-        return Ok(None);
-    };
-    let mut head = Vec::new();
-    let path = format!("{folder}/{segment}");
-    let mut file = host.open(&path, SEGMENT_HEAD_BYTES)?;
-    let _length = std::io::Read::read_to_end(&mut file, &mut head)
-        .map_err(|error| Unseen::from_io(&path, &error))?;
-    first_object(&head)
-        .map(|kind| kind.and_then(encrypts))
-        .map_err(|_damaged| Unseen::new(&path, Status::Malformed, Some("no segment of borg")))
-}
-
-/// Bytes are no segment of borg.
-#[derive(Debug, PartialEq, Eq)]
-struct Damaged;
-
-/// The first byte of the first object in a segment; `None` when there is no object.
-///
-/// An entry is CRC (4 bytes), size of the whole entry (4 bytes, little-endian), tag (1 byte), then
-/// for a put (0) the id (32 bytes) and the object, for a put of borg 1.4 (3) a hash (8 bytes)
-/// before these.
-fn first_object(segment: &[u8]) -> Result<Option<u8>, Damaged> {
-    let mut rest = segment.strip_prefix(b"BORG_SEG").ok_or(Damaged)?;
-    while let Some(entry) = rest.first_chunk::<9>() {
-        let [_, _, _, _, a, b, c, d, tag] = *entry;
-        let size = usize::try_from(u32::from_be_bytes([d, c, b, a])).unwrap_or(usize::MAX);
-        if size < entry.len() {
-            return Err(Damaged);
-        }
-        match tag {
-            0 => return Ok(rest.get(9 + 32).copied().filter(|_| 9 + 32 < size)),
-            3 => return Ok(rest.get(9 + 8 + 32).copied().filter(|_| 9 + 8 + 32 < size)),
-            1 | 2 => rest = rest.get(size..).unwrap_or_default(),
-            _ => return Err(Damaged),
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a type of key encrypts, or is for plain or authenticated text only.
-fn encrypts(kind: u8) -> Option<bool> {
-    match kind {
-        0 | 1 | 3 | 4 | 5 => Some(true),
-        2 | 6 | 7 => Some(false),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn entry(tag: u8, body: &[u8]) -> Vec<u8> {
-        let size = u32::try_from(body.len() + 9).unwrap();
-        let mut size = size.to_be_bytes();
-        size.reverse();
-        [&[0; 4][..], &size[..], &[tag], body].concat()
-    }
-
-    #[test]
-    fn first_objects() {
-        let put = entry(0, &[&[1; 32][..], &[7, 9]].concat());
-        let put2 = entry(3, &[&[1; 40][..], &[3]].concat());
-        let (delete, commit) = (entry(1, &[2; 32]), entry(2, &[]));
-        let whole = |parts: &[&[u8]]| [&b"BORG_SEG"[..], &parts.concat()].concat();
-        for (segment, expected) in [
-            (whole(&[&put]), Ok(Some(7))),
-            (whole(&[&delete, &commit, &put2]), Ok(Some(3))),
-            (whole(&[&commit]), Ok(None)),
-            (whole(&[&entry(0, &[1; 32])]), Ok(None)),
-            (whole(&[]), Ok(None)),
-            (whole(&[&entry(9, &[])]), Err(Damaged)),
-            (whole(&[&[0; 9]]), Err(Damaged)),
-            (put.clone(), Err(Damaged)),
-            (Vec::new(), Err(Damaged)),
-        ] {
-            assert_eq!(first_object(&segment), expected, "{segment:?}");
-        }
-    }
 
     #[test]
     fn sections() {
@@ -259,12 +281,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            drop(first_object(&bytes));
-            drop(first_object(&[&b"BORG_SEG"[..], &bytes].concat()));
-        }
-
         #[test]
         fn any_text(text in "\\PC*|\\[repository\\]\n[a-z=\n\t ]*") {
             drop(section(&text));

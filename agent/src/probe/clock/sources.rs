@@ -346,6 +346,7 @@ mod tests {
             section: "Time".to_owned(),
             key: key.to_owned(),
             value: value.to_owned(),
+            file: "/etc/systemd/timesyncd.conf".to_owned(),
         };
         let names = |assignments: &[Assignment]| {
             let found = timesyncd(assignments).into_iter();

@@ -4,6 +4,7 @@
 //! makes the whole answer unknown: a list with a gap would prove too little or too much.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use shared::observation::{Means, Status};
 
@@ -14,24 +15,19 @@ use crate::probe::settings::{self, Assignment};
 
 mod rsyslog;
 mod syslog_ng;
+mod yaml;
+mod tree;
+
+pub(super) use rsyslog::work_folder as rsyslog_work_folder;
 
 /// Daemons that send entries away and whose settings are not read.
-const UNREAD: [&str; 8] = [
-    "filebeat",
-    "fluent-bit",
-    "fluentd",
-    "nxlog",
-    "otelcol",
-    "otelcol-contrib",
-    "promtail",
-    "vector",
-];
+const UNREAD: [&str; 4] = ["filebeat", "fluentd", "nxlog", "promtail"];
 
 /// Longest name of a host: RFC 1035 section 2.3.4.
 const HOST_BYTES_MAX: usize = 255;
 
 /// Another host that entries are sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
     /// Daemon that sends.
     pub(super) daemon: &'static str,
@@ -43,10 +39,28 @@ pub(super) struct Target {
     pub(super) protocol: &'static str,
     /// File that says so.
     pub(super) file: String,
+    /// How the other end proves who it is, where it is written: none, chain (its certificate is of
+    /// an authority that is trusted), fingerprint or name.
+    pub(super) authentication: Option<&'static str>,
+    /// File with the authorities that are trusted.
+    pub(super) authority: Option<String>,
+    /// Where entries wait, where it is written: direct (nowhere), memory or disk.
+    pub(super) queue: Option<&'static str>,
+    /// How often is tried again; -1 without end.
+    pub(super) retries: Option<i64>,
+}
+
+/// What the settings of all daemons say.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    /// The targets.
+    pub(super) targets: Vec<Target>,
+    /// The settings of rsyslog, for what else stands in them.
+    pub(super) rsyslog: Files,
 }
 
 /// Settings files with their paths, in the order in which they are read.
-type Files = Vec<(String, String)>;
+pub(super) type Files = Vec<(String, String)>;
 
 impl Target {
     /// The way is encrypted.
@@ -59,6 +73,41 @@ impl Target {
         let host = self.host.as_str();
         host == "localhost" || host.starts_with("127.") || host == "::1"
     }
+
+    /// The other end is asked who it is; `None` where that is not written.
+    pub(super) fn authenticated(&self) -> Option<bool> {
+        self.authentication.map(|way| way != "none")
+    }
+
+    /// The daemon keeps a connection to it. Over UDP there is none, and over HTTP only as long as a
+    /// request takes, but for systemd-journal-upload, whose request does not end.
+    pub(super) fn lasts(&self) -> bool {
+        match self.protocol {
+            "udp" => false,
+            "http" | "https" => self.daemon == "systemd-journal-upload",
+            _ => true,
+        }
+    }
+
+    /// The address, where no name is written.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// The port that is written or, where it is certain, the one that is built in.
+    pub(super) fn effective_port(&self) -> Option<u16> {
+        let built_in = match (self.daemon, self.protocol) {
+            ("systemd-journal-upload", _) => Some(19_532),
+            (_, "http") => Some(80),
+            (_, "https") => Some(443),
+            ("rsyslogd", _) => Some(514),
+            _ => None,
+        };
+        match self.port {
+            Some(port) => u16::try_from(port).ok(),
+            None => built_in,
+        }
+    }
 }
 
 /// The targets in the settings of all daemons; `None`, and sources that say why, when something
@@ -67,7 +116,7 @@ pub(super) fn look(
     host: &dyn Host,
     seen: &mut Seen,
     processes: Option<&Processes>,
-) -> Option<Vec<Target>> {
+) -> Option<Forwarding> {
     let mut whole = true;
     for daemon in UNREAD {
         if processes.is_some_and(|processes| processes.has(daemon)) {
@@ -78,8 +127,9 @@ pub(super) fn look(
     }
     let mut targets = Vec::new();
     let rsyslog = "/etc/rsyslog.conf";
-    match files(host, seen, rsyslog, rsyslog::includes) {
-        Some(files) => whole &= keep(seen, &mut targets, rsyslog::targets(&files)),
+    let rsyslog = files(host, seen, rsyslog, rsyslog::includes);
+    match &rsyslog {
+        Some(files) => whole &= keep(seen, &mut targets, rsyslog::targets(files)),
         None => whole = false,
     }
     let syslog_ng = "/etc/syslog-ng/syslog-ng.conf";
@@ -91,7 +141,38 @@ pub(super) fn look(
         Some(assignments) => whole &= keep(seen, &mut targets, upload(&assignments)),
         None => whole = false,
     }
-    whole.then_some(targets)
+    for (daemon, paths) in tree::PATHS {
+        whole &= tree_targets(host, seen, &mut targets, (daemon, paths), processes);
+    }
+    let rsyslog = rsyslog.unwrap_or_default();
+    whole.then_some(Forwarding { targets, rsyslog })
+}
+
+/// Takes over the targets of a daemon whose settings are a tree, from the first of the files that
+/// is there. Whether everything was understood.
+fn tree_targets(
+    host: &dyn Host,
+    seen: &mut Seen,
+    targets: &mut Vec<Target>,
+    (daemon, paths): (&'static str, &[&str]),
+    processes: Option<&Processes>,
+) -> bool {
+    let texts = paths.iter().map(|path| (*path, settings::text(host, path)));
+    let there =
+        |(_, text): &(&str, Result<String, Unseen>)| !text.as_ref().is_err_and(Unseen::is_absent);
+    let Some((path, text)) = texts.into_iter().find(there) else {
+        // Only of one that runs is it worth saying, and then it has settings elsewhere.
+        let runs = processes.is_some_and(|processes| processes.has(daemon));
+        if runs {
+            let what = format!("settings of {daemon}");
+            seen.unseen(Means::File, Unseen::new(&what, Status::Absent, None));
+        }
+        return !runs;
+    };
+    let Some(text) = seen.note(Means::File, path, text) else {
+        return false;
+    };
+    keep(seen, targets, tree::targets(daemon, path, &text))
 }
 
 /// Takes over what was found. Whether everything was understood.
@@ -161,7 +242,18 @@ fn upload(assignments: &[Assignment]) -> (Vec<Target>, Vec<Unseen>) {
     let Some(url) = settings::in_force(assignments, "Upload", "URL") else {
         return (Vec::new(), Vec::new());
     };
-    if let Some(target) = url_target("systemd-journal-upload", url, file) {
+    if let Some(mut target) = url_target("systemd-journal-upload", url, file) {
+        let key = "TrustedCertificateFile";
+        let authority = settings::in_force(assignments, "Upload", key);
+        // Whatever is written but `-` lets it ask for the name in the certificate.
+        if target.encrypted() {
+            target.authentication = Some(if authority == Some("-") {
+                "none"
+            } else {
+                "name"
+            });
+            target.authority = authority.filter(|path| *path != "-").map(str::to_owned);
+        }
         return (vec![target], Vec::new());
     }
     let unseen = Unseen::new(file, Status::Malformed, Some("URL="));
@@ -185,6 +277,7 @@ fn url_target(daemon: &'static str, url: &str, file: &str) -> Option<Target> {
         port,
         protocol,
         file: file.to_owned(),
+        ..Target::default()
     })
 }
 

@@ -1,10 +1,8 @@
-//! The journal of systemd, as the headers of its files tell.
+//! The journal of systemd: its files, as their headers and a few of their entries tell.
 //!
-//! One header a file says how old and how fresh it is and whether it is sealed; no entry is read.
-//! Format: <https://systemd.io/JOURNAL_FILE_FORMAT>, little endian. Fields were added at the end
-//! over the years, so the header is read as far as its own length says.
-
-use std::io::Read as _;
+//! One header a file says how old and how fresh it is, whether it is sealed, and which entries it
+//! numbers; so the gaps between files are seen. Of the entries only those are read in which journald
+//! tells what it dropped, and others that the time was set.
 
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
@@ -12,16 +10,19 @@ use shared::time::Timestamp;
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 
-/// As much of a header as is known.
-const HEADER_BYTES_MAX: u64 = 272;
-/// The header of the first version, up to the last time.
-const HEADER_BYTES_MIN: u64 = 208;
-/// Longest `/etc/machine-id`.
-const MACHINE_ID_BYTES_MAX: u64 = 256;
+mod header;
+mod gaps;
+mod entries;
+mod events;
+
+use events::Events;
+use gaps::Gap;
+use header::Header;
+
+/// Longest `/etc/machine-id`, and number of a boot.
+const ID_BYTES_MAX: u64 = 256;
 /// Most journal files that are looked at; journald keeps 100 a kind unless told otherwise.
 const FILES_MAX: usize = 4096;
-/// Bit of the compatible flags: entries are sealed.
-const FLAG_SEALED: u32 = 1;
 
 /// Where the journal is kept, and whether it survives a restart.
 const PERSISTENT: &str = "/var/log/journal";
@@ -45,6 +46,17 @@ pub(super) struct Files {
     pub(super) bytes: u64,
     /// What their headers say together; `None` when one of them could not be read.
     pub(super) headers: Option<Headers>,
+    /// Those that are damaged, and why; also those that journald has put aside.
+    pub(super) damaged: Vec<(String, String)>,
+    /// Those whose headers could be read, also those that journald has put aside.
+    pub(super) files: Vec<File>,
+}
+
+/// A file whose header could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct File {
+    path: String,
+    header: Header,
 }
 
 /// What headers say together.
@@ -58,14 +70,6 @@ pub(super) struct Headers {
     pub(super) sealed: usize,
 }
 
-/// What one header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Header {
-    sealed: bool,
-    head: Option<Timestamp>,
-    tail: Option<Timestamp>,
-}
-
 /// Looks at the journal files; `None`, and a source that says why, when a folder could not be read.
 pub(super) fn look(host: &dyn Host, seen: &mut Seen) -> Option<Journal> {
     let machine = machine_id(host);
@@ -77,9 +81,66 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) -> Option<Journal> {
     })
 }
 
+impl Journal {
+    /// The header of every file could be read.
+    pub(super) fn all_read(&self) -> bool {
+        self.persistent.headers.is_some() && self.volatile.headers.is_some()
+    }
+
+    /// Numbers that are missing between the files that survive a restart; `None` when a header
+    /// could not be read.
+    pub(super) fn gaps(&self) -> Option<Vec<Gap>> {
+        let files = &self.persistent;
+        files.headers.map(|_all_read| gaps::gaps(&files.files))
+    }
+
+    /// The highest number of an entry in this numbering, which is written in base 16.
+    pub(super) fn tail_number(&self, numbering: &str) -> Option<u64> {
+        let files = [&self.persistent.files, &self.volatile.files];
+        let of_it = files
+            .into_iter()
+            .flatten()
+            .filter(|file| hex(&file.header.numbering) == numbering);
+        of_it.map(|file| file.header.numbers.1).max()
+    }
+
+    /// What journald dropped, and when the time was set, since then.
+    pub(super) fn events(&self, host: &dyn Host, seen: &mut Seen, since: Timestamp) -> Events {
+        let files: Vec<File> = [&self.persistent.files, &self.volatile.files]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        let mut events = events::look(host, seen, &files, since);
+        events.whole &= self.all_read();
+        events
+    }
+
+    /// Whether the newest entry belongs to the boot that runs; `None` when that is not known.
+    pub(super) fn of_this_boot(&self, host: &dyn Host) -> Option<bool> {
+        let path = "/proc/sys/kernel/random/boot_id";
+        let text = String::from_utf8(host.read(path, ID_BYTES_MAX).ok()?).ok()?;
+        let boot = text.trim().replace('-', "");
+        if !self.all_read() {
+            return None;
+        }
+        let files = [&self.persistent.files, &self.volatile.files];
+        let newest = files
+            .into_iter()
+            .flatten()
+            .max_by_key(|file| file.header.tail)?;
+        Some(hex(&newest.header.tail_boot) == boot)
+    }
+}
+
+fn hex(id: &[u8; 16]) -> String {
+    id.iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 /// The name of the folder that this host writes to: journals of other hosts may lie beside it.
 fn machine_id(host: &dyn Host) -> Option<String> {
-    let bytes = host.read("/etc/machine-id", MACHINE_ID_BYTES_MAX).ok()?;
+    let bytes = host.read("/etc/machine-id", ID_BYTES_MAX).ok()?;
     let text = String::from_utf8(bytes).ok()?.trim().to_owned();
     let good = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     good.then_some(text)
@@ -100,25 +161,57 @@ fn place(host: &dyn Host, seen: &mut Seen, place: &str, machine: Option<&str>) -
     let mut headers = Some(Headers::default());
     for path in paths {
         // It may have been removed since the folder was read, to make room.
-        match host.stat(&path) {
-            Ok(stat) => files.bytes = files.bytes.saturating_add(stat.bytes),
+        let bytes = match host.stat(&path) {
+            Ok(stat) => Some(stat.bytes),
             Err(unseen) if unseen.is_absent() => continue,
-            Err(unseen) => seen.unseen(Means::File, unseen),
+            Err(unseen) => {
+                seen.unseen(Means::File, unseen);
+                None
+            }
+        };
+        let header = read(host, &path);
+        if path.ends_with('~') {
+            files.put_aside(path, bytes, header.ok());
+            continue;
         }
         files.count += 1;
-        // One that cannot be read is enough to say nothing of all of them.
-        if let Some(all) = headers {
-            let header = read(host, &path);
-            headers = match header {
-                Ok(header) => Some(all.and(&header)),
-                Err(unseen) => {
-                    seen.unseen(Means::File, unseen);
-                    None
+        files.bytes = files.bytes.saturating_add(bytes.unwrap_or(0));
+        match header {
+            Ok(header) => {
+                headers = headers.map(|all| all.and(&header));
+                files.check(&path, bytes, &header);
+                files.files.push(File { path, header });
+            }
+            // One that cannot be read is enough to say nothing of all of them.
+            Err(unseen) => {
+                headers = None;
+                if unseen.status == Status::Malformed {
+                    let why = unseen.detail.clone().unwrap_or_default();
+                    files.damaged.push((path, why));
                 }
-            };
+                seen.unseen(Means::File, unseen);
+            }
         }
     }
     Some(Files { headers, ..files })
+}
+
+impl Files {
+    /// A file that journald found damaged: it is not written any more, but its entries count when
+    /// gaps are looked for.
+    fn put_aside(&mut self, path: String, bytes: Option<u64>, header: Option<Header>) {
+        let why = gaps::damage(&path, bytes.unwrap_or_default(), 0, 0).unwrap_or_default();
+        self.damaged.push((path.clone(), why.to_owned()));
+        self.files
+            .extend(header.map(|header| File { path, header }));
+    }
+
+    fn check(&mut self, path: &str, bytes: Option<u64>, header: &Header) {
+        let bytes = bytes.unwrap_or(u64::MAX);
+        if let Some(why) = gaps::damage(path, bytes, header.state, header.end) {
+            self.damaged.push((path.to_owned(), why.to_owned()));
+        }
+    }
 }
 
 fn paths(host: &dyn Host, place: &str, machine: Option<&str>) -> Result<Vec<String>, Unseen> {
@@ -138,12 +231,12 @@ fn paths(host: &dyn Host, place: &str, machine: Option<&str>) -> Result<Vec<Stri
             Err(unseen) if unseen.is_absent() => continue,
             Err(unseen) => return Err(unseen),
         }
-        // A file that journald found damaged ends in `.journal~`, and is not written any more.
         let names = match host.list(&folder) {
             Err(unseen) if unseen.is_absent() => continue,
             names => names?,
         };
-        let journals = names.iter().filter(|name| name.ends_with(".journal"));
+        let is_journal = |name: &&String| name.ends_with(".journal") || name.ends_with(".journal~");
+        let journals = names.iter().filter(is_journal);
         paths.extend(journals.map(|name| format!("{folder}/{name}")));
     }
     if FILES_MAX < paths.len() {
@@ -154,12 +247,11 @@ fn paths(host: &dyn Host, place: &str, machine: Option<&str>) -> Result<Vec<Stri
 }
 
 fn read(host: &dyn Host, path: &str) -> Result<Header, Unseen> {
-    let mut bytes = Vec::new();
-    let _length = host
-        .open(path, HEADER_BYTES_MAX)?
-        .read_to_end(&mut bytes)
+    let bytes = host
+        .open_parts(path)?
+        .part(0, header::BYTES_MAX)
         .map_err(|error| Unseen::from_io(path, &error))?;
-    header(&bytes).map_err(|why| Unseen::new(path, Status::Malformed, Some(why)))
+    header::read(&bytes).map_err(|why| Unseen::new(path, Status::Malformed, Some(why)))
 }
 
 impl Headers {
@@ -173,116 +265,5 @@ impl Headers {
     }
 }
 
-fn header(bytes: &[u8]) -> Result<Header, &'static str> {
-    if !bytes.starts_with(b"LPKSHHRH") {
-        return Err("no journal file");
-    }
-    let u64_at = |at| number(bytes, at).ok_or("the header is cut off");
-    let header_bytes = u64_at(88)?;
-    if header_bytes < HEADER_BYTES_MIN {
-        return Err("the header is too short");
-    }
-    // 0 stands for no entry.
-    let time = |us: u64| match i64::try_from(us / 1000) {
-        Ok(0) => Ok(None),
-        Ok(ms) => Timestamp::from_unix_ms(ms)
-            .map(Some)
-            .map_err(|_out| "impossible time"),
-        Err(_too_large) => Err("impossible time"),
-    };
-    let flags = u64_at(8)? & u64::from(u32::MAX);
-    let tags = if header_bytes < 232 { 0 } else { u64_at(224)? };
-    Ok(Header {
-        sealed: flags & u64::from(FLAG_SEALED) != 0 && tags != 0,
-        head: time(u64_at(184)?)?,
-        tail: time(u64_at(192)?)?,
-    })
-}
-
-#[expect(clippy::little_endian_bytes, reason = "the format is little endian")]
-fn number(bytes: &[u8], at: usize) -> Option<u64> {
-    let field = bytes.get(at..)?.first_chunk()?;
-    Some(u64::from_le_bytes(*field))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn made(fields: &[(usize, u64)]) -> Vec<u8> {
-        let mut bytes = vec![0; 272];
-        bytes[..8].copy_from_slice(b"LPKSHHRH");
-        bytes[88..90].copy_from_slice(&[8, 1]);
-        for (at, value) in fields {
-            let mut value = value.to_be_bytes();
-            value.reverse();
-            bytes[*at..*at + 8].copy_from_slice(&value);
-        }
-        bytes
-    }
-
-    #[test]
-    fn sealed_by_flag_and_tags_together() {
-        for (fields, sealed) in [
-            (vec![], false),
-            (vec![(8, 1)], false),
-            (vec![(224, 7)], false),
-            (vec![(8, 1), (224, 7)], true),
-            (vec![(8, 1), (224, 7), (88, 224)], false),
-            (vec![(8, 0x1c_0000_0000), (224, 7)], false),
-        ] {
-            assert_eq!(header(&made(&fields)).unwrap().sealed, sealed, "{fields:?}");
-        }
-    }
-
-    #[test]
-    fn times_and_no_times() {
-        let empty = header(&made(&[])).unwrap();
-        assert_eq!((empty.head, empty.tail), (None, None));
-        let full = header(&made(&[
-            (184, 1_767_323_045_678_999),
-            (192, u64::MAX / 4096),
-        ]));
-        assert_eq!(
-            full.unwrap().head.unwrap().to_string(),
-            "2026-01-02T03:04:05.678Z"
-        );
-        assert!(header(&made(&[(192, u64::MAX)])).is_err());
-    }
-
-    #[test]
-    fn a_link_that_leads_nowhere_hides_no_journal() {
-        let root = tempfile::tempdir().unwrap();
-        let place = root.path().join("var/log/journal");
-        std::fs::create_dir_all(place.join("b")).unwrap();
-        std::os::unix::fs::symlink("/nowhere", place.join("a")).unwrap();
-        shared::durable::write(&place.join("b/system.journal"), &made(&[]), 0o640).unwrap();
-        let host = crate::host::machine::Machine::open(root.path()).unwrap();
-        let found = paths(&host, PERSISTENT, None).unwrap();
-        assert_eq!(found, ["/var/log/journal/b/system.journal"]);
-    }
-
-    #[test]
-    fn no_header_is_refused() {
-        let good = made(&[]);
-        for bad in [
-            b"".to_vec(),
-            b"LPKSHHRH".to_vec(),
-            good[..199].to_vec(),
-            good[1..].to_vec(),
-            made(&[(88, 207)]),
-        ] {
-            assert!(header(&bad).is_err());
-        }
-        assert!(header(&good[..232]).is_ok());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_bytes_are_read(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-            let mut signed = b"LPKSHHRH".to_vec();
-            signed.extend(&bytes);
-            let _headers = (header(&bytes).is_ok(), header(&signed).is_ok());
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The logging probe on recorded hosts and on this one.
 
 use super::journal::{Files, Headers, Journal};
-use super::{Logging, storage, written_storage};
+use super::{Logging, journald, storage};
 use crate::host::machine::Machine;
 use crate::probe::golden;
 use crate::probe::settings::Assignment;
@@ -64,6 +64,7 @@ fn storage_in_force_is_told_by_the_files() {
             newest: shared::time::Timestamp::from_unix_ms(newest_ms).ok(),
             ..Headers::default()
         }),
+        ..Files::default()
     };
     let unread = Files {
         count: 1,
@@ -110,8 +111,9 @@ fn unknown_values_of_storage_are_passed_over() {
             section: "Journal".to_owned(),
             key: "Storage".to_owned(),
             value: (*value).to_owned(),
+            file: "/etc/systemd/journald.conf".to_owned(),
         };
         let assignments: Vec<_> = values.iter().map(assignment).collect();
-        assert_eq!(written_storage(&assignments), expected, "{values:?}");
+        assert_eq!(journald::storage(&assignments), expected, "{values:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! apt's settings: `apt.conf` files merged in apt's order.
 //!
-//! Lists (`Name:: "value"` and bare values in braces) are read over: only single values are
-//! asked for. Names are compared without regard to case, as apt does.
+//! A name has one value, and a list of others: `Name:: "value"`, and bare values in its braces.
+//! Names are compared without regard to case, as apt does.
 //!
 //! Source: apt.conf(5).
 
@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 /// Deepest nesting of braces.
 const DEPTH_MAX: usize = 64;
 
-/// Single values by their full name in lower case.
+/// Values by their full name in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Settings(BTreeMap<String, String>);
+pub(super) struct Settings {
+    single: BTreeMap<String, String>,
+    lists: BTreeMap<String, Vec<String>>,
+}
 
 /// A settings file cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +28,15 @@ pub(super) enum SettingsError {
     Include,
 }
 
+/// Whether a value means yes, as apt has it.
+///
+/// Source: `StringToBool` of apt 2.6.
+pub(super) fn is_yes(value: &str) -> bool {
+    let words = ["yes", "true", "with", "on", "enable"];
+    let known = words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    known || value.parse::<i64>().is_ok_and(|number| number != 0)
+}
+
 enum Token {
     Word(String),
     Open,
@@ -35,7 +47,17 @@ enum Token {
 impl Settings {
     /// The value of a name that is written in lower case.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.single.get(name).map(String::as_str)
+    }
+
+    /// The list of a name that is written in lower case, in its order.
+    pub(super) fn list(&self, name: &str) -> &[String] {
+        self.lists.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the value of a name means yes.
+    pub(super) fn is_yes(&self, name: &str) -> bool {
+        self.get(name).is_some_and(is_yes)
     }
 
     /// Takes in one more file; its values replace earlier ones.
@@ -75,7 +97,15 @@ impl Settings {
         match words {
             [clear, name] if clear == "#clear" => self.clear(&full(names, name)),
             [name, value] if !name.ends_with("::") => {
-                drop(self.0.insert(full(names, name), value.clone()));
+                drop(self.single.insert(full(names, name), value.clone()));
+            }
+            [name, value] => {
+                let name = full(names, name.trim_end_matches(':'));
+                self.lists.entry(name).or_default().push(value.clone());
+            }
+            [value] => {
+                let list = names.join("::").to_ascii_lowercase();
+                self.lists.entry(list).or_default().push(value.clone());
             }
             _ => {}
         }
@@ -83,8 +113,9 @@ impl Settings {
 
     fn clear(&mut self, name: &str) {
         let below = format!("{name}::");
-        self.0
-            .retain(|known, _| known != name && !known.starts_with(&below));
+        let other = |known: &String| known != name && !known.starts_with(&below);
+        self.single.retain(|known, _| other(known));
+        self.lists.retain(|known, _| other(known));
     }
 }
 
@@ -151,10 +182,11 @@ mod tests {
         for text in texts {
             settings.merge(text)?;
         }
-        let pairs = settings.0.iter();
-        Ok(pairs
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect())
+        let single = settings.single.iter();
+        let single = single.map(|(name, value)| format!("{name}={value}"));
+        let lists = settings.lists.iter();
+        let lists = lists.map(|(name, values)| format!("{name}=[{}]", values.join(",")));
+        Ok(single.chain(lists).collect())
     }
 
     #[track_caller]
@@ -180,7 +212,9 @@ mod tests {
             &["a=x // y; # {", "c=2"],
         );
         check(&["/* a 1; */ b 2;"], &["b=2"]);
-        check(&["a { \"x\"; \"y\"; };", "a:: \"z\";"], &[]);
+        check(&["a { \"x\"; \"y\"; };", "A:: \"z\";"], &["a=[x,y,z]"]);
+        check(&["b { a { x }; };", "b::a:: y;"], &["b::a=[x,y]"]);
+        check(&["a { x; y; };", "#clear A;", "a:: z;"], &["a=[z]"]);
         check(&["a 1;", "A 2;"], &["a=2"]);
         check(&["a::b 1; a::c 2; ab 3;", "#clear a;"], &["ab=3"]);
         check(&["a { b 1; }", "#clear a::b;"], &[]);

@@ -31,6 +31,8 @@ pub(super) struct Package {
     pub(super) version: String,
     /// It is held back.
     pub(super) held: bool,
+    /// Name and version of the package that it is built from.
+    pub(super) source: (String, String),
 }
 
 /// All installed packages, sorted.
@@ -92,6 +94,15 @@ impl Inventory {
             .is_ok()
     }
 
+    /// The package of this name and architecture.
+    pub(super) fn get(&self, name: &str, architecture: &str) -> Option<&Package> {
+        let key = (name, architecture);
+        let found = self
+            .packages
+            .binary_search_by(|package| (&*package.name, &*package.architecture).cmp(&key));
+        found.ok().and_then(|place| self.packages.get(place))
+    }
+
     /// Tells whether the same names are installed as before.
     pub(super) fn names(&self) -> Digest {
         let mut text = self.native.clone();
@@ -124,6 +135,7 @@ fn installed(head: &Head) -> Result<Option<Package>, Unseen> {
                 architecture: head.architecture.clone(),
                 version: head.version.clone(),
                 held: *wish == "hold",
+                source: stanza::source(&head.source, &head.package, &head.version),
             }))
         }
         _ => Err(malformed()),

@@ -7,13 +7,14 @@
 use shared::fact::Value;
 use shared::observation::{Means, Status};
 
-use super::version;
 use crate::host::{Host, Unseen};
 use crate::probe::processes::Processes;
 use crate::probe::{Seen, container};
+use shared::version;
 
 const REBOOT: &str = "/run/reboot-required";
 const BOOT: &str = "/boot";
+const LIVE_PATCHES: &str = "/sys/kernel/livepatch";
 const MODULES: &str = "/usr/lib/modules";
 
 /// States the facts of kernels and restarts.
@@ -49,6 +50,35 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) {
     if let Some(running) = running {
         seen.state("kernel_running", Value::Text(running));
     }
+    state_live_patches(host, seen);
+}
+
+/// Patches in the memory of the kernel that runs. They fix single functions: the kernel is no newer
+/// one for it.
+///
+/// Source: Documentation/ABI/testing/sysfs-kernel-livepatch of Linux.
+fn state_live_patches(host: &dyn Host, seen: &mut Seen) {
+    let names = match host.list(LIVE_PATCHES) {
+        // A kernel without live patches, where the folder of its settings is there.
+        Err(unseen) if unseen.is_absent() && host.stat("/sys/kernel").is_ok() => Ok(Vec::new()),
+        names => names,
+    };
+    let Some(names) = seen.note(Means::File, LIVE_PATCHES, names) else {
+        return;
+    };
+    let mut records = Vec::new();
+    for name in names {
+        let path = format!("{LIVE_PATCHES}/{name}/enabled");
+        let Some(enabled) = seen.note(Means::File, &path, host.read(&path, 64)) else {
+            continue;
+        };
+        let fields = [
+            ("name", Value::Text(name)),
+            ("enabled", Value::Flag(enabled.trim_ascii() == b"1")),
+        ];
+        records.push(fields.map(|(name, value)| (name.to_owned(), value)).into());
+    }
+    seen.state_list("live_patches", records);
 }
 
 fn exists(host: &dyn Host, seen: &mut Seen, path: &str) -> Option<bool> {

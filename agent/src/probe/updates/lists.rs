@@ -11,7 +11,6 @@
 //! the file and the set of installed packages are the same. A recorded file without times is not
 //! remembered, because nothing tells that it changed.
 
-use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shared::id::Digest;
@@ -21,7 +20,7 @@ use shared::time::Timestamp;
 use super::inventory::Inventory;
 use super::preference::Place;
 use super::release::Release;
-use super::stanza;
+use super::{packed, stanza};
 use crate::host::{Host, Stat, Unseen};
 use crate::probe::Seen;
 
@@ -29,14 +28,10 @@ use crate::probe::Seen;
 pub(super) const FOLDER: &str = "/var/lib/apt/lists";
 /// Longest release file; that of Debian stable has 150 KB.
 const RELEASE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Longest list, packed or not; that of Debian main has 50 MB.
-const LIST_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Most release files and lists of one host; one with ten archives has about a hundred.
 const FILES_MAX: usize = 512;
 /// Most lists whose offers are remembered.
 const REMEMBERED_MAX: usize = 64;
-/// Endings of packed lists; only the first two are understood.
-const ENDINGS: [&str; 6] = [".lz4", ".gz", ".xz", ".zst", ".bz2", ".lzma"];
 
 /// An archive whose release file was read.
 #[derive(Clone, Debug)]
@@ -58,6 +53,8 @@ pub(super) struct Offer {
     pub(super) architecture: String,
     /// Version.
     pub(super) version: String,
+    /// Field `Source`.
+    pub(super) source: String,
 }
 
 /// What one list offers.
@@ -178,6 +175,7 @@ impl Archives {
             site: plain.split('_').next().unwrap_or_default().to_owned(),
             component: component.to_owned(),
             architecture: rest.trim_end_matches("_Packages").to_owned(),
+            archive: own.map_or_else(String::new, |archive| archive.name.clone()),
             release: own.map_or_else(Release::default, |archive| archive.release.clone()),
             installed: false,
         }
@@ -206,7 +204,9 @@ fn stem(name: &str) -> &str {
 }
 
 fn unpacked_name(name: &str) -> &str {
-    let packed = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+    let packed = packed::ENDINGS
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending));
     packed.unwrap_or(name)
 }
 
@@ -269,11 +269,10 @@ fn offers(
 }
 
 fn scan(host: &dyn Host, path: &str, inventory: &Inventory) -> Result<Vec<Offer>, Unseen> {
-    let packed = host.open(path, LIST_BYTES_MAX)?;
-    let mut bytes = unpacked(path, packed)?.take(LIST_BYTES_MAX);
+    let list = packed::open(host, path)?;
     let mut offers = Vec::new();
     stanza::scan(
-        &mut bytes,
+        list,
         |name| inventory.has(name),
         |head| {
             let all = head.architecture == "all";
@@ -286,27 +285,12 @@ fn scan(host: &dyn Host, path: &str, inventory: &Inventory) -> Result<Vec<Offer>
                 package: head.package.clone(),
                 architecture: architecture.clone(),
                 version: head.version.clone(),
+                source: head.source.clone(),
             });
         },
     )
-    .map_err(|error| stanza::unseen(path, &error))?;
-    if bytes.limit() == 0 {
-        return Err(Unseen::new(path, Status::Limit, None));
-    }
+    .map_err(|error| packed::unseen(path, &error))?;
     offers.retain(|offer| !offer.version.is_empty());
     offers.sort();
     Ok(offers)
-}
-
-fn unpacked(path: &str, packed: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, Unseen> {
-    let ending = ENDINGS.iter().find(|ending| path.ends_with(**ending));
-    match ending {
-        None => Ok(packed),
-        Some(&".lz4") => Ok(Box::new(lz4_flex::frame::FrameDecoder::new(packed))),
-        Some(&".gz") => Ok(Box::new(flate2::read::MultiGzDecoder::new(packed))),
-        Some(ending) => {
-            let why = format!("lists packed as {ending} are not read by this agent");
-            Err(Unseen::new(path, Status::Unsupported, Some(&why)))
-        }
-    }
 }

@@ -7,12 +7,14 @@
 //! Counted is each package by itself: dependencies that keep it back are not resolved, and an
 //! update that Ubuntu gives to a part of its hosts first counts from its first day.
 
-use shared::fact::{Record, Value};
+use shared::version;
 
 use super::inventory::{Inventory, Package};
 use super::lists::{List, Offer};
+use super::memory::Memory;
 use super::preference::{Pins, Place};
-use super::version;
+use super::stanza;
+use super::update::Update;
 
 /// What is pending on a host.
 #[derive(Debug, Default)]
@@ -23,46 +25,23 @@ pub(super) struct Pending {
     pub(super) pinned: usize,
 }
 
-/// A pending update.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Update {
-    package: Package,
-    candidate: String,
-    origin: String,
-    /// It is held back, by a hold or by the preferences.
-    held: bool,
-    /// A source of security updates has a newer version than the installed one.
-    pub(super) security: bool,
-}
-
-impl Update {
-    /// The update as a record of the fact `pending`.
-    pub(super) fn record(&self) -> Record {
-        let text = |text: &str| Value::Text(text.to_owned());
-        let fields = [
-            ("package", text(&self.package.name)),
-            ("architecture", text(&self.package.architecture)),
-            ("installed", text(&self.package.version)),
-            ("candidate", text(&self.candidate)),
-            ("origin", text(&self.origin)),
-            ("security", Value::Flag(self.security)),
-            ("held", Value::Flag(self.held)),
-        ];
-        let fields = fields.into_iter();
-        fields
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-    }
-}
-
-/// Compares what is installed with what the lists offer.
-pub(super) fn pending(inventory: &Inventory, lists: &[List], pins: &Pins) -> Pending {
+/// Compares what is installed with what the lists offer; `memory` knows since when.
+pub(super) fn pending(
+    inventory: &Inventory,
+    lists: &[List],
+    pins: &Pins,
+    memory: &Memory,
+) -> Pending {
     let none = Pins::default();
     let mut pending = Pending::default();
     for package in &inventory.packages {
-        let offers: Vec<(&str, &Place)> = lists
+        let found: Vec<(&Offer, &Place)> = lists
             .iter()
             .flat_map(|list| offered(list, package))
+            .collect();
+        let offers: Vec<(&str, &Place)> = found
+            .iter()
+            .map(|(offer, place)| (offer.version.as_str(), *place))
             .collect();
         let newer = |version: &str| version::compare(version, &package.version).is_gt();
         if !offers.iter().any(|(version, _)| newer(version)) {
@@ -81,28 +60,42 @@ pub(super) fn pending(inventory: &Inventory, lists: &[List], pins: &Pins) -> Pen
         let Some(candidate) = chosen.or_else(|| unpinned.filter(|_| security)) else {
             continue;
         };
-        let origin = offers
+        let from = found
             .iter()
-            .filter(|(version, _)| *version == candidate)
-            .max_by_key(|(_, place)| place.release.security())
-            .map_or_else(String::new, |(_, place)| place.release.title());
+            .filter(|(offer, _)| offer.version == candidate)
+            .max_by_key(|(_, place)| place.release.security());
+        let origin = from.map_or_else(String::new, |(_, place)| place.release.title());
+        let source = from.map_or("", |(offer, _)| offer.source.as_str());
+        let (source, source_version) = stanza::source(source, &package.name, &candidate);
+        let (name, architecture) = (&package.name, &package.architecture);
+        let known = memory.pending(name, architecture, &package.version, security);
         pending.updates.push(Update {
             held: package.held || kept_out,
-            package: package.clone(),
+            package: name.clone(),
+            architecture: architecture.clone(),
+            installed: package.version.clone(),
             candidate,
             origin,
             security,
+            source: Some(source),
+            source_version: Some(source_version),
+            available_since: known.map(|known| known.since),
+            available_after: known.and_then(|known| known.after),
+            ..Update::default()
         });
     }
     pending.updates.sort_by_key(|update| !update.security);
     pending
 }
 
-fn offered<'a>(list: &'a List, package: &'a Package) -> impl Iterator<Item = (&'a str, &'a Place)> {
+fn offered<'a>(
+    list: &'a List,
+    package: &'a Package,
+) -> impl Iterator<Item = (&'a Offer, &'a Place)> {
     let key = (&package.name, &package.architecture);
     let first = |offer: &Offer| (&offer.package, &offer.architecture) < key;
     let from = list.offers.partition_point(first);
     let rest = list.offers.iter().skip(from);
     rest.take_while(move |offer| (&offer.package, &offer.architecture) == key)
-        .map(|offer| (offer.version.as_str(), &list.place))
+        .map(|offer| (offer, &list.place))
 }

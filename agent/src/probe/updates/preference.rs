@@ -10,8 +10,8 @@
 use std::cmp::Ordering;
 
 use super::release::Release;
-use super::version;
 use crate::probe::settings::glob;
+use shared::version;
 
 /// The priority of an unpinned version in an ordinary list.
 const ORDINARY: i32 = 500;
@@ -35,6 +35,8 @@ pub(super) struct Place {
     pub(super) component: String,
     /// Architecture of the list.
     pub(super) architecture: String,
+    /// Name of its release file.
+    pub(super) archive: String,
     /// What its release file says.
     pub(super) release: Release,
     /// It is what is installed, not a list.
@@ -292,6 +294,7 @@ mod tests {
             site: host.to_owned(),
             component: "main".to_owned(),
             architecture: "amd64".to_owned(),
+            archive: String::new(),
             release: Release {
                 origin: label.split(' ').next().map(str::to_owned),
                 label: Some(label.to_owned()),

@@ -1,7 +1,7 @@
 //! Reads the heads of stanzas out of dpkg's status file and of apt's package lists.
 //!
 //! A list of Debian has 60,000 stanzas and 50 MB, and a few hundred of them are wanted: lines are
-//! skipped inside the read buffer, and only the lines of four fields of wanted stanzas are copied.
+//! skipped inside the read buffer, and only the lines of five fields of wanted stanzas are copied.
 //!
 //! Source: deb822(5), deb-control(5).
 
@@ -27,6 +27,8 @@ pub(super) struct Head {
     pub(super) architecture: String,
     /// Field `Status`, which only the status file has.
     pub(super) status: String,
+    /// Field `Source`; empty when the package is built from one of its own name and version.
+    pub(super) source: String,
 }
 
 impl Head {
@@ -35,7 +37,18 @@ impl Head {
         self.version.clear();
         self.architecture.clear();
         self.status.clear();
+        self.source.clear();
     }
+}
+
+/// Name and version of the package that one is built from, by its field `Source`:
+/// `openssl (3.0.19-1)`. What the field leaves out is that of the package.
+pub(super) fn source(field: &str, package: &str, version: &str) -> (String, String) {
+    let (name, rest) = field.split_once(' ').unwrap_or((field, ""));
+    let inside = rest.trim().strip_prefix('(');
+    let inside = inside.and_then(|rest| rest.strip_suffix(')'));
+    let name = if name.is_empty() { package } else { name };
+    (name.to_owned(), inside.unwrap_or(version).to_owned())
 }
 
 /// Hands every stanza to `found` whose package is wanted, and returns how many stanzas there are.
@@ -115,6 +128,7 @@ fn fill(head: &mut Head, line: &[u8]) -> io::Result<()> {
         (&b"Version:"[..], &mut head.version),
         (b"Architecture:", &mut head.architecture),
         (b"Status:", &mut head.status),
+        (b"Source:", &mut head.source),
     ] {
         if let Some(text) = value(line, field)? {
             place.clear();
@@ -149,6 +163,7 @@ mod tests {
                     version,
                     architecture,
                     status,
+                    source: _,
                 } = head;
                 all.push(format!("{package}|{version}|{architecture}|{status}"));
             },
@@ -178,6 +193,19 @@ mod tests {
             "x".repeat(4086)
         );
         check(&long, "", &["a|1||"]);
+    }
+
+    #[test]
+    fn what_a_package_is_built_from() {
+        for (field, expected) in [
+            ("", ("a", "1+b2")),
+            ("s", ("s", "1+b2")),
+            ("s (1)", ("s", "1")),
+            ("s (1", ("s", "1+b2")),
+        ] {
+            let (name, version) = source(field, "a", "1+b2");
+            assert_eq!((name.as_str(), version.as_str()), expected, "{field}");
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use shared::durable;
-use shared::observation::{Observation, Outcome};
+use shared::observation::{Observation, Outcome, Status};
 
 use super::*;
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
+use crate::probe::golden;
 
 const SECURITY: &str = "var/lib/apt/lists/deb.debian.org_debian-security_dists_bookworm-security";
 const MAIN: &str = "var/lib/apt/lists/deb.debian.org_debian_dists_bookworm";
@@ -22,44 +23,48 @@ fn debian() -> PathBuf {
 }
 
 /// A copy of the recorded host that a test may change.
-struct Copy(tempfile::TempDir);
+pub(super) struct Copy(tempfile::TempDir);
 
 impl Copy {
     fn new() -> Self {
+        Self::of(&debian())
+    }
+
+    pub(super) fn of(host: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        copy(&debian(), folder.path());
+        copy(host, folder.path());
         Self(folder)
     }
 
-    fn write(&self, path: &str, bytes: &[u8]) -> &Self {
+    pub(super) fn write(&self, path: &str, bytes: &[u8]) -> &Self {
         let path = self.0.path().join("root").join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         durable::write(&path, bytes, 0o644).unwrap();
         self
     }
 
-    fn read(&self, path: &str) -> Vec<u8> {
+    pub(super) fn read(&self, path: &str) -> Vec<u8> {
         durable::read(&self.0.path().join("root").join(path), 1 << 20).unwrap()
     }
 
-    fn edit(&self, path: &str, from: &str, to: &str) -> &Self {
+    pub(super) fn edit(&self, path: &str, from: &str, to: &str) -> &Self {
         let text = String::from_utf8(self.read(path)).unwrap();
         assert!(text.contains(from), "{from}");
         self.write(path, text.replacen(from, to, 1).as_bytes())
     }
 
-    fn remove(&self, path: &str) -> &Self {
+    pub(super) fn remove(&self, path: &str) -> &Self {
         std::fs::remove_file(self.0.path().join("root").join(path)).unwrap();
         self
     }
 
-    fn refuse(&self, path: &str) -> &Self {
+    pub(super) fn refuse(&self, path: &str) -> &Self {
         let file = self.0.path().join("live/refused.txt");
         durable::write(&file, path.as_bytes(), 0o644).unwrap();
         self
     }
 
-    fn look(&self) -> Observation {
+    pub(super) fn look(&self) -> Observation {
         look(self.0.path())
     }
 }
@@ -87,7 +92,7 @@ fn observed(host: &dyn Host) -> Observation {
 }
 
 /// Facts of interest as JSON, `-` where one is left out.
-fn facts(observation: &Observation, names: &[&str]) -> Vec<String> {
+pub(super) fn facts(observation: &Observation, names: &[&str]) -> Vec<String> {
     let json = |name: &&str| match observation.facts.get(*name) {
         Some(value) => serde_json::to_string(value).unwrap(),
         None => "-".to_owned(),
@@ -117,11 +122,7 @@ fn not_told(observation: &Observation, status: Status, reason: &str) {
 
 #[test]
 fn as_found() {
-    let observation = look(&debian());
-    let golden = durable::read_text(&debian().join("observation.json"), 1 << 20).unwrap();
-    let written = String::from_utf8(observation.to_bytes()).unwrap();
-    assert_eq!(written, golden.trim_end());
-    Observation::from_bytes(written.as_bytes()).unwrap();
+    golden::check("updates/debian-12", &Updates);
 }
 
 #[test]
@@ -338,15 +339,16 @@ fn lists_that_are_not_read() {
         "Packages.lz4: not-permitted",
     );
 
-    for ending in ["xz", "zst"] {
+    for (ending, status) in [
+        ("xz", Status::Malformed),
+        ("zst", Status::Malformed),
+        ("bz2", Status::Unsupported),
+        ("lzma", Status::Unsupported),
+    ] {
         let host = Copy::new();
         host.remove(&list)
             .write(&list.replace("lz4", ending), b"any");
-        not_told(
-            &host.look(),
-            Status::Unsupported,
-            "are not read by this agent",
-        );
+        not_told(&host.look(), status, "_Packages.");
     }
     let host = Copy::new();
     host.remove(&list);
@@ -404,7 +406,10 @@ fn hosts_without_a_database_of_packages() {
     host.remove(status);
     unknown(&host, "no package database");
     host.write("var/lib/rpm/rpmdb.sqlite", b"");
-    unknown(&host, "package manager not known to this agent: rpm");
+    unknown(&host, "it is shorter than a page");
+    host.remove("var/lib/rpm/rpmdb.sqlite");
+    host.write("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n");
+    unknown(&host, "package manager not known to this agent: pacman");
     host.write(status, b"Package: x\nVersion: 1\n");
     unknown(&host, "malformed (package `x`)");
     host.write(status, b"");
@@ -445,3 +450,5 @@ fn this_host() {
         assert!(!seen.reason.is_empty());
     }
 }
+
+mod waits;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::fsck::repair;
+use crate::ledger::leaf::{Numbers, leaf_of};
 use crate::ledger::record::Record;
 
 #[test]
@@ -149,7 +150,7 @@ const fn commit<'a>(size: u64, root: Digest) -> Record<'a> {
 
 #[test]
 fn wrong_records_with_right_checksums_are_found_and_named() {
-    let leaf = leaf_of(&evidence(0), Digest::of(b"envelope 0"), 0).to_string();
+    let leaf = leaf_of(&evidence(0), Digest::of(b"envelope 0"), Numbers::default()).to_string();
     let leaf = leaf.as_bytes();
     let good = entry(0, leaf, b"envelope 0");
     let root = leaf_hash(leaf);
@@ -177,7 +178,7 @@ fn wrong_records_with_right_checksums_are_found_and_named() {
 
 #[test]
 fn changed_envelopes_and_blobs_are_refused_when_they_are_read() {
-    let leaf = leaf_of(&evidence(0), Digest::of(b"envelope 0"), 0).to_string();
+    let leaf = leaf_of(&evidence(0), Digest::of(b"envelope 0"), Numbers::default()).to_string();
     let leaf = leaf.as_bytes();
     let (name, bytes) = (Digest::of(b"other"), b"blob".as_slice());
     let blob = Record::Blob {

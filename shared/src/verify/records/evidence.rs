@@ -1,4 +1,5 @@
-//! The records of hosts: place, signature, what they saw of the ledger, and the blobs they name.
+//! What was observed, by hosts and by the collector: place, signature, what they saw of the ledger,
+//! and the blobs they name.
 
 use super::super::Verdict;
 use super::{Records, chain};
@@ -7,6 +8,7 @@ use crate::id::Digest;
 use crate::leaf::{Leaf, LeafOrigin};
 use crate::limits;
 use crate::observation::{Observation, ObservationError, Outcome};
+use crate::observed;
 use crate::pack;
 use crate::stream::{Record, Stream};
 
@@ -66,6 +68,49 @@ impl Records<'_> {
         self.saw(index, &stream, attestation);
         if period {
             self.blobs(&stream, attestation);
+        }
+        Ok(())
+    }
+
+    /// What the collector observed of a host: of one that was enrolled, resting on records that
+    /// stand before it, with the observation that it says.
+    pub(super) fn observed(&mut self, index: u64, file: &[u8]) -> Result<(), String> {
+        self.counts.observed += 1;
+        let sight =
+            observed::open(file, &self.manifest.decisions).map_err(|error| chain(&error))?;
+        let observed = &sight.observed;
+        let stream = Stream {
+            agent: observed.agent.clone(),
+            generation: observed.generation,
+        };
+        if self
+            .streams
+            .get(&stream)
+            .is_none_or(|shown| shown.key.is_none())
+        {
+            return Err(format!("is about {stream}, which was never enrolled"));
+        }
+        let later = |id: &&Digest| self.proven.get(*id).is_some_and(|at| index <= *at);
+        if let Some(later) = sight.basis.iter().find(later) {
+            return Err(format!("rests on {later}, which stands behind it"));
+        }
+        if index < self.tree.start {
+            return Ok(());
+        }
+        let name = pack::blob_name(&sight.observation);
+        self.used.insert(name.clone());
+        match self.pack.read(&name, limits::BLOB_BYTES_MAX) {
+            Ok(bytes) => {
+                let (probe, outcome) = (&observed.probe, observed.outcome);
+                let blob = self.blob(&name, &sight.observation, (Some(probe), &bytes));
+                if let Blob::Observation(is, found) = blob
+                    && (is != *probe || found != outcome)
+                {
+                    let what = format!("is not what the collector's record says of {probe}");
+                    self.content.fail(&name, what);
+                }
+            }
+            Err(error) => self.content.unread(&name, &error),
         }
         Ok(())
     }

@@ -107,7 +107,7 @@ impl Ledger {
         u64::try_from(self.leaves.len()).unwrap()
     }
 
-    fn enter(&mut self, kind: LeafKind, origin: LeafOrigin, file: Vec<u8>) -> Digest {
+    pub(super) fn enter(&mut self, kind: LeafKind, origin: LeafOrigin, file: Vec<u8>) -> Digest {
         let id = Digest::of(&file);
         let received = at(self.size());
         self.files.insert(id, file);
@@ -234,6 +234,7 @@ impl Ledger {
                 wall: at(size).plus_ms(-100),
                 synced: true,
                 max_error_ms: 1,
+                exchange: None,
             },
             seen: Seen {
                 size: size - 1,
@@ -345,7 +346,10 @@ impl Ledger {
                 LeafOrigin::Agent { agent, .. } if index < start => {
                     last.insert(agent.clone(), index);
                 }
-                LeafOrigin::Agent { .. } | LeafOrigin::Collector { .. } => wanted.push(index),
+                LeafOrigin::Observer { .. } if index < start => {}
+                LeafOrigin::Agent { .. }
+                | LeafOrigin::Collector { .. }
+                | LeafOrigin::Observer { .. } => wanted.push(index),
             }
         }
         for index in wanted.into_iter().chain(last.into_values()) {

@@ -15,7 +15,7 @@ use crate::process::{
 };
 
 /// In each minute every probe looks once, at a second of its own.
-const SCHEDULE: &str = "backup = \"* * * * *\"\nclock = \"* * * * *\"\n\
+const SCHEDULE: &str = "audit = \"* * * * *\"\nbackup = \"* * * * *\"\nclock = \"* * * * *\"\n\
                         logging = \"* * * * *\"\nupdates = \"* * * * *\"\n";
 const MINUTE: Duration = Duration::from_mins(1);
 const MIB: f64 = 1024.0 * 1024.0;

@@ -23,6 +23,9 @@ const LOCAL: [&str; 7] = [
     "omuxsock",
 ];
 
+/// The queue of an action for which none is written: rsyslog.conf(5), `queue.type`.
+const UNWRITTEN: &str = "direct";
+
 /// The ruleset that all entries go to unless told otherwise.
 const DEFAULT_RULESET: &str = "rsyslog_defaultruleset";
 
@@ -48,11 +51,14 @@ pub(super) fn targets(files: &Files) -> (Vec<Target>, Vec<Unseen>) {
         .iter()
         .map(|(path, text)| (path, parse(text)))
         .collect();
-    let driver = parsed
-        .iter()
-        .rev()
-        .find_map(|(_, parsed)| default_driver(parsed));
-    let driver = driver.unwrap_or_default();
+    let global = |name: &str| {
+        let mut all = parsed.iter().rev();
+        all.find_map(|(_, parsed)| global(parsed, name))
+    };
+    let defaults = Defaults {
+        driver: global("defaultnetstreamdriver").unwrap_or_default(),
+        authority: global("defaultnetstreamdrivercafile"),
+    };
     let called: BTreeSet<String> = parsed.iter().flat_map(|(_, one)| called(one)).collect();
     // A ruleset that nothing leads to gets no entries. Of an indirect call the name is not known.
     let runs = |ruleset: &Option<String>| {
@@ -63,22 +69,19 @@ pub(super) fn targets(files: &Files) -> (Vec<Target>, Vec<Unseen>) {
     let (mut targets, mut unknown) = (Vec::new(), Vec::new());
     for (path, parsed) in &parsed {
         // Which settings of another file come before a line is not certain.
-        let mut legacy_tls = false;
+        let mut legacy = Legacy::default();
         let actions = parsed.objects.iter();
         for object in actions.filter(|object| object.name == "action" && runs(&object.ruleset)) {
-            match action(object, &driver, path) {
+            match action(object, &defaults, path) {
                 Ok(target) => targets.extend(target),
                 Err(unseen) => unknown.push(unseen),
             }
         }
         let texts = parsed.legacy.iter().filter(|(ruleset, _)| runs(ruleset));
         for line in texts.flat_map(|(_, text)| text.lines()) {
-            let (directive, value) = setting(line);
-            if directive == "$actionsendstreamdrivermode" {
-                legacy_tls = value == "1" && is_tls(&driver);
-            }
-            match legacy_action(line, legacy_tls, path) {
-                Ok(target) => targets.extend(target),
+            legacy.set(line, &defaults);
+            match legacy_action(line, legacy.tls, path) {
+                Ok(target) => targets.extend(target.map(|target| legacy.take(target, &defaults))),
                 Err(unseen) => unknown.push(unseen),
             }
         }
@@ -106,18 +109,91 @@ fn called(parsed: &Parsed) -> impl Iterator<Item = String> {
         .map(str::to_ascii_lowercase)
 }
 
-fn default_driver(parsed: &Parsed) -> Option<String> {
+/// A global setting, by its name in lower case.
+fn global(parsed: &Parsed, name: &str) -> Option<String> {
     let by_object = parsed
         .objects
         .iter()
         .filter(|object| object.name == "global")
-        .find_map(|object| object.parameters.get("defaultnetstreamdriver").cloned());
+        .find_map(|object| object.parameters.get(name).cloned());
     let by_line = || {
         let mut settings = parsed.lines().map(setting);
-        let found = settings.rfind(|(directive, _)| directive == "$defaultnetstreamdriver");
+        let found =
+            settings.rfind(|(directive, _)| directive.strip_prefix('$').is_some_and(|d| d == name));
         found.map(|(_, value)| value.to_owned())
     };
     by_object.or_else(by_line)
+}
+
+/// The folder in which queues are kept on disk; `None` when none is written.
+pub(in super::super) fn work_folder(files: &Files) -> Option<String> {
+    let mut all = files.iter().rev();
+    all.find_map(|(_, text)| global(&parse(text), "workdirectory"))
+}
+
+/// Global settings that actions take over.
+struct Defaults {
+    driver: String,
+    authority: Option<String>,
+}
+
+/// Settings by lines, which count for the actions that follow; those of the queue for one.
+#[derive(Default)]
+struct Legacy {
+    tls: bool,
+    authentication: Option<&'static str>,
+    queue: Option<String>,
+    queue_file: bool,
+    retries: Option<i64>,
+}
+
+impl Legacy {
+    fn set(&mut self, line: &str, defaults: &Defaults) {
+        let (directive, value) = setting(line);
+        match directive.as_str() {
+            "$actionsendstreamdrivermode" => self.tls = value == "1" && is_tls(&defaults.driver),
+            "$actionsendstreamdriverauthmode" => self.authentication = authentication(value),
+            "$actionqueuetype" => self.queue = Some(value.to_owned()),
+            "$actionqueuefilename" => self.queue_file = true,
+            "$actionresumeretrycount" => self.retries = value.parse().ok(),
+            _ => {}
+        }
+    }
+
+    /// A target with what was set for it.
+    fn take(&mut self, target: Target, defaults: &Defaults) -> Target {
+        let (kind, file) = (self.queue.take(), std::mem::take(&mut self.queue_file));
+        let encrypted = target.encrypted();
+        Target {
+            authentication: self.authentication.filter(|_| encrypted),
+            authority: defaults.authority.clone().filter(|_| encrypted),
+            queue: queue(kind.as_deref().unwrap_or(UNWRITTEN), file),
+            retries: self.retries.take(),
+            ..target
+        }
+    }
+}
+
+/// How the other end proves who it is; `None` for a word that is not known.
+fn authentication(word: &str) -> Option<&'static str> {
+    match word.to_ascii_lowercase().as_str() {
+        "anon" => Some("none"),
+        "x509/certvalid" | "certvalid" => Some("chain"),
+        "x509/fingerprint" | "fingerprint" => Some("fingerprint"),
+        "x509/name" | "name" => Some("name"),
+        _ => None,
+    }
+}
+
+/// Where entries wait. A queue in memory that has a file goes on in it when it is full.
+fn queue(kind: &str, file: bool) -> Option<&'static str> {
+    match kind.to_ascii_lowercase().as_str() {
+        "direct" => Some("direct"),
+        "disk" => Some("disk"),
+        "linkedlist" | "fixedarray" if file => Some("disk"),
+        "linkedlist" | "fixedarray" => Some("memory"),
+        _ => None,
+    }
 }
 
 /// The drivers that encrypt; without one of them the mode means nothing.
@@ -128,7 +204,7 @@ fn is_tls(driver: &str) -> bool {
     )
 }
 
-fn action(object: &Object, driver: &str, path: &str) -> Result<Option<Target>, Unseen> {
+fn action(object: &Object, defaults: &Defaults, path: &str) -> Result<Option<Target>, Unseen> {
     let parameter = |name: &str| object.parameters.get(name).map(String::as_str);
     let kind = parameter("type").unwrap_or_default().to_ascii_lowercase();
     let protocol = match kind.as_str() {
@@ -137,7 +213,7 @@ fn action(object: &Object, driver: &str, path: &str) -> Result<Option<Target>, U
             let mode = parameter("streamdrivermode") == Some("1");
             match (
                 tcp,
-                mode && is_tls(parameter("streamdriver").unwrap_or(driver)),
+                mode && is_tls(parameter("streamdriver").unwrap_or(&defaults.driver)),
             ) {
                 (false, _) => "udp",
                 (true, false) => "tcp",
@@ -156,12 +232,25 @@ fn action(object: &Object, driver: &str, path: &str) -> Result<Option<Target>, U
     };
     let target = parameter("target").filter(|host| is_host(host));
     let malformed = || Unseen::new(path, Status::Malformed, Some("an action without a target"));
+    let (way, authority) = match protocol {
+        "tls" => (
+            parameter("streamdriverauthmode"),
+            parameter("streamdriver.cafile").or(defaults.authority.as_deref()),
+        ),
+        "relp-tls" => (parameter("tls.authmode"), parameter("tls.cacert")),
+        _ => (None, None),
+    };
+    let file = parameter("queue.filename").is_some();
     Ok(Some(Target {
         daemon: "rsyslogd",
         host: target.map(str::to_owned).ok_or_else(malformed)?,
         port: parameter("port").and_then(|port| port.parse().ok()),
         protocol,
         file: path.to_owned(),
+        authentication: way.and_then(authentication),
+        authority: authority.map(str::to_owned),
+        queue: queue(parameter("queue.type").unwrap_or(UNWRITTEN), file),
+        retries: parameter("action.resumeretrycount").and_then(|count| count.parse().ok()),
     }))
 }
 
@@ -219,186 +308,9 @@ fn legacy_action(line: &str, tls: bool, path: &str) -> Result<Option<Target>, Un
         port,
         protocol,
         file: path.to_owned(),
+        ..Target::default()
     }))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::short;
-    use super::*;
-
-    /// Compares the targets of one file, in short.
-    #[track_caller]
-    fn check(text: &str, expected: &[&str]) {
-        let found = targets(&vec![("f".to_owned(), text.to_owned())]);
-        assert_eq!(short(&found), expected, "{text}");
-    }
-
-    #[test]
-    fn legacy_lines() {
-        check("*.* @log.example.org", &["udp log.example.org"]);
-        check(
-            "*.* @@log.example.org:10514;RSYSLOG_ForwardFormat",
-            &["tcp log.example.org 10514"],
-        );
-        check("*.* @@(o,z9)[2001:db8::1]:514", &["tcp 2001:db8::1 514"]);
-        check(
-            "if $x == 'a' then @192.0.2.1\n& @@192.0.2.2",
-            &["udp 192.0.2.1", "tcp 192.0.2.2"],
-        );
-        check(
-            "*.* :omrelp:log.example.org:2514",
-            &["relp log.example.org 2514"],
-        );
-        check("*.* @", &["f: malformed (output `@`)"]);
-        check("*.* @a:x", &["f: malformed (output `@a:x`)"]);
-        check("mail.* -/var/log/mail.log\n*.emerg :omusrmsg:*", &[]);
-    }
-
-    #[test]
-    fn outputs_that_are_not_understood() {
-        for (line, output) in [
-            ("*.* :ommysql:db.example.org,Syslog,user,word", "ommysql"),
-            ("*.* :omkafka:", "omkafka"),
-            ("& :omhttp:x", "omhttp"),
-            ("*.* >db.example.org,Syslog,user,word;Line", ">"),
-            ("*.* ^/usr/bin/send;Line", "^"),
-            ("action(type=\"omprog\" binary=\"/usr/bin/send\")", "omprog"),
-        ] {
-            check(line, &[&format!("f: unsupported (output `{output}`)")]);
-        }
-        for line in [
-            "if $syslogseverity > 5 then /var/log/x",
-            "if $syslogseverity >= 5 then /var/log/x",
-            ":omit, contains, \"x\" /var/log/x",
-            "*.* :omfile:/var/log/x",
-            "*.* ^",
-        ] {
-            check(line, &[]);
-        }
-    }
-
-    #[test]
-    fn an_apostrophe_in_a_path_quotes_nothing() {
-        check("*.* /srv/o'brien.log\n*.* @a", &["udp a"]);
-        check(
-            "*.* /srv/o'brien.log\n*.* @a\n*.* /srv/o'neill.log",
-            &["udp a"],
-        );
-        check("if $x == 'it\\'s @no' then @a", &["udp a"]);
-        let long = format!("if $x == '{}' then @a", "x".repeat(5000));
-        check(&long, &["udp a"]);
-    }
-
-    #[test]
-    fn rulesets_that_nothing_leads_to() {
-        let ruleset = "ruleset(name=\"Away\") {\n if 1 then { stop }\n\
-                       action(type=\"omfwd\" target=\"a\")\n*.* @@b\n}\n";
-        check(ruleset, &[]);
-        check(&format!("{ruleset}*.* @c"), &["udp c"]);
-        for way in [
-            "call Away",
-            "if $x == 'y' then { call away }",
-            "input(type=\"imtcp\" port=\"514\" ruleset=\"Away\")",
-            "module(load=\"imudp\")\ninput(type=\"imudp\" port=\"514\" Ruleset=\"away\")",
-            "$InputTCPServerBindRuleset Away",
-            "$DefaultRuleset Away",
-            "call_indirect $.name;",
-        ] {
-            check(&format!("{way}\n{ruleset}"), &["udp a", "tcp b"]);
-            check(&format!("{ruleset}{way}\n"), &["udp a", "tcp b"]);
-        }
-        let default = ruleset.replace("Away", "RSYSLOG_DefaultRuleset");
-        check(&default, &["udp a", "tcp b"]);
-    }
-
-    #[test]
-    fn what_only_looks_like_a_target() {
-        for text in [
-            "# *.* @log.example.org",
-            "*.info /var/log/x # @log.example.org",
-            "/* *.* @log.example.org\n*.* @b */",
-            ":msg, contains, \"mail to root @log.example.org\" /var/log/x",
-            "$template Line,\"@host %msg%\"",
-            "template(name=\"t\" type=\"string\" string=\"@host\")",
-            "$ActionQueueFileName @name",
-        ] {
-            check(text, &[]);
-        }
-    }
-
-    #[test]
-    fn tls_needs_mode_and_driver() {
-        let driver = "$DefaultNetstreamDriver gtls\n";
-        let mode = "$ActionSendStreamDriverMode 1\n";
-        let line = "*.* @@a:6514\n";
-        check(&format!("{driver}{mode}{line}"), &["tls a 6514"]);
-        check(&format!("{driver}{line}"), &["tcp a 6514"]);
-        check(&format!("{mode}{line}"), &["tcp a 6514"]);
-        check(&format!("{driver}{mode}*.* @a"), &["udp a"]);
-        let action =
-            |more: &str| format!("action(type=\"omfwd\" target=\"a\" protocol=\"tcp\"{more})");
-        check(&action(""), &["tcp a"]);
-        check(&action(" StreamDriverMode=\"1\""), &["tcp a"]);
-        check(
-            &action(" StreamDriver=\"ossl\" StreamDriverMode=\"1\""),
-            &["tls a"],
-        );
-        check(
-            &action(" StreamDriver=\"gtls\" StreamDriverMode=\"0\""),
-            &["tcp a"],
-        );
-        let global = "global(DefaultNetstreamDriver=\"gtls\")\n";
-        check(
-            &(global.to_owned() + &action(" streamdrivermode=1")),
-            &["tls a"],
-        );
-    }
-
-    #[test]
-    fn objects() {
-        check(
-            "Action ( Type = \"omfwd\"\n  Target=\"a\" # x\n  Port=\"514\" )",
-            &["udp a 514"],
-        );
-        check(
-            "if ($a == \"b\") then { action(type=\"omfwd\" target=\"a\") }",
-            &["udp a"],
-        );
-        check(
-            "action(type=\"omrelp\" target=\"a\" port=\"20514\")",
-            &["relp a 20514"],
-        );
-        check(
-            "action(type=\"omrelp\" target=\"a\" tls=\"on\")",
-            &["relp-tls a"],
-        );
-        check("action(type=\"omfile\" file=\"/var/log/x\")", &[]);
-        check(
-            "action(type=\"omkafka\" topic=\"x\")",
-            &["f: unsupported (output `omkafka`)"],
-        );
-        check(
-            "action(type=\"omfwd\")",
-            &["f: malformed (an action without a target)"],
-        );
-        check("mail.info action(type=\"omfwd\" target=\"a\")", &["udp a"]);
-        check("if 1 then action(type=\"omfwd\" target=\"a\")", &["udp a"]);
-        check("myaction(type=\"omfwd\" target=\"a\")", &[]);
-    }
-
-    #[test]
-    fn included_files() {
-        let text = "$IncludeConfig /etc/rsyslog.d/*.conf\n#$IncludeConfig /no\n\
-                    include(file=\"/etc/more.conf\" mode=\"optional\")\n";
-        assert_eq!(includes(text), ["/etc/more.conf", "/etc/rsyslog.d/*.conf"]);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_read(text in "([\\PC\n]|action\\(|type=|omfwd|[\"'#@()=*/ ])*") {
-            let _targets = targets(&vec![("f".to_owned(), text.clone())]);
-            let _includes = includes(&text);
-        }
-    }
-}
+mod tests;

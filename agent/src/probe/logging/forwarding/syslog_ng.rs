@@ -173,6 +173,12 @@ fn target(driver: &str, options: &[Token], path: &str) -> Result<Option<Target>,
         "udp" => "udp",
         _ => return unseen(Status::Unsupported, " with another transport"),
     };
+    let blocks = drivers(options);
+    let block = |name: &str| {
+        let mut found = blocks.iter().filter(|(known, _)| *known == name);
+        found.next().map(|(_, inside)| *inside)
+    };
+    let (tls, queue) = (block("tls").unwrap_or_default(), block("disk-buffer"));
     match options.first() {
         Some(Token::Word(host)) if is_host(host) && options.get(1) != Some(&Token::Mark('(')) => {
             Ok(Some(Target {
@@ -181,9 +187,25 @@ fn target(driver: &str, options: &[Token], path: &str) -> Result<Option<Target>,
                 port: option(options, "port").and_then(|port| port.parse().ok()),
                 protocol,
                 file: path.to_owned(),
+                authentication: (protocol == "tls").then(|| authentication(tls)),
+                authority: option(tls, "ca-file")
+                    .or_else(|| option(tls, "ca-dir"))
+                    .map(str::to_owned),
+                queue: Some(if queue.is_some() { "disk" } else { "memory" }),
+                retries: None,
             }))
         }
         _ => unseen(Status::Malformed, " without a host"),
+    }
+}
+
+/// How the other end proves who it is: syslog-ng asks for a certificate of an authority that is
+/// trusted unless `peer-verify()` says otherwise, and for no name.
+fn authentication(tls: &[Token]) -> &'static str {
+    match option(tls, "peer-verify") {
+        Some("optional-untrusted" | "optional-trusted" | "required-untrusted" | "no") => "none",
+        Some(_) | None if option(tls, "trusted-keys").is_some() => "fingerprint",
+        Some(_) | None => "chain",
     }
 }
 
@@ -279,6 +301,28 @@ mod tests {
             &used("network()"),
             &["f: malformed (destination `network` without a host)"],
         );
+    }
+
+    #[test]
+    fn the_other_end_and_the_queue() {
+        let found = |driver: &str| {
+            let (targets, _) = targets(&vec![("f".to_owned(), used(driver))]);
+            let target = targets.into_iter().next().unwrap();
+            (target.authentication, target.authority, target.queue)
+        };
+        let tls = |inside: &str| format!("network(\"a\" transport(\"tls\") tls({inside}))");
+        let authority = Some("/c".to_owned());
+        assert_eq!(found("udp(\"a\")"), (None, None, Some("memory")));
+        assert_eq!(found(&tls("ca-dir(\"/c\")")).0, Some("chain"));
+        assert_eq!(found(&tls("ca-file(\"/c\")")).1, authority);
+        assert_eq!(
+            found(&tls("peer-verify(optional-untrusted)")).0,
+            Some("none")
+        );
+        let keys = "trusted-keys(\"SHA1:00\")";
+        assert_eq!(found(&tls(keys)).0, Some("fingerprint"));
+        let queue = "tcp(\"a\" disk-buffer(disk-buf-size(1000000) reliable(yes)))";
+        assert_eq!(found(queue), (None, None, Some("disk")));
     }
 
     #[test]

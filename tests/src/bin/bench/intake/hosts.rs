@@ -147,6 +147,7 @@ impl Host {
                 wall: due,
                 synced: true,
                 max_error_ms: 12,
+                exchange: None,
             },
             seen: Seen {
                 size: self.seen.size,
