@@ -15,10 +15,14 @@ use shared::id::Digest;
 use crate::schedule::{Cron, HEARTBEAT};
 
 pub use backup::{BackupData, BackupSet, BackupSettings, BackupTool};
+pub use canary::CanarySettings;
 pub use complaint::Complaint;
+pub use restore::{CANARY_FILE, RestoreSet, RestoreSettings};
 
 mod backup;
+mod canary;
 mod complaint;
+mod restore;
 
 /// Where the settings are when the command line names no other place.
 pub const DEFAULT_PATH: &str = "/etc/evident/agent.toml";
@@ -158,7 +162,7 @@ impl Default for Schedules {
         let names = fact::of_hosts().map(|subject| subject.probe);
         let lines = names.chain([HEARTBEAT]).filter_map(|name| {
             let times = match name {
-                "audit" | "clock" | "logging" => "*/15 * * * *",
+                "audit" | "canary" | "clock" | "logging" => "*/15 * * * *",
                 HEARTBEAT => "*/30 * * * *",
                 _ => "0 * * * *",
             };
@@ -204,8 +208,12 @@ impl<'de> Deserialize<'de> for ScheduleName {
 pub struct ProbeSettings {
     /// Settings of the backup probe.
     pub backup: BackupSettings,
+    /// Settings of the canary probe.
+    pub canary: CanarySettings,
     /// Settings of the logging probe.
     pub logging: LoggingSettings,
+    /// Settings of the restore probe.
+    pub restore: RestoreSettings,
 }
 
 /// Settings of the logging probe.
@@ -292,7 +300,10 @@ impl Config {
     ///
     /// The [`Complaint`] about the first setting that is unknown or wrong.
     pub fn from_text(text: &str) -> Result<Self, Complaint> {
-        let settings = toml::from_str(text);
+        let settings = toml::from_str(text).and_then(|settings: Settings| {
+            settings.probe.restore.check(&settings.probe.backup)?;
+            Ok(settings)
+        });
         Ok(Self {
             settings: settings.map_err(|error| Complaint::new(text, &error))?,
             digest: Digest::of(text.as_bytes()),

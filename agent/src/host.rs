@@ -1,4 +1,4 @@
-//! The only door to the machine: bounded reads, listed sockets, calls and programs, and two small writes.
+//! The only door to the machine: bounded reads, listed sockets, calls, programs, two small writes.
 //!
 //! Two things it does and not only sees: it gives one line to the log daemons, and writes a canary
 //! file into a folder whose backup is tested.

@@ -345,7 +345,7 @@ fn once(
     };
     let own = identity.as_ref().map(Identity::own);
     let known = (&config.settings.probe, own.as_ref());
-    let observed = lookers.look(&chosen, &host, known, &Clocks);
+    let observed = lookers.look_through(&chosen, &host, known, &Clocks);
     let observed = runtime.block_on(observed);
     let name = identity
         .as_ref()

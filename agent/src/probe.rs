@@ -1,11 +1,14 @@
 //! What a probe is, and the one static table of all probes.
 //!
-//! A probe does not fail: it observes that it could not look. It only reads, through [`Host`], and
-//! it is a pure function of the host and of its settings.
+//! A probe does not fail: it observes that it could not look. It looks through [`Host`] alone. Two
+//! probes also do something, so that there is something to see: `canary` sends a log line,
+//! `restore` writes a canary file. What a probe must know at its next look it notes in the agent's
+//! own folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::fact::{Facts, Record, Subject, Value};
 use shared::id::{AgentId, Digest};
@@ -17,6 +20,7 @@ use shared::time::Timestamp;
 use crate::config::ProbeSettings;
 use crate::host::{Host, Unseen};
 
+pub mod notes;
 pub mod settings;
 pub mod processes;
 pub mod container;
@@ -24,23 +28,36 @@ pub mod units;
 pub mod lines;
 pub mod audit;
 pub mod backup;
+pub mod canary;
 pub mod clock;
 pub mod logging;
+pub mod restore;
 pub mod updates;
+
+/// Longest time for one look of an ordinary probe.
+pub const LOOK_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Every probe, in the order of their names.
 pub static PROBES: &[&dyn Probe] = &[
     &audit::Audit,
     &backup::Backup,
+    &canary::Delivery,
     &clock::Clock,
     &logging::Logging,
+    &restore::Restore,
     &updates::Updates,
 ];
 
-/// Looks at one subject of a host; reads only.
+/// Looks at one subject of a host.
 pub trait Probe: Sync {
     /// The schema of what it may state; its name is the name of the probe.
     fn subject(&self) -> &'static Subject;
+
+    /// Longest time for one look. A probe takes milliseconds; a host that swaps takes seconds. One
+    /// that asks for more looks beside the others, and holds none of them up.
+    fn time_max(&self) -> Duration {
+        LOOK_TIME_MAX
+    }
 
     /// Looks once.
     fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen;

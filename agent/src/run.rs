@@ -11,28 +11,31 @@ use shared::cause::chain;
 use shared::exchange::Exchange;
 use shared::time::Timestamp;
 
-use crate::attest::{
-    AttestError, Circumstances, Matter, Moment, Observed, Program, attest, host_time,
-};
+use crate::attest::{Circumstances, Matter, Moment, Observed, Program, attest, host_time};
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::host::Host;
-use crate::identity::{Identity, IdentityError};
+use crate::identity::Identity;
 use crate::probe::{PROBES, Probe};
 use crate::schedule::{self, Clock, HEARTBEAT, LastRuns, Plan};
 use crate::ship::{self, Retry, ShipError};
 use crate::spool::{Spool, SpoolError};
 
 pub use contact::{Contact, End, Failure};
-pub use look::{Lookers, probes};
+pub use error::RunError;
+pub use look::{Lookers, looks_beside, probes};
 
 mod contact;
+mod error;
 mod look;
 pub mod show;
 pub mod standing;
 
 /// Longest time that the caller may sleep, in milliseconds: the wall clock may be set meanwhile.
 const SLEEP_MS_MAX: i64 = 60_000;
+
+/// How often it is asked for what probes saw beside the others, in milliseconds.
+const BESIDE_MS: i64 = 1000;
 
 /// What the agent works with; made by the main program.
 #[derive(Clone, Copy)]
@@ -55,40 +58,6 @@ impl std::fmt::Debug for Surroundings<'_> {
     }
 }
 
-/// The agent cannot go on. The operator must look.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The spool cannot be used.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// The identity cannot be used.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// A record cannot be made.
-    #[error("record cannot be made")]
-    Attest(#[from] AttestError),
-    /// Nothing is sent any more in this generation.
-    #[error("this generation sends nothing any more: {0}")]
-    Ended(&'static str),
-}
-
-impl RunError {
-    /// What the operator can do, where there is something.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Spool(error) => Some(error.hint().to_owned()),
-            Self::Identity(error) => error.hint(),
-            Self::Attest(_) => None,
-            Self::Ended(_) => Some(
-                "`evident-agent status` says more; `evident-agent enrol --again` begins a new \
-                     generation"
-                    .to_owned(),
-            ),
-        }
-    }
-}
-
 /// An enrolled agent at work.
 #[derive(Debug)]
 pub struct Agent<'a> {
@@ -100,6 +69,8 @@ pub struct Agent<'a> {
     spool: Option<Spool>,
     contact: Contact,
     lookers: Lookers,
+    /// What probes beside the others saw, until it stands in a record, and since when it was due.
+    late: Option<(Timestamp, Vec<Observed>)>,
     /// Whether it stands in no record yet that the agent has started.
     unstarted: bool,
     /// What the last visit says of the clock, until a record says it.
@@ -133,6 +104,7 @@ impl<'a> Agent<'a> {
             spool: None,
             contact,
             lookers: Lookers::default(),
+            late: None,
             unstarted: false,
             exchange: None,
             keeping: Retry::default(),
@@ -187,6 +159,7 @@ impl<'a> Agent<'a> {
     /// Lets the probes look that are due, and records it; a jump of the clock is recorded alone.
     async fn gather(&mut self) -> Result<(), RunError> {
         self.record_start()?;
+        self.record_late()?;
         let now = self.around.clock.wall();
         schedule::set_back(&mut self.last, now);
         let due = self.plan.due(now, &self.last);
@@ -194,10 +167,31 @@ impl<'a> Agent<'a> {
         let Some(since) = due.iter().map(|line| line.since).min() else {
             return self.record_step(now);
         };
+        let heartbeat = self.last.get(HEARTBEAT).copied();
         for name in names.iter().chain([&HEARTBEAT.to_owned()]) {
             let _before = self.last.insert(name.clone(), now);
         }
-        self.due(&names, since).await
+        let recorded = self.due(&names, since).await?;
+        if let (false, Some(heartbeat)) = (recorded, heartbeat) {
+            let _now = self.last.insert(HEARTBEAT.to_owned(), heartbeat);
+        }
+        Ok(())
+    }
+
+    /// Records what probes saw beside the others, once they have come back.
+    fn record_late(&mut self) -> Result<(), RunError> {
+        if self.late.is_none() {
+            self.late = self.lookers.late(self.around.clock);
+        }
+        let Some((since, observed)) = self.late.take() else {
+            return Ok(());
+        };
+        look::log(&observed);
+        let outcome = self.record(Matter::Run(&observed), since);
+        if outcome.is_err() {
+            self.late = Some((since, observed));
+        }
+        outcome
     }
 
     /// One run of these probes now, and a visit to the collector.
@@ -257,14 +251,16 @@ impl<'a> Agent<'a> {
         }
     }
 
-    async fn due(&mut self, names: &[String], since: Timestamp) -> Result<(), RunError> {
+    /// Lets these probes look. Whether a record was made: those that look beside the others make
+    /// theirs later.
+    async fn due(&mut self, names: &[String], since: Timestamp) -> Result<bool, RunError> {
         let due = |probe: &&dyn Probe| {
             let name = probe.subject().probe;
             names.iter().any(|due| due == name)
         };
         let probes: Vec<&'static dyn Probe> = PROBES.iter().copied().filter(due).collect();
         if probes.is_empty() {
-            return self.record(Matter::Heartbeat, since);
+            return self.record(Matter::Heartbeat, since).map(|()| true);
         }
         let (around, own) = (self.around, self.identity.own());
         let observed = self
@@ -276,15 +272,11 @@ impl<'a> Agent<'a> {
                 around.clock,
             )
             .await;
-        for one in &observed {
-            tracing::debug!(
-                probe = one.observation.probe,
-                outcome = one.observation.outcome.as_str(),
-                took_ms = one.took_ms,
-                "probe has looked"
-            );
+        if observed.is_empty() {
+            return self.record_step(since).map(|()| false);
         }
-        self.record(Matter::Run(&observed), since)
+        look::log(&observed);
+        self.record(Matter::Run(&observed), since).map(|()| true)
     }
 
     /// Records something, before it that the wall clock jumped, and after it what was dropped.
@@ -470,6 +462,9 @@ impl<'a> Agent<'a> {
         let unsent = self.spool.as_ref().is_some_and(|spool| 0 < spool.depth());
         if unsent {
             sleep_ms = sleep_ms.min(self.visiting.wait_ms(now_ms));
+        }
+        if self.lookers.are_beside() {
+            sleep_ms = sleep_ms.min(BESIDE_MS);
         }
         // A turn that failed at once must not be repeated at once.
         u64::try_from(sleep_ms.clamp(200, SLEEP_MS_MAX)).unwrap_or(200)

@@ -26,6 +26,8 @@ pub struct Config {
     pub name: String,
     /// The listener for agents.
     pub intake: Intake,
+    /// The listener for log daemons.
+    pub logs: Logs,
     /// Who may submit, and for how long.
     pub fleet: Fleet,
     /// Diagnostics.
@@ -53,6 +55,24 @@ pub struct Intake {
     /// Life of a request, in seconds.
     #[serde(deserialize_with = "upto::<3_600, _, _>")]
     pub request_seconds: u64,
+}
+
+/// The listener for log daemons, and when a log line counts as lost.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Logs {
+    /// Address and port; `None` for no listener.
+    #[serde(deserialize_with = "no_or_address")]
+    pub listen: Option<SocketAddr>,
+    /// Connections at once.
+    #[serde(deserialize_with = "upto::<65_536, _, _>")]
+    pub connections_max: usize,
+    /// How long a connection may be silent, in seconds.
+    #[serde(deserialize_with = "upto::<604_800, _, _>")]
+    pub idle_seconds: u64,
+    /// How long the line of a host may be on its way, in seconds.
+    #[serde(deserialize_with = "upto::<86_400, _, _>")]
+    pub due_seconds: u32,
 }
 
 /// Who may submit, and for how long.
@@ -113,6 +133,7 @@ impl Default for Config {
         Self {
             name: "localhost".to_owned(),
             intake: Intake::default(),
+            logs: Logs::default(),
             fleet: Fleet::default(),
             log: Log::default(),
         }
@@ -128,6 +149,17 @@ impl Default for Intake {
             submissions_max: 128,
             connection_seconds: 600,
             request_seconds: 60,
+        }
+    }
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            connections_max: 256,
+            idle_seconds: 86_400,
+            due_seconds: 300,
         }
     }
 }
@@ -207,6 +239,21 @@ fn upto<'de, const MAX: u64, T: TryFrom<u64>, D: Deserializer<'de>>(
     fits.ok_or_else(|| {
         let what = format!("{given} is out of range");
         refused(&what, &format!("write a whole number from 1 to {MAX}"))
+    })
+}
+
+/// An address with its port, or nothing in an empty text.
+fn no_or_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let given = String::deserialize(from)?;
+    if given.is_empty() {
+        return Ok(None);
+    }
+    given.parse().map(Some).map_err(|_form| {
+        let what = format!("{given:?} is no address with a port");
+        refused(
+            &what,
+            "write e.g. \"0.0.0.0:6514\", or \"\" for no listener",
+        )
     })
 }
 
@@ -291,7 +338,7 @@ mod tests {
             unknown,
             "did you mean `listen`?",
         );
-        let known = "known are: name, intake, fleet, log";
+        let known = "known are: name, intake, logs, fleet, log";
         wrong("title = 1", (1, 1), "unknown field `title`", known);
         let hint = "did you mean `debug`?";
         wrong(
@@ -322,12 +369,31 @@ mod tests {
     }
 
     #[test]
+    fn the_log_listener_is_off_until_it_has_an_address() {
+        let address = parse("[logs]\nlisten = \"[::1]:6514\"")
+            .unwrap()
+            .logs
+            .listen;
+        assert_eq!(address, Some("[::1]:6514".parse().unwrap()));
+        assert_eq!(parse("[logs]\nlisten = \"\"").unwrap().logs.listen, None);
+        let hint = "write e.g. \"0.0.0.0:6514\", or \"\" for no listener";
+        for listen in ["localhost:6514", "6514", "0.0.0.0", " "] {
+            let message = format!("{listen:?} is no address with a port");
+            let text = format!("[logs]\nlisten = {listen:?}");
+            wrong(&text, (2, 10), &message, hint);
+        }
+    }
+
+    #[test]
     fn wrong_numbers_are_shown_with_their_place() {
         for (table, name, most) in [
             ("intake", "connections_max", 65_536),
             ("intake", "submissions_max", 65_536),
             ("intake", "connection_seconds", 86_400),
             ("intake", "request_seconds", 3_600),
+            ("logs", "connections_max", 65_536),
+            ("logs", "idle_seconds", 604_800),
+            ("logs", "due_seconds", 86_400),
             ("fleet", "certificate_days", 90),
             ("fleet", "token_hours", 720),
             ("fleet", "heartbeat_seconds", 86_400),

@@ -5,27 +5,36 @@
 //! observations of its own. It holds nothing that the ledger does not hold, so it can be killed
 //! anywhere; what it was told and did not enter yet is seen again in time.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use shared::attestation::{Attestation, Kind};
+use shared::canary::Canary;
 use shared::cause::chain;
 use shared::decision::{self, Decided};
 use shared::exchange::Exchange;
 use shared::fact::Facts;
 use shared::id::{AgentId, Digest};
-use shared::key::SigningKey;
+use shared::key::{PublicKey, SigningKey};
 use shared::leaf::LeafKind;
 use shared::observation::{Means, Observation, Outcome, Source, Status};
 use shared::observed;
 use shared::time::Timestamp;
 
-use crate::ledger::{Ledger, LedgerError, NewEntry, Submission};
+use crate::fleet::Fleet;
+use crate::ledger::{Entry, Ledger, LedgerError, NewEntry, Submission};
 
+mod field;
 mod offset;
+mod delivery;
+mod recovery;
 mod vulnerabilities;
+
+pub use delivery::Terms;
 
 /// Most events that wait; further ones are dropped and counted by whoever tells them.
 const EVENTS_MAX: usize = 4096;
@@ -33,6 +42,10 @@ const EVENTS_MAX: usize = 4096;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How far back the ledger is read at the start: what was promised longer ago is promised again.
 const HISTORY_MS: i64 = 100 * 24 * 3600 * 1000;
+/// How far back log lines are looked at: all of them are settled within hours.
+const LINES_MS: i64 = 2 * 24 * 3600 * 1000;
+/// Most events that are taken in one turn.
+const TURN_EVENTS_MAX: usize = 256;
 
 /// What only the collector can see.
 #[derive(Clone, Debug)]
@@ -48,17 +61,33 @@ pub enum Event {
         /// The record that says so, which is in the ledger.
         record: Digest,
     },
+    /// The log listener was shown a line that an enrolled host has made.
+    Arrived {
+        /// The line, verified.
+        canary: Canary,
+        /// When, by the clock of the collector.
+        at: Timestamp,
+    },
+    /// The log listener may have missed a line.
+    Missed,
 }
 
 /// Where events are told. Without an observer they are dropped.
 #[derive(Clone, Debug, Default)]
-pub struct Door(Option<SyncSender<Event>>);
+pub struct Door {
+    events: Option<SyncSender<Event>>,
+    dropped: Arc<AtomicU64>,
+}
 
 impl Door {
     /// Tells an event, and never waits: whether somebody will hear it.
     pub fn tell(&self, event: Event) -> bool {
-        let told = self.0.as_ref().map(|door| door.try_send(event));
-        told.is_some_and(|told| told.is_ok())
+        let told = self.events.as_ref().map(|door| door.try_send(event));
+        let told = told.is_some_and(|told| told.is_ok());
+        if !told {
+            let _before = self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        told
     }
 }
 
@@ -99,9 +128,15 @@ pub struct Observer {
     key: SigningKey,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     events: Receiver<Event>,
+    /// Events that nobody heard, as the doors count them, and as they were counted last.
+    dropped: (Arc<AtomicU64>, u64),
     /// The next entry to be read.
     position: u64,
+    /// Keys of the hosts that may submit.
+    keys: BTreeMap<(AgentId, u64), PublicKey>,
     offset: offset::Offsets,
+    deliveries: delivery::Deliveries,
+    recoveries: recovery::Recoveries,
     vulnerabilities: vulnerabilities::Vulnerabilities,
 }
 
@@ -120,16 +155,33 @@ impl Observer {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> (Self, Door) {
         let (door, events) = sync_channel(EVENTS_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
         let observer = Self {
             position: since(&ledger, clock().plus_ms(-HISTORY_MS)),
             ledger,
             key,
             clock,
             events,
+            dropped: (Arc::clone(&dropped), 0),
+            keys: BTreeMap::new(),
             offset: offset::Offsets::default(),
+            deliveries: delivery::Deliveries::default(),
+            recoveries: recovery::Recoveries::default(),
             vulnerabilities: vulnerabilities::Vulnerabilities::default(),
         };
-        (observer, Door(Some(door)))
+        let events = Some(door);
+        (observer, Door { events, dropped })
+    }
+
+    /// The same with these terms of log lines, and with the hosts that were enrolled longer ago
+    /// than it reads.
+    #[must_use]
+    pub fn of(mut self, terms: Terms, fleet: &Fleet) -> Self {
+        self.deliveries = delivery::Deliveries::new(terms);
+        let streams = fleet.streams().filter(|stream| !stream.ended);
+        let keys = streams.map(|stream| ((stream.agent.clone(), stream.generation), stream.key));
+        self.keys = keys.collect();
+        self
     }
 
     /// The same, with the imported lists of vulnerabilities in this folder.
@@ -142,11 +194,13 @@ impl Observer {
     /// Observes until the last door is gone.
     pub fn run(mut self) {
         loop {
-            let told = match self.events.recv_timeout(PAUSE) {
+            let first = match self.events.recv_timeout(PAUSE) {
                 Ok(event) => Some(event),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            let more = self.events.try_iter().take(TURN_EVENTS_MAX);
+            let told = first.into_iter().chain(more).collect();
             if let Err(error) = self.turn(told) {
                 tracing::error!(
                     error = chain(&error),
@@ -156,23 +210,33 @@ impl Observer {
         }
     }
 
-    /// Takes one event and what has grown, and enters what follows.
-    fn turn(&mut self, told: Option<Event>) -> Result<(), LedgerError> {
+    /// Takes events and what has grown, and enters what follows.
+    fn turn(&mut self, told: Vec<Event>) -> Result<(), LedgerError> {
         let now = (self.clock)();
         let mut sights = Vec::new();
-        match told {
-            Some(Event::Compared {
-                agent,
-                generation,
-                exchange,
-                record,
-            }) => {
-                let about = (agent, generation);
-                sights.extend(self.offset.compared(about, exchange, record, now));
+        for event in told {
+            match event {
+                Event::Compared {
+                    agent,
+                    generation,
+                    exchange,
+                    record,
+                } => {
+                    let about = (agent, generation);
+                    sights.extend(self.offset.compared(about, exchange, record, now));
+                }
+                Event::Arrived { canary, at } => self.deliveries.arrived(canary, at),
+                Event::Missed => self.deliveries.missed(now),
             }
-            None => {}
         }
-        self.catch_up()?;
+        let dropped = self.dropped.0.load(Ordering::Relaxed);
+        if dropped != self.dropped.1 {
+            self.dropped.1 = dropped;
+            self.deliveries.missed(now);
+        }
+        self.catch_up(now)?;
+        sights.extend(self.deliveries.settle(now));
+        sights.extend(self.recoveries.settle());
         sights.extend(self.vulnerabilities.due(&self.ledger, now)?);
         for sight in sights {
             self.enter(&sight, now)?;
@@ -181,31 +245,97 @@ impl Observer {
     }
 
     /// Reads the entries that came since.
-    fn catch_up(&mut self) -> Result<(), LedgerError> {
+    fn catch_up(&mut self, now: Timestamp) -> Result<(), LedgerError> {
         let size = self.ledger.published().size;
         while self.position < size {
-            let index = self.position;
-            let entry = self.ledger.entry(index)?;
-            if entry.leaf.kind == LeafKind::Decision
-                && let Ok(decision) = decision::open(&entry.envelope, &self.key.public())
-                && let Decided::Import(list) = decision.decides
-            {
-                self.vulnerabilities.import(list);
-            } else if entry.leaf.kind == LeafKind::Evidence
-                && let Ok(attestation) = Attestation::from_file(entry.envelope)
-                && attestation.evidence().kind == Kind::Evidence
-            {
+            let entry = self.ledger.entry(self.position)?;
+            self.read(entry, now)?;
+            self.position = self.position.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Reads one entry. What is not understood is none of this collector's making: the follower
+    /// stops at it and says so.
+    fn read(&mut self, entry: Entry, now: Timestamp) -> Result<(), LedgerError> {
+        let young = now.ms_since(entry.leaf.received) <= LINES_MS;
+        match entry.leaf.kind {
+            LeafKind::Evidence => {
+                let Ok(attestation) = Attestation::from_file(entry.envelope) else {
+                    return Ok(());
+                };
+                if attestation.evidence().kind != Kind::Evidence {
+                    return Ok(());
+                }
                 let run = Run {
                     ledger: &self.ledger,
-                    index,
+                    index: entry.index,
                     received: entry.leaf.received,
                     attestation: &attestation,
                 };
+                let canary = if young {
+                    run.observation("canary")?
+                } else {
+                    None
+                };
+                if let Some(canary) = canary {
+                    let known = delivery::Known {
+                        clocks: &self.offset,
+                        keys: &self.keys,
+                    };
+                    self.deliveries.run(&run, &canary, known);
+                }
+                if let Some(restore) = run.observation("restore")? {
+                    self.recoveries.run(&run, &restore, &self.offset);
+                }
                 self.vulnerabilities.run(&run);
             }
-            self.position = index.saturating_add(1);
+            LeafKind::Observed => self.observed(&entry, young)?,
+            LeafKind::Enrol | LeafKind::Revoke | LeafKind::Decision => {
+                if let Ok(decision) = decision::open(&entry.envelope, &self.key.public()) {
+                    self.decided(decision.decides);
+                }
+            }
+            LeafKind::Catalogue | LeafKind::Roster | LeafKind::Redact | LeafKind::Pack => {}
         }
         Ok(())
+    }
+
+    /// Takes what was entered, by this process or by one before it: it is not entered again.
+    fn observed(&mut self, entry: &Entry, young: bool) -> Result<(), LedgerError> {
+        let Ok(sight) = observed::open(&entry.envelope, &self.key.public()) else {
+            return Ok(());
+        };
+        let recovery = sight.observed.probe == "recovery";
+        if !young && !recovery {
+            return Ok(());
+        }
+        let bytes = self.ledger.blob(&sight.observation)?;
+        let seen = bytes.and_then(|bytes| Observation::from_bytes(&bytes).ok());
+        match (sight.observed.probe.as_str(), seen) {
+            ("offset", Some(seen)) => self.offset.entered(&sight.observed.agent, &seen.facts),
+            ("delivery", Some(seen)) => self.deliveries.entered(&sight, &seen),
+            ("recovery", Some(seen)) => self.recoveries.entered(&sight, seen),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a decision. A host has the key of its newest enrolment alone.
+    fn decided(&mut self, decided: Decided) {
+        match decided {
+            Decided::Enrol(enrolled) => {
+                self.keys.retain(|(agent, _), _| *agent != enrolled.agent);
+                if let Ok(key) = PublicKey::from_pem(&enrolled.evidence_key) {
+                    let of = (enrolled.agent, enrolled.generation);
+                    let _before = self.keys.insert(of, key);
+                }
+            }
+            Decided::Revoke(revoked) => {
+                let _ended = self.keys.remove(&(revoked.agent, revoked.generation));
+            }
+            Decided::Import(list) => self.vulnerabilities.import(list),
+        }
     }
 
     fn enter(&self, sight: &Sight, now: Timestamp) -> Result<(), LedgerError> {

@@ -35,8 +35,10 @@ use crate::status::Status;
 
 mod answer;
 mod enrol;
+mod framing;
 pub mod operator;
 mod submit;
+pub mod syslog;
 
 use answer::Wrong;
 

@@ -41,7 +41,8 @@ pub struct BackupSet {
     /// Path of the record that a job writes when it has checked the repository.
     #[serde(default)]
     pub check: Option<String>,
-    /// File with the secret of the repository: its mode and owner are looked at, never its bytes.
+    /// File with the secret of the repository: its mode and owner are looked at; only the tool
+    /// that tests a restore gets its bytes.
     #[serde(default)]
     pub password_file: Option<String>,
 }

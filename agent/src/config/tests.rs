@@ -35,6 +35,8 @@ fn examples_in_the_shipped_file_are_read() {
     let settings = Config::from_text(&examples).unwrap().settings;
     assert_eq!(settings.probe.backup.sets.len(), 3);
     assert_eq!(settings.probe.backup.data.len(), 1);
+    assert_eq!(settings.probe.canary.watches.len(), 1);
+    assert_eq!(settings.probe.restore.sets.len(), 2);
     assert!(settings.collector.url.is_some());
 }
 
@@ -80,8 +82,8 @@ fn refused(text: &str, expected: &str) {
 fn errors_point_at_the_place() {
     refused(
         "[schedule]\nclok = \"* * * * *\"\n",
-        "2:1: unknown probe `clok`, expected one of `audit`, `backup`, `clock`, `logging`, \
-         `updates`, `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
+        "2:1: unknown probe `clok`, expected one of `audit`, `backup`, `canary`, `clock`, \
+         `logging`, `restore`, `updates`, `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
     );
     refused(
         "[schedule]\nclock = \"0 0 * * 1-5\"\n",
@@ -177,5 +179,50 @@ fn other_wrong_files() {
     ] {
         let complaint = Config::from_text(bad).unwrap_err().to_string();
         assert!(complaint.starts_with(place), "{bad}\n{complaint}");
+    }
+}
+
+#[test]
+fn wrong_restore_tests() {
+    let set = "[[probe.backup.set]]\nname = \"a\"\ntool = \"borg\"\npath = \"/b\"\n";
+    let test = "[[probe.restore.set]]\nname = \"a\"\ncanary = \"/d/.evident-canary\"\n";
+    assert!(Config::from_text(&format!("{set}{test}")).is_ok());
+    for (bad, what) in [
+        (test.to_owned(), "which is no backup"),
+        (
+            format!("{}{test}", set.replace("borg", "pgbackrest")),
+            "comes back whole",
+        ),
+        (
+            format!("{}{test}", set.replace("borg", "manifest")),
+            "say with `archive`",
+        ),
+        (
+            format!(
+                "{}{test}archive = \"x*\"\n",
+                set.replace("borg", "manifest")
+            ),
+            "the whole path",
+        ),
+        (format!("{set}{test}{test}"), "two restore tests"),
+        (
+            format!("{set}{}", test.replace(".evident-canary", "notes")),
+            "no canary file",
+        ),
+        (
+            format!("{set}{}", test.replace("\"/d/", "\"d/")),
+            "no absolute",
+        ),
+        (
+            "[[probe.canary.watch]]\npath = \"*.log\"\n".to_owned(),
+            "no absolute",
+        ),
+        (
+            "[probe.canary]\nsend = 1\n".to_owned(),
+            "expected a boolean",
+        ),
+    ] {
+        let complaint = Config::from_text(&bad).unwrap_err().to_string();
+        assert!(complaint.contains(what), "{bad}\n{complaint}");
     }
 }

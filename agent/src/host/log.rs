@@ -1,4 +1,4 @@
-//! Gives one line to the log daemons of this host: the only text that the agent says to another program.
+//! Gives one line to the log daemons of this host.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -18,7 +18,7 @@ const SEND_WAIT: Duration = Duration::from_secs(1);
 /// A way to the log daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
-    /// `/run/systemd/journal/socket`: systemd.io/JOURNAL_NATIVE_PROTOCOL.
+    /// `/run/systemd/journal/socket`: <https://systemd.io/JOURNAL_NATIVE_PROTOCOL>.
     Journal,
     /// `/dev/log`: syslog(3).
     Syslog,

@@ -1,4 +1,4 @@
-//! Writes a canary file into a folder that is backed up: the only file that the agent writes outside its own folder.
+//! Writes a canary file into a folder that is backed up.
 //!
 //! Its name begins with `.evident-canary`, and no symbolic link is followed on the way, so that a
 //! user who may write in the folder cannot lead root to another file.
@@ -10,9 +10,8 @@ use rustix::io::Errno;
 use shared::observation::Status;
 
 use super::Unseen;
+use crate::config::CANARY_FILE;
 
-/// How the name of each canary file begins.
-pub const NAME: &str = ".evident-canary";
 /// Longest canary file.
 pub const FILE_BYTES_MAX: usize = 4096;
 
@@ -27,7 +26,7 @@ pub fn place(root: BorrowedFd<'_>, path: &str, bytes: &[u8]) -> Result<(), Unsee
     let Some((folder, name)) = path.rsplit_once('/') else {
         return failed("no absolute path");
     };
-    if !name.starts_with(NAME) {
+    if !name.starts_with(CANARY_FILE) {
         return failed("no name of a canary file");
     }
     if FILE_BYTES_MAX < bytes.len() {

@@ -1,4 +1,4 @@
-//! Runs a program of a fixed list that only reads, with an empty environment, a deadline and a bounded output.
+//! Runs a program of a fixed list that only reads, within bounds of time and output.
 //!
 //! There is no shell. The first argument is one of the program's verbs, every option is one of a
 //! fixed list and everything behind `--` is an operand, so that no text of a setting becomes an
@@ -26,7 +26,12 @@ use shared::observation::Status;
 
 use super::Unseen;
 
-/// Most bytes of the error output that are kept; the rest is read and dropped.
+pub use rules::Program;
+
+mod rules;
+
+/// Most bytes that are kept of the beginning of the error output, and as many of its end: what went
+/// wrong stands in one of them.
 const ERRORS_BYTES_MAX: usize = 4096;
 /// How long a killed program may take to end.
 const DEATH_WAIT: Duration = Duration::from_secs(2);
@@ -36,153 +41,6 @@ const NICENESS: i32 = 10;
 const FILES_MAX: u64 = 1024;
 /// Largest file that a program may write in its scratch folder.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// A program that may be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// borg(1): lists archives, extracts to the standard output.
-    Borg,
-    /// `pg_verifybackup`(1): compares a base backup with its manifest.
-    PgVerifyBackup,
-    /// restic(1): lists snapshots, writes a file to the standard output.
-    Restic,
-    /// tar(1): extracts to the standard output.
-    Tar,
-    /// sleep(1), which tests run to have a program that hangs.
-    #[cfg(test)]
-    Sleep,
-    /// yes(1), which tests run to have a program that never ends to write.
-    #[cfg(test)]
-    Yes,
-}
-
-/// What a program may be told.
-struct Rules {
-    /// Where it is looked for, in this order.
-    paths: &'static [&'static str],
-    /// Its first argument is one of these; a program without verbs has none.
-    verbs: &'static [&'static str],
-    /// All its options, without what stands behind `=`.
-    options: &'static [&'static str],
-    /// An option that each run of a verb has.
-    always: &'static [(&'static str, &'static str)],
-    /// Variables that are set besides those that all programs have.
-    variables: &'static [(&'static str, &'static str)],
-}
-
-const BORG: Rules = Rules {
-    paths: &["/usr/bin/borg", "/usr/local/bin/borg"],
-    verbs: &["extract", "list"],
-    options: &[
-        "--bypass-lock",
-        "--glob-archives",
-        "--json",
-        "--last",
-        "--stdout",
-    ],
-    always: &[
-        ("extract", "--stdout"),
-        ("extract", "--bypass-lock"),
-        ("list", "--bypass-lock"),
-    ],
-    variables: &[
-        // The scratch folder remembers no repository, so each one is new and may have moved.
-        ("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes"),
-        ("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes"),
-        ("BORG_DISPLAY_PASSPHRASE", "no"),
-        ("BORG_KEYS_DIR", "/root/.config/borg/keys"),
-        ("BORG_PASSPHRASE_FD", "0"),
-        // No question on a terminal when the host of the repository is not known.
-        ("BORG_RSH", "ssh -o BatchMode=yes -o ConnectTimeout=20"),
-    ],
-};
-
-const RESTIC: Rules = Rules {
-    paths: &["/usr/bin/restic", "/usr/local/bin/restic"],
-    verbs: &["dump", "snapshots"],
-    options: &[
-        "--host",
-        "--json",
-        "--latest",
-        "--no-cache",
-        "--no-lock",
-        "--password-file",
-        "--quiet",
-        "--repo",
-    ],
-    always: &[
-        ("dump", "--no-lock"),
-        ("dump", "--no-cache"),
-        ("snapshots", "--no-lock"),
-        ("snapshots", "--no-cache"),
-    ],
-    variables: &[],
-};
-
-const TAR: Rules = Rules {
-    paths: &["/usr/bin/tar", "/bin/tar"],
-    verbs: &["--extract"],
-    options: &["--file", "--force-local", "--occurrence", "--to-stdout"],
-    always: &[("--extract", "--to-stdout"), ("--extract", "--force-local")],
-    variables: &[],
-};
-
-const PG_VERIFY_BACKUP: Rules = Rules {
-    paths: &[
-        "/usr/lib/postgresql/18/bin/pg_verifybackup",
-        "/usr/lib/postgresql/17/bin/pg_verifybackup",
-        "/usr/lib/postgresql/16/bin/pg_verifybackup",
-        "/usr/lib/postgresql/15/bin/pg_verifybackup",
-        "/usr/lib/postgresql/14/bin/pg_verifybackup",
-        "/usr/lib/postgresql/13/bin/pg_verifybackup",
-        "/usr/pgsql-18/bin/pg_verifybackup",
-        "/usr/pgsql-17/bin/pg_verifybackup",
-        "/usr/pgsql-16/bin/pg_verifybackup",
-        "/usr/pgsql-15/bin/pg_verifybackup",
-        "/usr/bin/pg_verifybackup",
-    ],
-    verbs: &[],
-    options: &["--no-parse-wal", "--quiet"],
-    always: &[],
-    variables: &[],
-};
-
-#[cfg(test)]
-const SLEEP: Rules = Rules {
-    paths: &["/usr/bin/sleep", "/bin/sleep"],
-    verbs: &[],
-    options: &[],
-    always: &[],
-    variables: &[],
-};
-
-#[cfg(test)]
-const YES: Rules = Rules {
-    paths: &["/usr/bin/yes", "/bin/yes"],
-    ..SLEEP
-};
-
-impl Program {
-    const fn rules(self) -> &'static Rules {
-        match self {
-            Self::Borg => &BORG,
-            Self::PgVerifyBackup => &PG_VERIFY_BACKUP,
-            Self::Restic => &RESTIC,
-            Self::Tar => &TAR,
-            #[cfg(test)]
-            Self::Sleep => &SLEEP,
-            #[cfg(test)]
-            Self::Yes => &YES,
-        }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        let path = self.rules().paths.last().copied().unwrap_or_default();
-        path.rsplit('/').next().unwrap_or(path)
-    }
-}
 
 /// One run of a program.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +66,7 @@ pub struct Task<'a> {
 pub struct Ended {
     /// The status that it gave; `None` when a signal ended it.
     pub status: Option<i32>,
-    /// The beginning of its error output.
+    /// The beginning and the end of its error output.
     pub errors: String,
     /// Bytes of its output.
     pub bytes: u64,
@@ -247,6 +105,7 @@ pub fn run(
         bytes: 0,
         bytes_max: task.output_bytes_max,
         errors: Vec::new(),
+        last_errors: Vec::new(),
     };
     let read = reader.read(&mut child, pid, output);
     if let Err(why) = read {
@@ -254,6 +113,7 @@ pub fn run(
         return Err(why.unseen(name, task));
     }
     let status = child.wait().map_err(unseen)?;
+    reader.errors.append(&mut reader.last_errors);
     Ok(Ended {
         status: code(status),
         errors: String::from_utf8_lossy(&reader.errors).trim().to_owned(),
@@ -410,6 +270,7 @@ struct Reader {
     bytes: u64,
     bytes_max: u64,
     errors: Vec<u8>,
+    last_errors: Vec<u8>,
 }
 
 impl Reader {
@@ -434,7 +295,7 @@ impl Reader {
                 process = None;
             }
             if let Some(pipe) = out.as_mut().filter(|_| read_out) {
-                let read = pipe.read(&mut chunk).map_err(machine)?;
+                let read = pipe.read(&mut chunk).map_err(|error| machine(&error))?;
                 let piece = chunk.get(..read).unwrap_or_default();
                 self.bytes = self
                     .bytes
@@ -448,10 +309,8 @@ impl Reader {
                 }
             }
             if let Some(pipe) = errors.as_mut().filter(|_| read_errors) {
-                let read = pipe.read(&mut chunk).map_err(machine)?;
-                let room = ERRORS_BYTES_MAX.saturating_sub(self.errors.len()).min(read);
-                self.errors
-                    .extend_from_slice(chunk.get(..room).unwrap_or_default());
+                let read = pipe.read(&mut chunk).map_err(|error| machine(&error))?;
+                self.keep_errors(chunk.get(..read).unwrap_or_default());
                 if read == 0 {
                     errors = None;
                 }
@@ -459,10 +318,19 @@ impl Reader {
         }
         Ok(())
     }
+
+    fn keep_errors(&mut self, piece: &[u8]) {
+        let room = ERRORS_BYTES_MAX.saturating_sub(self.errors.len());
+        let (first, last) = piece.split_at(room.min(piece.len()));
+        self.errors.extend_from_slice(first);
+        self.last_errors.extend_from_slice(last);
+        let over = self.last_errors.len().saturating_sub(ERRORS_BYTES_MAX);
+        drop(self.last_errors.drain(..over));
+    }
 }
 
-fn machine(error: std::io::Error) -> Broken {
-    Broken::Machine(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+fn machine(error: &std::io::Error) -> Broken {
+    Broken::Machine(Errno::from_io_error(error).unwrap_or(Errno::IO))
 }
 
 /// Waits until there is something to read, and says where.

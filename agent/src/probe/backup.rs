@@ -16,7 +16,7 @@
 mod shown;
 mod contents;
 mod kept;
-mod stamp;
+pub(super) mod stamp;
 mod place;
 mod segment;
 mod borg;

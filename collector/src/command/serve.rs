@@ -10,12 +10,14 @@ use collector::catalog::Catalog;
 use collector::config::{Config, Format};
 use collector::follow;
 use collector::ledger::Ledger;
-use collector::observer::Observer;
-use collector::serve::{self, Clock, Derived, Intake};
+use collector::observer::{Observer, Terms};
+use collector::serve::{self, Clock, Derived, Intake, ServeError};
 use collector::status::Status;
 use shared::durable;
 use shared::key::{PublicKey, SigningKey};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How long to wait before the ledger is followed again after an error.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -41,7 +43,11 @@ pub(crate) fn serve(
     tracing::info!(entries = ledger.published().size, "ledger is open");
     let key = SigningKey::from_seed(*authority.decisions.seed())?;
     let (observer, door) = Observer::new(ledger.clone(), key, Arc::clone(clock));
-    let observer = observer.with_feeds(super::feeds_dir(dir));
+    let terms = Terms {
+        due_ms: i64::from(config.logs.due_seconds).saturating_mul(1000),
+        listener: config.logs.listen.is_some(),
+    };
+    let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
     let parts = (ledger.clone(), fleet, Arc::clone(&status));
     let identity = (config, authority, ledger_key);
     let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));
@@ -82,7 +88,7 @@ pub(crate) fn serve(
     Ok(true)
 }
 
-/// Opens both listeners, and serves until told to stop.
+/// Opens all listeners, and serves until told to stop.
 async fn listen_and_serve(
     intake: &Arc<Intake>,
     ready_file: Option<&Path>,
@@ -90,11 +96,14 @@ async fn listen_and_serve(
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let listener = serve::listen(&intake.config).await?;
+    let logs = serve::syslog::listen(&intake.config).await?;
     let operator = serve::operator::listen(&intake.dir)?;
     let address = listener.local_addr()?;
     tokio::spawn(signals(Arc::clone(stop))?);
     let operators = serve::operator::serve(Arc::clone(intake), operator, stopped.clone());
     let operators = tokio::spawn(operators);
+    let logs = logs.map(|logs| read_logs(Arc::clone(intake), logs, stopped.clone()));
+    let logs = logs.transpose()?;
     if let Some(file) = ready_file {
         durable::write(file, address.to_string().as_bytes(), 0o644)
             .with_context(|| format!("cannot write `{}`", file.display()))?;
@@ -102,7 +111,23 @@ async fn listen_and_serve(
     tracing::info!(%address, "agents can connect");
     serve::serve(Arc::clone(intake), listener, stopped).await?;
     operators.await?;
+    if let Some(logs) = logs {
+        logs.await??;
+    }
     Ok(())
+}
+
+/// Lets log daemons connect.
+fn read_logs(
+    intake: Arc<Intake>,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<JoinHandle<Result<(), ServeError>>> {
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "log daemons can connect");
+    Ok(tokio::spawn(serve::syslog::serve(
+        intake, listener, stopped,
+    )))
 }
 
 /// Opens the derived state; what cannot be trusted is made again by following from the beginning.

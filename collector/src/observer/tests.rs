@@ -7,12 +7,13 @@ use shared::checkpoint::Signer;
 
 use super::*;
 
+mod delivery;
+mod recovery;
+mod site;
+
 fn open(dir: &Path) -> Ledger {
-    Ledger::open(
-        dir,
-        Signer::new("ledger.example/evident/1", &[7; 32]).unwrap(),
-    )
-    .unwrap()
+    let signer = Signer::new("ledger.example/evident/1", &[7; 32]).unwrap();
+    Ledger::open_sized(dir, signer, 1 << 22).unwrap()
 }
 
 fn at(ms: i64) -> Timestamp {
@@ -46,7 +47,7 @@ fn told(events: Vec<(i64, Event)>) -> Vec<Observation> {
     for (ms, event) in events {
         let (mut observer, _door) = Observer::new(ledger.clone(), key(), Arc::new(move || at(ms)));
         observer.offset = offset::Offsets::default();
-        observer.turn(Some(event)).unwrap();
+        observer.turn(vec![event]).unwrap();
     }
     entered(&ledger)
 }
@@ -79,7 +80,10 @@ fn what_says_nothing_new_is_entered_once_an_hour() {
             generation,
             exchange,
             record,
-        } = compared(offset_ms, delay_ms);
+        } = compared(offset_ms, delay_ms)
+        else {
+            panic!("it is a comparison");
+        };
         let about = (agent, generation);
         offsets.compared(about, exchange, record, at(ms)).is_some()
     };
@@ -234,7 +238,7 @@ fn what_is_installed_is_joined_with_imported_lists() {
     observer = observer.with_feeds(feeds.path().to_owned());
     let mut told = || {
         let before = ledger.published().size;
-        observer.turn(None).unwrap();
+        observer.turn(Vec::new()).unwrap();
         let after = ledger.published().size;
         (before..after)
             .map(|index| {

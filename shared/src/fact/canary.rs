@@ -15,14 +15,16 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "local_missing_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Of the lines of the look before, those that stand in no log of this host",
-        source: "/var/log/journal, /run/log/journal, /var/log",
+        meaning: "Ways whose newest line that had its time stands in no log of this host; left out \
+            when a way has no such line, or when a log could not be read",
+        source: "/var/log/journal, /run/log/journal, files of [probe.canary] logs",
         right: "group systemd-journal, group adm",
     },
     Fact {
         name: "received",
         kind: Kind::List(RECEIVED),
-        meaning: "Lines of hosts that stand in the watched files and were not told of before, at most 512",
+        meaning: "Lines of other hosts that stand in the watched files and were not told of before, \
+            at most 512, and 32 in the name of one agent; nobody has verified them",
         source: "files of [[probe.canary.watch]]",
         right: "right to read the watched files",
     },
@@ -34,6 +36,27 @@ const FACTS: &[Fact] = &[
         right: "right to read the watched files",
     },
     Fact {
+        name: "received_dropped_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Lines beyond these bounds, which are not told",
+        source: "files of [[probe.canary.watch]]",
+        right: "right to read the watched files",
+    },
+    Fact {
+        name: "received_malformed_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Lines that begin like a canary and are none; eight of them are told as they stand",
+        source: "files of [[probe.canary.watch]]",
+        right: "right to read the watched files",
+    },
+    Fact {
+        name: "sends",
+        kind: Kind::Flag,
+        meaning: "The settings want a line sent at each look",
+        source: "agent.toml, [probe.canary]",
+        right: "",
+    },
+    Fact {
         name: "sent",
         kind: Kind::List(SENT),
         meaning: "The last lines that were sent, at most 16, newest last",
@@ -43,9 +66,24 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "sent_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Ways by which a line was sent at this look",
+        meaning: "Ways by which a line was sent at this look; left out when a daemon that is there \
+            took none",
         source: "/run/systemd/journal/socket, /dev/log",
         right: "",
+    },
+    Fact {
+        name: "watch_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Patterns of files in which the settings say that lines of other hosts arrive",
+        source: "agent.toml, [[probe.canary.watch]]",
+        right: "",
+    },
+    Fact {
+        name: "watched_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Files that these patterns mean",
+        source: "files of [[probe.canary.watch]]",
+        right: "right to list their folders",
     },
 ];
 
@@ -73,7 +111,7 @@ const SENT: &[Field] = &[
     Field {
         name: "local_latency_ms",
         kind: Kind::Number(Unit::Milliseconds),
-        meaning: "How long it took to stand there, where that is known",
+        meaning: "It stood there after at most so long; left out when it was found later than 2 s",
     },
 ];
 
@@ -96,6 +134,7 @@ const RECEIVED: &[Field] = &[
     Field {
         name: "written",
         kind: Kind::Instant,
-        meaning: "When it was written here, as the log daemon of this host says",
+        meaning: "The time at the head of the log line, where it has one in RFC 3339: rsyslog puts \
+            the sender's there unless its template says timegenerated",
     },
 ];

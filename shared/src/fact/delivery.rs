@@ -74,9 +74,16 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "receiver_count",
+        kind: Kind::Number(Unit::Count),
+        meaning: "Who showed lines of the host in the last two days",
+        source: ARRIVALS,
+        right: "",
+    },
+    Fact {
         name: "receivers",
         kind: Kind::List(RECEIVERS),
-        meaning: "Who received lines of this run",
+        meaning: "Who had shown lines of this run when the last one was settled",
         source: ARRIVALS,
         right: "",
     },

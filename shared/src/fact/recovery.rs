@@ -18,7 +18,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "failed_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Sets whose last restore gave nothing",
+        meaning: "Sets whose newest backup was looked at and gave nothing",
         source: RESTORE,
         right: "",
     },
@@ -81,7 +81,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "untested_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Sets of which nothing was restored yet",
+        meaning: "Sets of which nothing was restored yet, and whose backup could not be looked at",
         source: RESTORE,
         right: "",
     },

@@ -7,15 +7,18 @@ use crate::tree::File;
 const MAP: (&str, &str) = ("<!-- map -->\n```text\n", "```\n<!-- end of map -->\n");
 
 /// The files of `shared/src` whose formats `shared/FORMAT.md` describes.
-pub(crate) const FORMATS: [&str; 12] = [
+pub(crate) const FORMATS: [&str; 15] = [
     "attestation.rs",
+    "canary.rs",
     "checkpoint.rs",
     "checkpoint/note.rs",
     "checkpoint/proof.rs",
     "decision.rs",
     "dsse.rs",
+    "exchange.rs",
     "leaf.rs",
     "observation.rs",
+    "observed.rs",
     "pack.rs",
     "receipt.rs",
     "tile.rs",

@@ -55,7 +55,7 @@ fn what_is_not_in_the_list_is_not_told() {
             ],
             "`--to-command`",
         ),
-        (Program::PgVerifyBackup, &["/x"], "`/x`"),
+        (Program::Sleep, &["--version"], "`--version`"),
     ] {
         let why = refused(program, options);
         assert!(why.starts_with(wrong), "{why}");
@@ -69,11 +69,11 @@ fn a_file_comes_out_of_an_archive_and_nothing_is_left() {
     let text = vec![b'x'; 300_000];
     shared::durable::write(&folder.path().join("-rf"), &text, 0o644).unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test makes an archive")]
-    let made = Command::new("/usr/bin/tar")
+    let archived = Command::new("/usr/bin/tar")
         .args(["-C", folder.path().to_str().unwrap(), "-cf"])
         .args([archive.to_str().unwrap(), "--", "-rf"])
         .status();
-    assert!(made.unwrap().success());
+    assert!(archived.unwrap().success());
     let file = format!("--file={}", archive.display());
     let options = ["--extract", "--to-stdout", "--force-local", &file];
     let scratch = folder.path().join("deep/scratch");
@@ -124,7 +124,6 @@ fn a_program_that_never_ends_to_write_is_killed() {
 fn what_is_not_installed_is_absent_and_names_come_from_the_list() {
     for (program, name) in [
         (Program::Borg, "borg"),
-        (Program::PgVerifyBackup, "pg_verifybackup"),
         (Program::Restic, "restic"),
         (Program::Tar, "tar"),
     ] {

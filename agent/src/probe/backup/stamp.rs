@@ -24,7 +24,7 @@ const ZONE_BYTES_MAX: u64 = 64 * 1024;
 /// # Errors
 ///
 /// [`Unseen`] when it cannot be read.
-pub(super) fn zone(host: &dyn Host) -> Result<TimeZone, Unseen> {
+pub(in crate::probe) fn zone(host: &dyn Host) -> Result<TimeZone, Unseen> {
     match host.read(ZONE, ZONE_BYTES_MAX) {
         Err(unseen) if unseen.is_absent() => Ok(TimeZone::UTC),
         bytes => TimeZone::tzif("local", &bytes?)
@@ -33,7 +33,7 @@ pub(super) fn zone(host: &dyn Host) -> Result<TimeZone, Unseen> {
 }
 
 /// The time in a name.
-pub(super) fn in_name(name: &str, zone: &TimeZone) -> Option<Timestamp> {
+pub(in crate::probe) fn in_name(name: &str, zone: &TimeZone) -> Option<Timestamp> {
     let bytes = name.as_bytes();
     let found = (0..bytes.len())
         .rev()
