@@ -1,7 +1,7 @@
 //! Whether entries leave the host, and whether the host takes those of others.
 //!
-//! Settings alone deliver nothing: a daemon must run and have a connection to the port that it sends
-//! to. A connection at one moment is a sign and no proof that entries arrive.
+//! Settings alone deliver nothing: a daemon must run and have a connection to the port that it
+//! sends to. A connection at one moment is a sign and no proof that entries arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! The journal of systemd: its files, as their headers and a few of their entries tell.
 //!
 //! One header a file says how old and how fresh it is, whether it is sealed, and which entries it
-//! numbers; so the gaps between files are seen. Of the entries only those are read in which journald
-//! tells what it dropped, and others that the time was set.
+//! numbers; so the gaps between files are seen. Of the entries only those are read in which
+//! journald tells what it dropped, and others that the time was set.
 
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;

@@ -1,8 +1,8 @@
 //! The part of YAML in which people write settings: maps and lists by indentation, plain and quoted
 //! values, blocks of text, lists in brackets.
 //!
-//! Anchors, tags, maps in braces and values over several lines are refused: half understood settings
-//! would prove too little or too much. Source: <https://yaml.org/spec/1.2.2/>.
+//! Anchors, tags, maps in braces and values over several lines are refused: half understood
+//! settings would prove too little or too much. Source: <https://yaml.org/spec/1.2.2/>.
 
 use serde_json::{Map, Value};
 
