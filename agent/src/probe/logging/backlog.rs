@@ -40,7 +40,10 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, rsyslog: &Files, before: O
         let digits = name.rsplit_once('.').map_or("", |(_, digits)| digits);
         digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let queue = |name: &str| name.ends_with(".qf") || name.ends_with(".rqf");
+    let queue = |name: &str| {
+        let kind = name.rsplit_once('.').map(|(_, kind)| kind);
+        matches!(kind, Some("qf" | "rqf"))
+    };
     let mut spools = Vec::new();
     let mut whole = true;
     for (daemon, folder, meant) in [

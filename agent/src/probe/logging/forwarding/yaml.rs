@@ -226,15 +226,13 @@ fn without_comment(line: &str) -> &str {
     let mut quote = None;
     let mut before = ' ';
     for (at, sign) in line.char_indices() {
-        match quote {
-            Some(open) if sign == open => quote = None,
-            Some(_) => {}
-            None if sign == '#' && before.is_whitespace() => {
-                return line.get(..at).unwrap_or_default();
-            }
+        if quote.is_some() {
+            quote = quote.filter(|open| *open != sign);
+        } else if sign == '#' && before.is_whitespace() {
+            return line.get(..at).unwrap_or_default();
+        } else if matches!(sign, '"' | '\'') && " [,".contains(before) {
             // Inside a word it is a sign like others.
-            None if matches!(sign, '"' | '\'') && " [,".contains(before) => quote = Some(sign),
-            None => {}
+            quote = Some(sign);
         }
         before = sign;
     }
