@@ -158,7 +158,6 @@ fn update(
         available_after: since.filter(|_| dated),
         held,
         security: is_security,
-        ..Update::default()
     }
 }
 
