@@ -64,7 +64,7 @@ pub(super) const PENDING: &[Field] = &[
     Field {
         name: "candidate",
         kind: Kind::Text,
-        meaning: "Version that apt would choose",
+        meaning: "Version that the package manager would choose",
     },
     Field {
         name: "origin",
@@ -74,7 +74,7 @@ pub(super) const PENDING: &[Field] = &[
     Field {
         name: "security",
         kind: Kind::Flag,
-        meaning: "A source of security updates has a version that is newer than the installed one",
+        meaning: "A source of security updates has a version that is newer than the installed one, or an advisory about security names one; left out where nothing tells",
     },
     Field {
         name: "held",
