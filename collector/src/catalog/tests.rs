@@ -275,15 +275,25 @@ fn a_folder_is_read_like_the_default_one() {
 /// about.
 const MAPPED: &str = "
 A.5.7
+A.5.9
 A.5.17
 A.5.28
+A.5.29
 A.5.30
 A.5.33
+A.5.36
+A.5.37
+A.8.2
+A.8.6
 A.8.8
+A.8.9
 A.8.13
 A.8.14
 A.8.15
+A.8.16
 A.8.17
+A.8.19
+A.8.20
 A.8.24
 ";
 

@@ -277,7 +277,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "sources",
         kind: Kind::List(SOURCES),
-        meaning: "Log files that the operator has named: when each was written",
+        meaning: "Log files that the operator has named: when each was written; empty when he \
+            named none",
         source: "[[probe.logging.source]] in the settings of the agent; the files; /etc/localtime",
         right: "that of the file",
     },
