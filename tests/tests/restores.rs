@@ -97,7 +97,7 @@ fn verdict(status: &Value, id: &str) -> (String, String) {
     let controls = status["controls"].as_array().unwrap().iter();
     let mut checks = controls.flat_map(|control| control["checks"].as_array().unwrap());
     let check = checks.find(|check| check["check"] == id).unwrap();
-    let deciding = &check["deciding"][0];
+    let deciding = check["deciding"].get(0).unwrap();
     let text = |name: &str| deciding[name].as_str().unwrap_or_default().to_owned();
     (text("verdict"), text("reason"))
 }

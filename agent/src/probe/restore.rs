@@ -3,9 +3,9 @@
 //!
 //! The file holds 32 random bytes, so nobody can make its SHA-256 without having it. The agent
 //! states that hash when it places the file; when the same hash comes back from a backup later,
-//! that backup could be restored and was made after the file was placed. Only the collector can say
-//! so: its ledger held the hash before the backup was made. What this host alone shows is that the
-//! tool gave a file back.
+//! that backup could be restored and was made after the file was placed. Only the collector can
+//! say so: its ledger held the hash before the backup was made. What this host alone shows is that
+//! the tool gave a file back.
 //!
 //! Nothing is restored to a disk: the tool writes the file to a pipe and only its hash is kept. No
 //! lock is taken in a repository, so a test never holds up a backup; one that meets a lock and
@@ -13,9 +13,9 @@
 //! nothing can be restored from it: then only the backup probe shows something, of grade
 //! `metadata`.
 //!
-//! Each set is tested as often as the settings say, those first that were tested longest ago, within
-//! [`CHILDREN_MAX`] programs a look. Rights: to write the canary file, and to read the repository
-//! and its secret; mostly root.
+//! Each set is tested as often as the settings say, those first that were tested longest ago,
+//! within [`CHILDREN_MAX`] programs a look. Rights: to write the canary file, and to read the
+//! repository and its secret; mostly root.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
