@@ -18,7 +18,7 @@ use container::Container;
 use machine::Machine;
 
 /// How long a boot, or a script in a system, may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Where the tests keep what is theirs in a system.
 pub(crate) const OWN: &str = "opt/evident";
 

@@ -245,6 +245,9 @@ fn machine(root: &Path, keys: &Path, collector: &str) {
     write("etc/audit/rules.d/50-own.rules", AUDIT);
     write_program(&root.join("usr/local/bin/publish"), PUBLISH);
     write_program(&root.join("usr/local/bin/synchronised"), SYNCHRONISED);
+    let mut backups = Command::new("chroot");
+    let backups = backups.arg(root).args(["/bin/bash", "-ec", BACKUPS]);
+    drop(ends(&backups.output().unwrap(), 0));
     let kernel = Path::new("/usr/bin/linux.uml");
     let release = Command::new(kernel).arg("--version").output().unwrap();
     let release = String::from_utf8(release.stdout).unwrap();
@@ -287,6 +290,16 @@ gpg --batch --quiet --passphrase '' --quick-generate-key archive ed25519 sign ne
 gpg --export archive >/etc/archive.gpg
 ";
 
+/// Three backups.
+const BACKUPS: &str = "\
+export RESTIC_PASSWORD=drift HOME=/root
+restic init --quiet --repo /srv/backup
+for number in 1 2 3; do
+    echo $number >/etc/backed-up
+    restic backup --quiet --repo /srv/backup /etc
+done
+";
+
 /// What the kernel records; nobody changes it before the next restart.
 const AUDIT: &str = "\
 -w /etc/passwd -p wa -k identity
@@ -299,18 +312,12 @@ const AUDIT: &str = "\
 ";
 
 /// What a machine has been through that was well run for a while: a package that is up to date,
-/// an unattended upgrade, three backups, and a journal of a hundred days.
+/// an unattended upgrade, and a journal of a hundred days.
 const FIRST: &str = "\
 apt-get -qq update
 apt-get -qq install -y evident-sample >/dev/null
 /usr/lib/apt/apt.systemd.daily update
 /usr/lib/apt/apt.systemd.daily install
-export RESTIC_PASSWORD=drift HOME=/root
-restic init --quiet --repo /srv/backup
-for number in 1 2 3; do
-    date >/etc/backed-up
-    restic backup --quiet --repo /srv/backup /etc
-done
 now=$(date +%s.%N)
 date --set=@$((${now%.*} - 100 * 86400)) >/dev/null
 journalctl --rotate
