@@ -19,6 +19,8 @@
 pub mod roots;
 pub mod site;
 pub mod booted;
+pub mod apart;
+pub mod unpacked;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -98,15 +100,21 @@ pub struct Deployment {
 impl Deployment {
     /// Makes a collector and starts it.
     pub fn start() -> Self {
-        Self::at("127.0.0.1:0", None)
+        Self::start_with(str::to_owned)
     }
 
     /// Makes a collector and starts it in the network of a site.
     pub fn start_in(site: &site::Site) -> Self {
-        Self::at(&format!("{}:8443", site::HERE), Some(site.holder()))
+        let address = format!("{}:8443", site::HERE);
+        Self::at(&address, Some(site.holder()), str::to_owned)
     }
 
-    fn at(address: &str, site: Option<u32>) -> Self {
+    /// Makes a collector, changes the settings that `init` wrote, and starts it.
+    pub fn start_with(change: impl FnOnce(&str) -> String) -> Self {
+        Self::at("127.0.0.1:0", None, change)
+    }
+
+    fn at(address: &str, site: Option<u32>, change: impl FnOnce(&str) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut deployment = Self {
             dir,
@@ -116,8 +124,16 @@ impl Deployment {
         };
         let made = deployment.collector(&["init", "--name", "localhost", "--also", site::HERE]);
         drop(ends(&made, 0));
+        deployment.change(change);
         deployment.serve();
         deployment
+    }
+
+    /// Changes the settings; the collector reads them when it starts.
+    pub fn change(&self, change: impl FnOnce(&str) -> String) {
+        let file = self.folder().join("collector.toml");
+        let settings = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, change(&settings)).unwrap();
     }
 
     /// Folder of the collector.
@@ -315,6 +331,18 @@ impl Host {
         let mut agent = self.agent("once");
         agent.args(["--probe", "clock", "--probe", "logging"]);
         agent
+    }
+}
+
+/// What a question gives once it gives something; `None` when it does not within this time.
+pub fn poll<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + patience;
+    loop {
+        let answer = ask();
+        if answer.is_some() || end < Instant::now() {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -2,7 +2,7 @@
 //! left.
 //!
 //! A set is declared in the agent's settings (`[[probe.backup.set]]`): a repository of restic, borg
-//! or pgBackRest on this host or mounted on it, a borg repository elsewhere that this host writes
+//! or `pgBackRest` on this host or mounted on it, a borg repository elsewhere that this host writes
 //! to, base backups of PostgreSQL, a folder of snapshots, or the manifest of any other job. No
 //! password is needed. What is seen has one of three grades: `job`, somebody says so; `metadata`,
 //! the repository shows it; `proof`, contents were compared with their hashes. None of them shows

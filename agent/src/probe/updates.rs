@@ -17,6 +17,7 @@ mod rpmdb;
 mod packed;
 mod xml;
 mod repodata;
+mod modules;
 mod dnf_config;
 mod dnf_lists;
 mod stanza;

@@ -1,6 +1,10 @@
 //! Real repositories that break and are repaired, and what the verdicts say meanwhile.
 #![expect(clippy::disallowed_methods, reason = "tests run the real programs")]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
 
 mod lab;
 mod postgres;

@@ -27,6 +27,8 @@ use crate::probe::settings::text;
 /// Databases of installed packages: before and since Alpine 3.23.
 const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 const WORLD: &str = "/etc/apk/world";
+/// Options that count for every command, since apk 3.
+const CONFIG: &str = "/etc/apk/config";
 const REPOSITORIES: &str = "/etc/apk/repositories";
 const PARTS: &str = "/etc/apk/repositories.d";
 /// Folders of fetched indexes; the first is a link where an administrator set a cache up.
@@ -62,7 +64,7 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
     }
     let repositories = repositories(host, seen);
     if let Some(repositories) = &repositories {
-        state_repositories(seen, repositories);
+        state_repositories(host, seen, repositories);
     }
     let indexes = repositories.and_then(|all| indexes(host, seen, &all, &packages));
     if let Some(indexes) = indexes {
@@ -209,14 +211,27 @@ fn repositories(host: &dyn Host, seen: &mut Seen) -> Option<Vec<Repository>> {
     Some(found)
 }
 
-/// apk refuses an index without a valid signature, unless a command tells it otherwise.
-fn state_repositories(seen: &mut Seen, repositories: &[Repository]) {
+/// apk refuses an index without a valid signature, unless it is told otherwise.
+fn state_repositories(host: &dyn Host, seen: &mut Seen, repositories: &[Repository]) {
+    let settings = match text(host, CONFIG) {
+        Err(unseen) if unseen.is_absent() => {
+            seen.unseen(Means::File, unseen);
+            Some(String::new())
+        }
+        settings => seen.note(Means::File, CONFIG, settings),
+    };
+    let Some(settings) = settings else {
+        return;
+    };
+    let verified = !settings
+        .lines()
+        .any(|line| line.trim().starts_with("allow-untrusted"));
     let record = |repository: &Repository| {
         let local = repository.uri.starts_with('/') || repository.uri.starts_with("file:");
         Record::from([
             ("file".to_owned(), Value::Text(repository.file.clone())),
             ("uri".to_owned(), Value::Text(without_user(&repository.uri))),
-            ("verified".to_owned(), Value::Flag(true)),
+            ("verified".to_owned(), Value::Flag(verified)),
             (
                 "encrypted".to_owned(),
                 Value::Flag(repository.uri.starts_with("https:")),
@@ -224,7 +239,8 @@ fn state_repositories(seen: &mut Seen, repositories: &[Repository]) {
             ("local".to_owned(), Value::Flag(local)),
         ])
     };
-    seen.state_count("repositories_unverified_count", 0);
+    let unverified = if verified { 0 } else { repositories.len() };
+    seen.state_count("repositories_unverified_count", unverified);
     seen.state_list("repositories", repositories.iter().map(record).collect());
 }
 

@@ -61,6 +61,12 @@ pub(super) struct Package {
 }
 
 impl Package {
+    /// The stream of the module that it belongs to, as `NAME:STREAM`.
+    pub(super) fn stream(&self) -> Option<String> {
+        let mut parts = self.module.as_deref()?.split(':');
+        Some(format!("{}:{}", parts.next()?, parts.next()?))
+    }
+
     /// As patterns see it.
     pub(super) fn named(&self) -> Named<'_> {
         Named {

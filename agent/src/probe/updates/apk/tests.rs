@@ -54,6 +54,17 @@ fn the_world_limits_versions() {
 }
 
 #[test]
+fn whether_signatures_are_demanded() {
+    let host = host();
+    let count = |host: &Copy| facts(&host.look(), &["repositories_unverified_count"]).concat();
+    assert_eq!(count(&host), "0");
+    let _host = host.write("etc/apk/config", b"allow-untrusted\n");
+    assert_eq!(count(&host), "2");
+    let _host = host.refuse("/etc/apk/config");
+    assert_eq!(count(&host), "-");
+}
+
+#[test]
 fn nothing_says_what_is_for_security() {
     let seen = host().look();
     let names = [
