@@ -12,6 +12,8 @@ struct Case {
     control: &'static str,
     /// Checks that must not pass any more, each with its verdict and what its reason must name.
     found: &'static [(&'static str, &'static str, &'static str)],
+    /// The checks that still fail when it is repaired, as they look back.
+    remains: &'static [&'static str],
     broken: &'static str,
     repaired: &'static str,
 }
@@ -20,13 +22,15 @@ const CASES: [Case; 4] = [
     Case {
         control: "A.8.15",
         found: &[("logging.forwarded", "fail", "forwarding_count 0")],
+        remains: &[],
         broken: "mv /etc/rsyslog.d/forward.conf /root/; systemctl restart rsyslog",
         repaired: "mv /root/forward.conf /etc/rsyslog.d/; systemctl restart rsyslog",
     },
     // One byte of what was saved is another, as on a disk that begins to fail.
     Case {
         control: "A.8.13",
-        found: &[("backup.intact", "fail", "damaged 1 record")],
+        found: &[("backup.intact", "fail", "damaged [/srv/backup/data/")],
+        remains: &[],
         broken: "file=$(find /srv/backup/data -type f | sort | head -1); cp -a $file /srv/whole; \
                  byte=$(head -c 100 $file | tail -c 1 | od -An -tu1); chmod u+w $file; \
                  printf \"\\\\$(printf %o $((byte ^ 1)))\" | \
@@ -36,10 +40,8 @@ const CASES: [Case; 4] = [
     // It died, and nobody started it again: for hours the kernel calls its clock synchronised.
     Case {
         control: "A.8.17",
-        found: &[
-            ("clock.one-daemon", "fail", "daemons none"),
-            ("clock.synchronised", "unknown", "no time daemon told"),
-        ],
+        found: &[("clock.one-daemon", "fail", "daemons")],
+        remains: &[],
         broken: "systemctl kill --signal=KILL chrony; \
                  until ! systemctl is-active --quiet chrony; do :; done",
         repaired: "systemctl reset-failed chrony; systemctl start chrony; synchronised",
@@ -58,12 +60,9 @@ const CASES: [Case; 4] = [
                 "fail",
                 "pending_security_count 1",
             ),
-            (
-                "updates.security-wait",
-                "fail",
-                "pending_security_since 20 d ago",
-            ),
+            ("updates.security-wait", "fail", "pending_security_since"),
         ],
+        remains: &["updates.security-latency"],
         broken: "apt-mark -qq hold evident-sample >/dev/null; \
                  sed -i 'p;s,/srv/archive,/srv/older,' /etc/apt/sources.list.d/own.list; \
                  publish /srv/older 1 20",
@@ -101,8 +100,9 @@ fn what_breaks_is_found_at_the_next_look_and_what_is_repaired_is_closed() {
         for (check, ..) in case.found {
             assert_eq!(repaired.check(check).0, "pass", "{:#?}", repaired.wanting());
         }
-        let (now, before) = (repaired.control(case.control), good.control(case.control));
-        assert_eq!(now, before, "{:#?}", repaired.wanting());
+        let mut left = repaired.failing(case.control);
+        left.retain(|check| !case.remains.contains(check));
+        assert_eq!(left, good.failing(case.control));
     }
     // Of these nothing failed before it was broken.
     assert_ne!(good.control("A.8.8"), "failing", "{:#?}", good.wanting());
