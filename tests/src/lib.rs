@@ -75,6 +75,19 @@ pub fn ends(output: &Output, status: i32) -> String {
     text
 }
 
+/// Asks again and again until there is an answer; an error says what there was instead.
+#[track_caller]
+pub fn until<T>(patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + patience;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(instead) => assert!(Instant::now() < end, "after {patience:?}: {instead}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// A collector and its folder, which go away together.
 #[derive(Debug)]
 pub struct Deployment {
