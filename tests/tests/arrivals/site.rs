@@ -108,18 +108,21 @@ impl Site {
     /// Lets the clock of a host be compared: its agent runs, and says so in its last record.
     pub(crate) fn compare_clocks(&self, host: &Host) {
         let before = self.of_kind("offset").len();
-        let mut agent = host.agent("run");
-        let mut daemon = agent.stderr(Stdio::null()).spawn().unwrap();
-        let end = Instant::now() + PATIENCE;
-        let delivered = || {
+        let acked = || {
             let status = host.agent("status").args(["--format", "json"]).output();
             let status: serde_json::Value =
                 serde_json::from_slice(&status.unwrap().stdout).unwrap();
-            1 <= status["acked"].as_u64().unwrap_or(0)
+            status["acked"].as_i64().unwrap_or(-1)
         };
-        while !delivered() {
+        let begun = acked();
+        let mut agent = host.agent("run");
+        let mut daemon = agent.stderr(Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + PATIENCE;
+        // The records of the start and of the first run: the visit that brought them has compared.
+        while acked() < begun + 2 {
             assert!(Instant::now() < end, "nothing is delivered");
             assert_eq!(daemon.try_wait().unwrap(), None, "the daemon has ended");
+            std::thread::sleep(Duration::from_millis(50));
         }
         let id = daemon.id().to_string();
         assert!(Command::new("kill").arg(&id).status().unwrap().success());
