@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use evident_tests::{Host, bytes, ends};
 use rustls::pki_types::pem::PemObject as _;
@@ -13,7 +12,7 @@ use shared::key::SigningKey;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::site::Site;
+use super::site::{Site, until};
 
 /// A place with a /dev and a /run of its own, in which a log daemon and an agent meet: the tests
 /// touch no log daemon of this machine.
@@ -132,15 +131,6 @@ impl Drop for Cell {
         }
         drop(self.keeper.kill());
         drop(self.keeper.wait());
-    }
-}
-
-#[track_caller]
-fn until(done: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_mins(1);
-    while !done() {
-        assert!(Instant::now() < end, "it took too long");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -184,3 +184,13 @@ impl Site {
         assert!(said.contains("nothing is wrong"), "{said}");
     }
 }
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn until(done: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "it took too long");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
