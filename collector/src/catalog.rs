@@ -59,57 +59,31 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most files with checks in one catalogue.
 const FILES_MAX: usize = 256;
 
+/// Names and texts of files with checks.
+macro_rules! embedded {
+    ($($name:literal)*) => {
+        &[$((
+            concat!("checks/", $name, ".toml"),
+            include_str!(concat!("../../config/catalog/checks/", $name, ".toml")),
+        )),*]
+    };
+}
+
 /// The default catalogue: name of the file and its text.
-const EMBEDDED: &[(&str, &str)] = &[
-    (
-        "checks/audit.toml",
-        include_str!("../../config/catalog/checks/audit.toml"),
-    ),
-    (
-        "checks/backup.toml",
-        include_str!("../../config/catalog/checks/backup.toml"),
-    ),
-    (
-        "checks/canary.toml",
-        include_str!("../../config/catalog/checks/canary.toml"),
-    ),
-    (
-        "checks/clock.toml",
-        include_str!("../../config/catalog/checks/clock.toml"),
-    ),
-    (
-        "checks/copies.toml",
-        include_str!("../../config/catalog/checks/copies.toml"),
-    ),
-    (
-        "checks/delivery.toml",
-        include_str!("../../config/catalog/checks/delivery.toml"),
-    ),
-    (
-        "checks/logging.toml",
-        include_str!("../../config/catalog/checks/logging.toml"),
-    ),
-    (
-        "checks/offset.toml",
-        include_str!("../../config/catalog/checks/offset.toml"),
-    ),
-    (
-        "checks/recovery.toml",
-        include_str!("../../config/catalog/checks/recovery.toml"),
-    ),
-    (
-        "checks/restore.toml",
-        include_str!("../../config/catalog/checks/restore.toml"),
-    ),
-    (
-        "checks/updates.toml",
-        include_str!("../../config/catalog/checks/updates.toml"),
-    ),
-    (
-        "checks/vulnerabilities.toml",
-        include_str!("../../config/catalog/checks/vulnerabilities.toml"),
-    ),
-];
+const EMBEDDED: &[(&str, &str)] = embedded! {
+    "audit"
+    "backup"
+    "canary"
+    "clock"
+    "copies"
+    "delivery"
+    "logging"
+    "offset"
+    "recovery"
+    "restore"
+    "updates"
+    "vulnerabilities"
+};
 const EMBEDDED_CONTROLS: &str = include_str!("../../config/catalog/controls.tsv");
 
 /// What a check says about a host.

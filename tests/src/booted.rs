@@ -9,7 +9,7 @@ mod container;
 mod machine;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use crate::roots::Release;
@@ -102,6 +102,55 @@ impl<'site> Booted<'site> {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// Puts a program of the product into a root folder, under `/usr/bin`.
+///
+/// A release that is older than this computer gets the C library of this computer beside it.
+pub fn install(root: &Path, name: &str) {
+    let own = root.join(OWN);
+    let copy = |from: &Path, to: &Path| {
+        let _bytes = std::fs::copy(from, to).unwrap();
+    };
+    std::fs::create_dir_all(own.join("lib")).unwrap();
+    copy(
+        &crate::programs().join(name),
+        &root.join("usr/bin").join(name),
+    );
+    let mut plain = Command::new("chroot");
+    let plain = plain
+        .arg(root)
+        .args([&format!("/usr/bin/{name}"), "--version"]);
+    if plain.output().unwrap().status.success() {
+        return;
+    }
+    let needs = Command::new("ldd")
+        .arg(crate::programs().join(name))
+        .output();
+    let needs = String::from_utf8(needs.unwrap().stdout).unwrap();
+    let mut loader = "";
+    for library in needs
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
+        let (_folder, file) = library.rsplit_once('/').unwrap();
+        copy(Path::new(library), &own.join("lib").join(file));
+        if file.starts_with("ld-") {
+            loader = file;
+        }
+    }
+    std::fs::rename(root.join("usr/bin").join(name), own.join(name)).unwrap();
+    let start = format!(
+        "#!/bin/sh\nexec /{OWN}/lib/{loader} --library-path /{OWN}/lib /{OWN}/{name} \"$@\"\n"
+    );
+    write_program(&root.join("usr/bin").join(name), &start);
+}
+
+/// Writes a script that may be started.
+pub fn write_program(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 impl Root {

@@ -19,6 +19,8 @@
 pub mod roots;
 pub mod site;
 pub mod booted;
+pub mod apart;
+pub mod unpacked;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -316,6 +318,18 @@ impl Host {
         let mut agent = self.agent("once");
         agent.args(["--probe", "clock", "--probe", "logging"]);
         agent
+    }
+}
+
+/// What a question gives once it gives something; `None` when it does not within this time.
+pub fn poll<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + patience;
+    loop {
+        let answer = ask();
+        if answer.is_some() || end < Instant::now() {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

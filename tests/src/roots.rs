@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use sha2::Digest as _;
+use shared::id::Digest;
 
 /// What every tree has: an init system, logging, a time daemon, auditing.
 const PACKAGES: &str = "auditd,chrony,cron,dbus,iproute2,logrotate,rsyslog,rsyslog-gnutls,\
@@ -50,9 +50,9 @@ impl Release {
         if self == Self::Bookworm {
             packages = format!("{packages},{MORE}");
         }
-        let digest = sha2::Sha256::digest(packages.as_bytes());
-        let short: String = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
-        let tree = kept.join(format!("{}-{short}", self.name()));
+        // Another list makes another tree.
+        let digest = Digest::of(packages.as_bytes()).to_string();
+        let tree = kept.join(format!("{}-{}", self.name(), digest.split_at(8).0));
         // One process makes it, the others wait for it.
         let lock = std::fs::File::create(kept.join(format!("{}.lock", self.name()))).unwrap();
         lock.lock().unwrap();

@@ -24,6 +24,15 @@ fn write(path: &Path, text: &str) {
     durable::write(path, text.as_bytes(), 0o644).unwrap();
 }
 
+/// Packages with these names are built for the stream of a module that their version begins with.
+fn module(name: &str, version: &str) -> String {
+    if !name.starts_with("stream") {
+        return String::new();
+    }
+    let stream = version.split('.').next().unwrap();
+    format!("ModularityLabel: {name}:{stream}:1:c0ffee\n")
+}
+
 #[track_caller]
 fn text(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -61,7 +70,8 @@ impl Lab {
             let spec = format!(
                 "Name: {name}\nEpoch: {epoch}\nVersion: {version}\nRelease: {release}\n\
                  Summary: toy\nLicense: MIT\nVendor: Toys\nBuildArch: noarch\n\
-                 %description\ntoy\n{more}\n%files\n"
+                 {}%description\ntoy\n{more}\n%files\n",
+                module(name, version)
             );
             write(&self.path(&format!("{name}.spec")), &spec);
             let topdir = format!("_topdir {}", self.path("build").display());
@@ -674,4 +684,65 @@ fn locks_and_exclusions_keep_out_but_not_fixes() {
     let lock = "version = \"1.0\"\n[[packages]]\nname = \"kappa\"\n";
     host.write("etc/dnf/versionlock.toml", lock);
     assert_eq!(count(&host.look(), "pinned_count"), 1);
+}
+
+#[test]
+fn a_module_is_updated_within_its_stream() {
+    let lab = Lab::new();
+    let versions = ["1.0", "1.1", "2.0"];
+    let packages = versions.map(|version| format!("streamed 0 {version} 1.module_el9"));
+    lab.build(&packages.each_ref().map(|package| (package.as_str(), "")));
+    lab.build(&[("plain 0 1 1", ""), ("plain 0 2 1", "")]);
+    lab.repository("repo", &["streamed", "plain"], Some(""), "gz");
+    let document = |stream: &str, versions: &[&str]| {
+        let package = |version: &&str| format!("    - streamed-0:{version}-1.module_el9.noarch\n");
+        let packages: String = versions.iter().map(package).collect();
+        [
+            "---\ndocument: modulemd\nversion: 2\ndata:\n  name: streamed\n",
+            &format!("  stream: \"{stream}\"\n  version: 1\n  context: c0ffee\n  arch: noarch\n"),
+            "  summary: toy\n  description: toy\n  license:\n    module:\n    - MIT\n",
+            &format!("  artifacts:\n    rpms:\n{packages}...\n"),
+        ]
+        .concat()
+    };
+    let file = lab.path("modules.yaml");
+    write(
+        &file,
+        &(document("1", &["1.0", "1.1"]) + &document("2", &["2.0"])),
+    );
+    let added = lab
+        .command("modifyrepo_c")
+        .arg("--mdtype=modules")
+        .arg(&file)
+        .arg(lab.path("repo/repodata"))
+        .output()
+        .unwrap();
+    let _added = text(&added);
+    let host = lab.host("repo");
+    let _enabled = text(&host.dnf(&["module", "enable", "streamed:1"]));
+    let _installed = text(&host.dnf(&["install", "streamed-1.0", "plain-1"]));
+    let seen = host.look();
+    let expected = ["plain.noarch 2-1", "streamed.noarch 1.1-1.module_el9"];
+    assert_eq!(said(&host, &[]), expected);
+    assert_eq!(pending(&seen, false), expected, "{}", seen.reason);
+    let _upgraded = text(&host.dnf(&["upgrade"]));
+    assert_eq!(count(&host.look(), "pending_count"), 0);
+}
+
+#[test]
+fn versions_sort_as_rpm_sorts_them() {
+    let lab = Lab::new();
+    // Of each two, what the program itself says, and what is pending on a host with the first one.
+    let versions = [
+        "1.0", "1.0~rc1", "1.0^1", "1.0.1", "1.0a", "10", "9", "1_1", "1.0~~",
+    ];
+    let packages = versions.map(|version| format!("alpha 0 {version} 1"));
+    lab.build(&packages.each_ref().map(|package| (package.as_str(), "")));
+    lab.repository("repo", &["alpha"], None, "gz");
+    let host = lab.host("repo");
+    for version in versions {
+        let _installed = text(&host.dnf(&["install", &format!("alpha-{version}-1")]));
+        assert_eq!(pending(&host.look(), false), said(&host, &[]), "{version}");
+        std::fs::remove_dir_all(host.root.join("usr/lib/sysimage/rpm")).unwrap();
+    }
 }

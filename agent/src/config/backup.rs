@@ -29,7 +29,7 @@ pub struct BackupSet {
     /// Path of the repository, of the folder, or of the manifest; of a borg repository elsewhere
     /// its address, as borg was given it: `ssh://..` or `host:path`.
     pub path: String,
-    /// The stanza of a pgBackRest repository; without it, the only one that is there.
+    /// The stanza of a `pgBackRest` repository; without it, the only one that is there.
     #[serde(default)]
     pub stanza: Option<String>,
     /// What makes it: a service of systemd, e.g. `restic.service`, or a crontab by its path.
@@ -67,7 +67,7 @@ pub enum BackupTool {
     Borg,
     /// Anything else: a manifest file that the job writes when it has ended well.
     Manifest,
-    /// A pgBackRest repository on this host or mounted on it.
+    /// A `pgBackRest` repository on this host or mounted on it.
     Pgbackrest,
     /// A restic repository on this host or mounted on it.
     Restic,

@@ -2,7 +2,7 @@
 //! left.
 //!
 //! A set is declared in the agent's settings (`[[probe.backup.set]]`): a repository of restic, borg
-//! or pgBackRest on this host or mounted on it, a borg repository elsewhere that this host writes
+//! or `pgBackRest` on this host or mounted on it, a borg repository elsewhere that this host writes
 //! to, base backups of PostgreSQL, a folder of snapshots, or the manifest of any other job. No
 //! password is needed. What is seen has one of three grades: `job`, somebody says so; `metadata`,
 //! the repository shows it; `proof`, contents were compared with their hashes. None of them shows
@@ -74,11 +74,17 @@ impl Probe for Backup {
         }
         coverage::state(host, &mut seen, settings, &sets);
         let jobs = jobs::look(host, &mut seen, declared);
-        credentials::state(host, &mut seen, declared, &jobs);
+        credentials::state(host, &mut seen, declared, jobs.as_deref());
         postgres::state(host, &mut seen, &settings.postgres);
         state_pools(host, &mut seen);
         seen.facts()
     }
+}
+
+/// A list of paths or names.
+fn paths(paths: impl Iterator<Item = String>) -> Vec<Record> {
+    let record = |path| Record::from([("path".to_owned(), Value::Text(path))]);
+    paths.map(record).collect()
 }
 
 /// Looks at the declared sets.
@@ -112,15 +118,19 @@ fn look(host: &dyn Host, seen: &mut Seen, scene: &Scene) -> Vec<Set> {
         .collect()
 }
 
-/// States the pools of ZFS, where the kernel knows ZFS.
+/// States the pools of ZFS: none, where the kernel that runs does not know ZFS.
 fn state_pools(host: &dyn Host, seen: &mut Seen) {
     const POOLS: &str = "/proc/spl/kstat/zfs";
     let names = match host.list(POOLS) {
-        Err(unseen) if unseen.is_absent() => return,
+        // Without /proc nothing is known of a kernel.
+        Err(unseen) if unseen.is_absent() => host.stat("/proc/self").ok().map(|_| Vec::new()),
         names => seen.note(Means::File, POOLS, names),
     };
+    let Some(names) = names else {
+        return;
+    };
     let mut records = Vec::new();
-    for name in names.unwrap_or_default() {
+    for name in names {
         match host.read(&format!("{POOLS}/{name}/state"), 64) {
             // Most names there are counters and no pools.
             Err(unseen) if unseen.is_absent() => {}
@@ -161,6 +171,13 @@ fn state_numbers(seen: &mut Seen, sets: &[Set]) {
     let snapshots: Option<Vec<usize>> = found.iter().map(|shown| shown.snapshots).collect();
     if let Some(fewest) = snapshots.and_then(|all| all.into_iter().min()) {
         seen.state_count("fewest_snapshots", fewest);
+    }
+    let hashed: Vec<_> = found.iter().filter_map(|s| s.hashed.as_ref()).collect();
+    if !hashed.is_empty() {
+        let damaged = hashed
+            .iter()
+            .filter_map(|hashed| hashed.damaged_file.clone());
+        seen.state_list("damaged", paths(damaged));
     }
     let last: Option<Vec<_>> = sets
         .iter()

@@ -3,8 +3,8 @@
 //! Sources: adjtimex(2); chronyd's command socket or UDP 127.0.0.1:323; ntpd's control port, UDP
 //! 127.0.0.1:123; systemd-timesyncd and the units of all daemons over D-Bus; their settings;
 //! `/run/systemd/timesync/synchronized`; `/proc`; `/sys`; `/etc/adjtime` and `/etc/localtime`.
-//! Rights: root or `_chrony` for chronyd's socket, none for the rest. `Absent` is never said: a host
-//! has a clock. Limits: 512 sources of chronyd, 64 of ntpd; settings files of 256 KiB.
+//! Rights: root or `_chrony` for chronyd's socket, none for the rest. `Absent` is never said: a
+//! host has a clock. Limits: 512 sources of chronyd, 64 of ntpd; settings files of 256 KiB.
 
 use shared::fact::{Subject, Value};
 use shared::observation::{Means, Status};

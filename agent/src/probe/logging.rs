@@ -132,9 +132,7 @@ fn state_sources(host: &dyn Host, seen: &mut Seen, files: Option<&[LogFile]>, sc
         sources::state(host, seen, files, zone.as_ref());
     }
     let declared = &scene.settings.logging.sources;
-    if !declared.is_empty() {
-        sources::state_declared(host, seen, declared, zone.as_ref(), scene.now);
-    }
+    sources::state_declared(host, seen, declared, zone.as_ref(), scene.now);
     sources::state_rotation(host, seen, zone.as_ref());
     permissions::state(host, seen);
 }

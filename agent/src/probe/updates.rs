@@ -17,6 +17,7 @@ mod rpmdb;
 mod packed;
 mod xml;
 mod repodata;
+mod modules;
 mod dnf_config;
 mod dnf_lists;
 mod stanza;
@@ -43,6 +44,9 @@ mod dnf_sources;
 mod dnf_pending;
 mod dnf_history;
 mod rpm;
+mod apk_version;
+mod apk_index;
+mod apk;
 
 use std::collections::BTreeMap;
 
@@ -77,11 +81,10 @@ enum Installed {
 type Manager = fn(&Ground<'_>, &mut Seen) -> Installed;
 
 /// The package managers that are known, in the order in which they are asked.
-const MANAGERS: &[Manager] = &[debian::look, rpm::look];
+const MANAGERS: &[Manager] = &[debian::look, rpm::look, apk::look];
 /// Folders of the package managers that this agent does not know, and their names.
-const OTHERS: [(&str, &str); 4] = [
+const OTHERS: [(&str, &str); 3] = [
     ("/var/lib/dpkg/status.d", "dpkg without a status file"),
-    ("/lib/apk/db", "apk"),
     ("/var/lib/pacman/local", "pacman"),
     ("/var/db/pkg", "portage"),
 ];

@@ -271,7 +271,32 @@ fn a_folder_is_read_like_the_default_one() {
     assert!(matches!(gone, CatalogError::Read { .. }), "{gone}");
 }
 
-/// A wrong mapping is worse than none.
+/// The controls that some check bears on. A wrong mapping is worse than none, so each was thought
+/// about.
+const MAPPED: &str = "
+A.5.7
+A.5.9
+A.5.17
+A.5.28
+A.5.29
+A.5.30
+A.5.33
+A.5.36
+A.5.37
+A.8.2
+A.8.6
+A.8.8
+A.8.9
+A.8.13
+A.8.14
+A.8.15
+A.8.16
+A.8.17
+A.8.19
+A.8.20
+A.8.24
+";
+
 #[test]
 fn only_what_was_thought_about_is_mapped() {
     let catalog = Catalog::embedded().unwrap();
@@ -280,10 +305,5 @@ fn only_what_was_thought_about_is_mapped() {
         .map(|control| control.id.as_str())
         .filter(|id| 0 < catalog.bearing_on(id).count())
         .collect();
-    assert_eq!(
-        found,
-        [
-            "A.5.17", "A.5.30", "A.5.33", "A.8.8", "A.8.13", "A.8.14", "A.8.15", "A.8.17", "A.8.24"
-        ]
-    );
+    assert_eq!(found, MAPPED.split_whitespace().collect::<Vec<_>>());
 }

@@ -40,9 +40,13 @@ fn observation(probe: &str, outcome: Outcome, facts: &str, source: &[Source]) ->
 fn observations() -> Vec<(Digest, Observation)> {
     let hour = |hours: i64| at("2026-01-02T12:00:00Z").unix_ms() - hours * 3_600_000;
     let clock = format!(
-        r#"{{"configured_source_count":4,"container":false,"daemons":[{{"name":"chronyd"}}],
-            "kernel_max_error_us":9000,"kernel_synchronised":true,"usable_source_count":4,
-            "tracking_root_distance_us":12000,"tracking_updated":{}}}"#,
+        r#"{{"clocksource":"tsc","configured_source_count":4,"configured_sources":[],
+            "container":false,"daemons":[{{"name":"chronyd","user":"_chrony"}}],
+            "daemon_units":[{{"active":true,"daemon":"chronyd","enabled":true,
+                "unit":"chrony.service"}}],
+            "kernel_max_error_us":9000,"kernel_synchronised":true,"rtc_in_local_time":false,
+            "steps_watched_s":0,"tracking_leap":"normal","tracking_root_distance_us":12000,
+            "time_zone_is_utc":true,"tracking_updated":{},"usable_source_count":4}}"#,
         hour(0) - 240_000
     );
     let updates = format!(
@@ -64,7 +68,8 @@ fn observations() -> Vec<(Digest, Observation)> {
     [
         observation("clock", Outcome::Facts, &clock, &[]),
         observation("updates", Outcome::Facts, &updates, &[]),
-        observation("logging", Outcome::Facts, &logging, &[refused]),
+        observation("logging", Outcome::Facts, &logging, &[]),
+        observation("audit", Outcome::Facts, r#"{"container":false}"#, &[refused]),
         observation("backup", Outcome::Facts, r#"{"declared_count":0}"#, &[]),
     ]
     .map(|seen| (Digest::of(&seen.to_bytes()), seen))

@@ -4,7 +4,7 @@ use super::{Fact, Kind, Observer, Subject, Unit};
 
 mod lists;
 
-use lists::{CREDENTIALS, DATA, JOBS, POOLS, POSTGRES, SETS, TOOLS, UNDECLARED};
+use lists::{CREDENTIALS, DATA, JOBS, PATHS, POOLS, POSTGRES, SETS, TOOLS};
 
 /// Whether the declared backups ran, when, and what they left.
 pub static SUBJECT: Subject = Subject {
@@ -22,6 +22,13 @@ const FACTS: &[Fact] = &[
         meaning: "Files that hold secrets of backups, as the settings, the units and the tools' own settings name them; never what they hold",
         source: "agent.toml, [[probe.backup.set]] password_file; units; /etc/pgbackrest.conf, /etc/borgmatic",
         right: "right to read the units",
+    },
+    Fact {
+        name: "damaged",
+        kind: Kind::List(PATHS),
+        meaning: "Of each set that was found and has a damaged file, one such file; left out when no set shows hashes, checksums or sizes to compare with",
+        source: "repositories, manifests",
+        right: "right to read the repository",
     },
     Fact {
         name: "data",
@@ -43,6 +50,13 @@ const FACTS: &[Fact] = &[
         meaning: "Backup sets that the settings of the agent declare",
         source: "agent.toml, [[probe.backup.set]]",
         right: "",
+    },
+    Fact {
+        name: "exposed",
+        kind: Kind::List(PATHS),
+        meaning: "Files with secrets that others may read, and units, crontabs and their scripts in which a secret stands; left out when `credentials` or `jobs` is",
+        source: "agent.toml, [[probe.backup.set]] password_file; units; crontabs",
+        right: "right to read the units",
     },
     Fact {
         name: "fewest_snapshots",
@@ -108,15 +122,15 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
-        name: "uncovered_count",
-        kind: Kind::Number(Unit::Count),
+        name: "uncovered",
+        kind: Kind::List(PATHS),
         meaning: "Declared paths that no declared set with a success holds; left out when a set that could hold one was not seen",
         source: "agent.toml, repositories, manifests",
         right: "",
     },
     Fact {
         name: "undeclared",
-        kind: Kind::List(UNDECLARED),
+        kind: Kind::List(PATHS),
         meaning: "Usual places of data that are on this host and in no declared path",
         source: "folders below /, /var and /var/lib",
         right: "",

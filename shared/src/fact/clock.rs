@@ -174,7 +174,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "steps_watched_s",
         kind: Kind::Number(Unit::Seconds),
-        meaning: "For how long this process has watched for steps",
+        meaning: "For how long this process has watched for steps; 0 at the first look of an agent",
         source: "CLOCK_BOOTTIME",
         right: "",
     },

@@ -30,9 +30,9 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "daemons",
         kind: Kind::List(DAEMONS),
-        meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, systemd- \
-            journal-upload, fluent-bit, vector, otelcol and the like. Of a container they \
-            are left out when none runs in it",
+        meaning: "Log daemons that run: systemd-journald, rsyslogd, syslog-ng, auditd, \
+            systemd-journal-upload, fluent-bit, vector, otelcol and the like. Of a \
+            container they are left out when none runs in it",
         source: "/proc/[pid]/comm, /proc/[pid]/status",
         right: "",
     },
@@ -47,8 +47,8 @@ const FACTS: &[Fact] = &[
         name: "forwarding",
         kind: Kind::List(FORWARDING),
         meaning: "Other hosts that entries are sent to, as the settings say",
-        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of fluent- \
-            bit, vector, otelcol; /proc/net/{tcp,tcp6,udp,udp6}, /proc/[pid]/fd",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol; /proc/net/{tcp,tcp6,udp,udp6}, /proc/[pid]/fd",
         right: "root for some; CAP_SYS_PTRACE",
     },
     Fact {
@@ -56,17 +56,17 @@ const FACTS: &[Fact] = &[
         kind: Kind::Number(Unit::Count),
         meaning: "Targets of daemons that run at which the other end proves who it is; left out \
             when a way that is encrypted does not say so in the settings",
-        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of fluent- \
-            bit, vector, otelcol",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol",
         right: "root for some",
     },
     Fact {
         name: "forwarding_connectable_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Targets of daemons that run to which there can be a connection: all but those \
-            over UDP",
-        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of fluent- \
-            bit, vector, otelcol",
+            over UDP, and over HTTP but for systemd-journal-upload",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol",
         right: "root for some",
     },
     Fact {
@@ -74,8 +74,8 @@ const FACTS: &[Fact] = &[
         kind: Kind::Number(Unit::Count),
         meaning: "Those to whose port the daemon has a TCP connection at this moment; left out \
             when one of them could not be seen",
-        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of fluent- \
-            bit, vector, otelcol; /proc/net/{tcp,tcp6,udp,udp6}, /proc/[pid]/fd",
+        source: "rsyslog.conf(5), syslog-ng.conf(5), journal-upload.conf(5), settings of \
+            fluent-bit, vector, otelcol; /proc/net/{tcp,tcp6,udp,udp6}, /proc/[pid]/fd",
         right: "root for some; CAP_SYS_PTRACE",
     },
     Fact {
@@ -277,7 +277,8 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "sources",
         kind: Kind::List(SOURCES),
-        meaning: "Log files that the operator has named: when each was written",
+        meaning: "Log files that the operator has named: when each was written; empty when he \
+            named none",
         source: "[[probe.logging.source]] in the settings of the agent; the files; /etc/localtime",
         right: "that of the file",
     },

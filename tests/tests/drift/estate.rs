@@ -1,16 +1,22 @@
 //! A well-run estate: a machine with an agent, its log host, its collector, two time servers, an
 //! archive of packages and a backup.
-#![expect(clippy::disallowed_methods, reason = "tests run the real programs")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    reason = "tests run the real programs, and know what these say"
+)]
 
 use std::cell::Cell;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use evident_tests::booted::Booted;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use evident_tests::booted::{Booted, install, write_program};
 use evident_tests::roots::Release;
 use evident_tests::site::Site;
-use evident_tests::{Deployment, ends, programs};
+use evident_tests::{Deployment, bytes, ends, files};
 use serde_json::Value;
 
 /// Addresses in the site.
@@ -84,7 +90,45 @@ impl<'site> Estate<'site> {
         let _said = self.machine.ok("logger it-arrives");
         let _said = self.log_host.until("grep -q it-arrives /var/log/syslog");
     }
+
+    /// The wall clock jumps two hours back while the agent runs, and is set right again.
+    pub(crate) fn set_clock_back(&self) {
+        let _said = self
+            .machine
+            .ok("systemd-run --quiet --unit=agent evident-agent run");
+        let _said = self
+            .machine
+            .until("journalctl --unit=agent | grep -q 'evident-agent works'");
+        let _said = self.machine.ok(SET_BACK);
+        let _said = self.machine.ok("evident-agent once");
+    }
+
+    /// How many records say that the clock jumped; the pack of all of them must hold.
+    pub(crate) fn clock_records(&self, pack: &str) -> usize {
+        let pack = self.deployment.pack(pack);
+        let _said = ends(&self.deployment.verify(&pack), 0);
+        let records = pack.join("attestations");
+        let texts = files(&records).into_iter().map(|file| {
+            let envelope: Value = serde_json::from_slice(&bytes(&records.join(file))).unwrap();
+            let payload = STANDARD.decode(envelope["payload"].as_str().unwrap());
+            String::from_utf8(payload.unwrap()).unwrap()
+        });
+        texts
+            .filter(|text| text.contains("\"kind\":\"clock\""))
+            .count()
+    }
 }
+
+/// Stopping is recorded too, and before it that the clock jumped.
+const SET_BACK: &str = "\
+systemctl stop chrony
+date --set=@$(($(date +%s) - 7200)) >/dev/null
+systemctl stop agent
+journalctl --unit=agent | grep -q 'the wall clock jumped'
+systemctl start chrony
+until chronyc -n tracking | grep -q 'Leap status *: Normal'; do sleep 0.2; done
+until [ \"$(chronyc -n sources | grep -c '^^[*+]')\" = 2 ]; do sleep 0.2; done
+";
 
 /// What the collector says of the estate.
 pub(crate) struct Status(Value);
@@ -159,11 +203,12 @@ fn log_host(root: &Path, keys: &Path) {
 fn clocks(log_host: &Booted<'_>) {
     let mut script = format!("ip address add {OTHER_CLOCK}/24 dev host0\n");
     for (number, address) in [(1, LOG_HOST), (2, OTHER_CLOCK)] {
-        script += &format!(
+        let start = format!(
             "printf '%s\\n' 'local stratum 8' 'allow' 'bindaddress {address}' 'cmdport 0' \
                  'bindcmdaddress /' 'pidfile /run/clock{number}.pid' >/etc/clock{number}.conf
              chronyd -x -u root -f /etc/clock{number}.conf\n"
         );
+        script.push_str(&start);
     }
     let _said = log_host.ok(&script);
 }
@@ -178,11 +223,9 @@ fn machine(root: &Path, keys: &Path, collector: &str) {
         std::fs::write(to, text).unwrap();
     };
     copy(&keys.join("authority.pem"), "etc/authority.pem");
-    copy(&programs().join("evident-agent"), "usr/bin/evident-agent");
+    install(root, "evident-agent");
     write("etc/rsyslog.d/forward.conf", FORWARD);
-    write("usr/local/bin/publish", PUBLISH);
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(root.join("usr/local/bin/publish"), executable).unwrap();
+    write_program(&root.join("usr/local/bin/publish"), PUBLISH);
     let kernel = Path::new("/usr/bin/linux.uml");
     let release = Command::new(kernel).arg("--version").output().unwrap();
     let release = String::from_utf8(release.stdout).unwrap();

@@ -87,6 +87,11 @@ fn what_breaks_is_found_at_the_next_look_and_what_is_repaired_is_closed() {
         assert_well_run(&estate.look());
     }
     estate.arrives();
+    assert_eq!(estate.clock_records("before"), 0);
+    estate.set_clock_back();
+    // Once at the jump, and once more when the daemon has set it right again.
+    assert_eq!(estate.clock_records("after"), 2);
+    assert_well_run(&estate.look());
 }
 
 /// Each of the four controls holds.

@@ -1,4 +1,4 @@
-//! Base backups of PostgreSQL: a folder that pg_basebackup(1) wrote, or a folder of such folders.
+//! Base backups of PostgreSQL: a folder that `pg_basebackup(1)` wrote, or a folder of such folders.
 //!
 //! Each has a `backup_manifest`: JSON with a line for every file and a SHA-256 of itself at its
 //! end, so a manifest that was cut off or changed is seen. In the plain form the size of each of a
@@ -7,7 +7,7 @@
 //!
 //! The time of a backup is when its manifest was written, which is the last thing.
 //!
-//! Source: PostgreSQL 15, "Backup Manifest Format"; pg_basebackup(1).
+//! Source: PostgreSQL 15, "Backup Manifest Format"; `pg_basebackup(1)`.
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -82,7 +82,7 @@ pub(super) fn look(view: View<'_>, seen: &mut Seen, path: &str) -> Result<Shown,
                 .fold(0, |sum, file| file.size.saturating_add(sum)),
         ),
         encrypted: Some(false),
-        not_shown: Some(NOT_SHOWN),
+        hidden: Some(NOT_SHOWN),
         ..Shown::default()
     };
     // Every cluster has this file; it is not there in the tar form.

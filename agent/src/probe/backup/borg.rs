@@ -83,7 +83,7 @@ pub(super) fn look(view: View<'_>, seen: &mut Seen, path: &str) -> Result<Shown,
         append_only,
         locked: Some(locked),
         version: Some("1".to_owned()),
-        not_shown: Some(NOT_SHOWN),
+        hidden: Some(NOT_SHOWN),
         ..Shown::default()
     };
     if locked {
@@ -231,7 +231,7 @@ pub(super) fn look_remote(host: &dyn Host, location: &str) -> Result<Shown, Unse
                 last_success: Some(time),
                 encrypted: kind.and_then(encrypts),
                 cipher: kind.and_then(segment::cipher),
-                not_shown: Some(NOT_SHOWN_REMOTE),
+                hidden: Some(NOT_SHOWN_REMOTE),
                 ..Shown::default()
             };
             let newer = best

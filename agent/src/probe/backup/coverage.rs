@@ -4,6 +4,7 @@
 use shared::fact::{Record, Value};
 use shared::observation::Means;
 
+use super::paths;
 use super::place::is_below;
 use super::set::Set;
 use crate::config::{BackupData, BackupSettings};
@@ -37,14 +38,18 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, settings: &BackupSettings,
     let data = &settings.data;
     seen.state_count("data_count", data.len());
     let mut records = Vec::new();
-    let mut uncovered = Some(0_usize);
+    let mut uncovered = Some(Vec::new());
     for data in data {
         let covered = covered(data, sets);
-        uncovered = match covered {
-            Some(true) => uncovered,
-            Some(false) => uncovered.map(|count| count.saturating_add(1)),
-            None => None,
-        };
+        match covered {
+            Some(true) => {}
+            Some(false) => {
+                if let Some(paths) = &mut uncovered {
+                    paths.push(data.path.clone());
+                }
+            }
+            None => uncovered = None,
+        }
         let exists = match host.stat(&data.path) {
             Err(unseen) if unseen.is_absent() => Some(false),
             stat => seen.note(Means::File, &data.path, stat.map(|_| true)),
@@ -65,7 +70,7 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, settings: &BackupSettings,
     }
     seen.state_list("data", records);
     if let (false, Some(uncovered)) = (data.is_empty(), uncovered) {
-        seen.state_count("uncovered_count", uncovered);
+        seen.state_list("uncovered", paths(uncovered.into_iter()));
     }
     undeclared(host, seen, data);
 }
@@ -87,7 +92,7 @@ fn covered(data: &BackupData, sets: &[Set]) -> Option<bool> {
 }
 
 fn undeclared(host: &dyn Host, seen: &mut Seen, data: &[BackupData]) {
-    let mut records = Vec::new();
+    let mut found = Vec::new();
     let mut whole = true;
     for path in USUAL {
         // A folder is declared when it lies in a declared one; a part of it is not the whole.
@@ -100,15 +105,12 @@ fn undeclared(host: &dyn Host, seen: &mut Seen, data: &[BackupData]) {
             continue;
         }
         match seen.note(Means::File, path, names) {
-            Some(names) if !names.is_empty() => {
-                let path = Value::Text(path.to_owned());
-                records.push(Record::from([("path".to_owned(), path)]));
-            }
+            Some(names) if !names.is_empty() => found.push(path.to_owned()),
             Some(_empty) => {}
             None => whole = false,
         }
     }
     if whole {
-        seen.state_list("undeclared", records);
+        seen.state_list("undeclared", paths(found.into_iter()));
     }
 }

@@ -6,6 +6,7 @@ use shared::fact::{Record, Value};
 use shared::observation::Means;
 
 use super::jobs::Job;
+use super::paths;
 use super::words;
 use crate::config::BackupSet;
 use crate::host::{Host, Unseen};
@@ -34,9 +35,11 @@ const OPTIONS: [&str; 2] = ["--password-file", "--encrypt-secret-keyring"];
 const FORBIDDEN_BITS: u32 = 0o027;
 
 /// States the files with secrets that the settings, the jobs and the tools name.
-pub(super) fn state(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet], jobs: &[Job]) {
+pub(super) fn state(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet], jobs: Option<&[Job]>) {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
-    let mut whole = true;
+    // Without the jobs, what they name is not known.
+    let mut whole = jobs.is_some();
+    let jobs = jobs.unwrap_or_default();
     for (path, secrets) in SETTINGS {
         let bytes = host.read(path, SETTINGS_BYTES_MAX);
         let absent = bytes.as_ref().is_err_and(Unseen::is_absent);
@@ -75,6 +78,16 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet], jobs: 
         }
     }
     if whole {
+        let open = records
+            .iter()
+            .filter(|file| file.get("private") == Some(&Value::Flag(false)));
+        let open = open.filter_map(|file| match file.get("path") {
+            Some(Value::Text(path)) => Some(path.clone()),
+            Some(_) | None => None,
+        });
+        let inside = jobs.iter().filter(|job| job.has_secret());
+        let exposed = open.chain(inside.map(|job| job.name.clone()));
+        seen.state_list("exposed", paths(exposed));
         seen.state_list("credentials", records);
     }
 }

@@ -50,8 +50,8 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) -> Option<Vec<Entry>> {
         let names = seen.note(Means::File, folder, names).unwrap_or_default();
         let with_user = folder == PARTS;
         // cron and run-parts pass over names with a dot, as package managers leave behind.
-        let named = names.iter().filter(|name| !with_user || is_taken(name));
-        files.extend(named.map(|name| (format!("{folder}/{name}"), with_user)));
+        let taken = names.iter().filter(|name| !with_user || is_taken(name));
+        files.extend(taken.map(|name| (format!("{folder}/{name}"), with_user)));
     }
     for (file, with_user) in files {
         match host.read(&file, CRONTAB_BYTES_MAX) {
@@ -108,14 +108,13 @@ fn read(file: &str, with_user: bool, text: &str, entries: &mut Vec<Entry>) {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let named = line.starts_with('@');
-        let timed = line.starts_with(|c: char| c.is_ascii_digit() || c == '*');
-        if !named && !timed {
+        let is_named = line.starts_with('@');
+        if !is_named && !line.starts_with(|c: char| c.is_ascii_digit() || c == '*') {
             variables.push_str(line);
             variables.push('\n');
             continue;
         }
-        let times = if named { 1 } else { 5 };
+        let times = if is_named { 1 } else { 5 };
         let Some((schedule, rest)) = split_words(line, times) else {
             continue;
         };

@@ -56,8 +56,8 @@ struct Last {
     next: Option<Timestamp>,
 }
 
-/// Finds the jobs and states them. They are left out when a place of jobs could not be seen.
-pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Vec<Job> {
+/// Finds the jobs and states them; `None` when a place of jobs could not be seen.
+pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Option<Vec<Job>> {
     let units = Units::look(host, seen);
     let entries = cron::look(host, seen);
     let whole = units.is_some() && entries.is_some();
@@ -73,10 +73,10 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Vec<
             .into_iter()
             .filter_map(|entry| scheduled(host, entry, sets)),
     );
-    if whole {
+    whole.then(|| {
         seen.state_list("jobs", jobs.iter().map(Job::record).collect());
-    }
-    jobs
+        jobs
+    })
 }
 
 /// Asks systemd about the services.
@@ -117,6 +117,11 @@ fn last(host: &dyn Host, job: &Job) -> Result<Last, Unseen> {
 }
 
 impl Job {
+    /// Whether a secret stands in it.
+    pub(super) fn has_secret(&self) -> bool {
+        words::has_secret(&self.text)
+    }
+
     fn record(&self) -> Record {
         let text = |text: &str| Some(Value::Text(text.to_owned()));
         let fields = [
@@ -130,10 +135,7 @@ impl Job {
                 text(&self.schedule).filter(|_| !self.schedule.is_empty()),
             ),
             ("enabled", Some(Value::Flag(self.enabled))),
-            (
-                "secret_inside",
-                Some(Value::Flag(words::has_secret(&self.text))),
-            ),
+            ("secret_inside", Some(Value::Flag(self.has_secret()))),
             ("last_start", self.last.start.map(Value::Instant)),
             ("last_end", self.last.end.map(Value::Instant)),
             ("result", self.last.result.as_deref().and_then(text)),

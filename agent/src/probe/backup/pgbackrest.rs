@@ -98,7 +98,7 @@ pub(super) fn look(
     let mut shown = Shown {
         encrypted: Some(false),
         version: Some(info.version),
-        not_shown: Some(NOT_SHOWN),
+        hidden: Some(NOT_SHOWN),
         reason: cut.map(|_| "backup.info is damaged; its copy was read".to_owned()),
         ..Shown::default()
     };
@@ -239,7 +239,7 @@ fn salted(view: View<'_>, folder: &str) -> Result<Shown, Unseen> {
         times: Some(times),
         encrypted: Some(true),
         cipher: Some(CIPHER),
-        not_shown: Some(NOT_SHOWN_SALTED),
+        hidden: Some(NOT_SHOWN_SALTED),
         ..Shown::default()
     })
 }

@@ -1,7 +1,7 @@
 //! Where a copy is, by the mounts of the host: beside its data, on another file system, or on
 //! another machine.
 //!
-//! Source: proc_pid_mountinfo(5).
+//! Source: `proc_pid_mountinfo(5)`.
 
 use shared::observation::{Means, Status};
 

@@ -9,7 +9,7 @@
 //! The files of settings say what a start or a reload takes over, not what the server that runs
 //! has. A command may hold a secret, so only whether it does anything is shown.
 //!
-//! Source: PostgreSQL 15, "Continuous Archiving", "Setting Parameters"; pg_lsclusters(1).
+//! Source: PostgreSQL 15, "Continuous Archiving", "Setting Parameters"; `pg_lsclusters(1)`.
 
 use std::collections::BTreeMap;
 
@@ -157,10 +157,13 @@ fn marks(host: &dyn Host, folder: &str) -> Result<Marks, Unseen> {
     let names = host.list(folder)?;
     let ready: Vec<_> = names
         .iter()
-        .filter(|name| name.ends_with(".ready"))
+        .filter(|name| name.strip_suffix(".ready").is_some())
         .collect();
     marks.ready = ready.len();
-    let done = names.iter().rev().filter(|name| name.ends_with(".done"));
+    let done = names
+        .iter()
+        .rev()
+        .filter(|name| name.strip_suffix(".done").is_some());
     let time = |name: &String| match written(host, &format!("{folder}/{name}")) {
         Err(unseen) if unseen.is_absent() => Ok(None),
         time => time.map(Some),
@@ -193,7 +196,7 @@ fn settings(host: &dyn Host, cluster: &Cluster) -> Result<BTreeMap<String, Strin
             "include_dir" => {
                 let below = path(&value);
                 for part in names(host, &below)? {
-                    if part.ends_with(".conf") && !part.starts_with('.') {
+                    if part.strip_suffix(".conf").is_some() && !part.starts_with('.') {
                         take(&mut settings, &read(host, &format!("{below}/{part}"))?);
                     }
                 }

@@ -67,7 +67,7 @@ pub(super) fn look(view: View<'_>, seen: &mut Seen, path: &str) -> Result<Shown,
     let mut shown = Shown {
         encrypted: Some(true),
         cipher: Some(CIPHER),
-        not_shown: Some(NOT_SHOWN),
+        hidden: Some(NOT_SHOWN),
         ..Shown::default()
     };
     let mut contents = Contents::new(view);

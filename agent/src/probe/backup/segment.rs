@@ -140,13 +140,16 @@ impl Check {
             self.broken = head != MAGIC;
             return;
         }
-        let Some(&[a, b, c, d, e, f, g, h, tag]) = head.first_chunk::<HEADER_BYTES>() else {
+        let (Some((sum, sized)), Some(&tag)) = (head.split_first_chunk::<4>(), head.last()) else {
             return;
         };
-        self.expected = u32::from_be_bytes([d, c, b, a]);
-        let size = u32::from_be_bytes([h, g, f, e]);
+        let Some(size) = sized.first_chunk::<4>() else {
+            return;
+        };
+        self.expected = little_endian(*sum);
+        let size = little_endian(*size);
         self.crc.reset();
-        self.crc.update(&[e, f, g, h, tag]);
+        self.crc.update(sized);
         match size.checked_sub(small(HEADER_BYTES)) {
             Some(left) if tag <= 3 => {
                 self.left = left;
@@ -162,6 +165,11 @@ impl Check {
         let ended = self.begun && self.left == 0 && self.head.is_empty();
         !self.broken && (cut || ended)
     }
+}
+
+fn little_endian(mut bytes: [u8; 4]) -> u32 {
+    bytes.reverse();
+    u32::from_be_bytes(bytes)
 }
 
 /// A length of at most one chunk or header.

@@ -81,13 +81,13 @@ impl Set {
             }),
         };
         let fields = [
-            ("name", text(&self.name)),
-            ("tool", text(self.tool)),
-            ("location", text(&self.location)),
-            ("place", self.place.and_then(|place| text(place.as_str()))),
-            ("copy_of", self.copy_of.as_deref().and_then(text)),
+            ("name", Some(text(&self.name))),
+            ("tool", Some(text(self.tool))),
+            ("location", Some(text(&self.location))),
+            ("place", self.place.map(|place| text(place.as_str()))),
+            ("copy_of", self.copy_of.as_deref().map(text)),
             ("found", Some(Value::Flag(self.found.is_ok()))),
-            ("reason", reason.as_deref().and_then(text)),
+            ("reason", reason.as_deref().map(text)),
             ("size_percent", self.size_percent.map(Value::Number)),
             (
                 "last_check",
@@ -136,16 +136,16 @@ fn size_percent(view: View<'_>, shown: &Shown) -> Option<i64> {
     i64::try_from(percent.checked_div(u128::from(before))?).ok()
 }
 
-fn text(text: &str) -> Option<Value> {
-    Some(Value::Text(text.to_owned()))
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
 }
 
-fn number(number: u64) -> Option<Value> {
-    Some(Value::Number(i64::try_from(number).unwrap_or(i64::MAX)))
+fn number(number: u64) -> Value {
+    Value::Number(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-fn count(count: usize) -> Option<Value> {
-    u64::try_from(count).ok().and_then(number)
+fn count(count: usize) -> Value {
+    Value::Number(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// What a set that was found shows.
@@ -156,37 +156,35 @@ fn shown_fields(shown: &Shown) -> Vec<(&'static str, Option<Value>)> {
     vec![
         ("last_success", shown.last_success.map(Value::Instant)),
         ("oldest", oldest.copied().map(Value::Instant)),
-        ("snapshots", shown.snapshots.and_then(count)),
-        ("days", buckets.as_ref().and_then(|b| count(b.days))),
-        ("weeks", buckets.as_ref().and_then(|b| count(b.weeks))),
-        ("months", buckets.as_ref().and_then(|b| count(b.months))),
-        ("bytes", shown.bytes.and_then(number)),
-        ("files", shown.files.and_then(number)),
-        ("added_bytes", shown.added.last().copied().and_then(number)),
+        ("snapshots", shown.snapshots.map(count)),
+        ("days", buckets.as_ref().map(|b| count(b.days))),
+        ("weeks", buckets.as_ref().map(|b| count(b.weeks))),
+        ("months", buckets.as_ref().map(|b| count(b.months))),
+        ("bytes", shown.bytes.map(number)),
+        ("files", shown.files.map(number)),
+        ("added_bytes", shown.added.last().copied().map(number)),
         ("added_percent", percent(&shown.added).map(Value::Number)),
         ("encrypted", shown.encrypted.map(Value::Flag)),
-        ("cipher", shown.cipher.and_then(text)),
-        ("kdf", shown.kdf.as_deref().and_then(text)),
+        ("cipher", shown.cipher.map(text)),
+        ("kdf", shown.kdf.as_deref().map(text)),
         ("append_only", shown.append_only.map(Value::Flag)),
         ("locked", shown.locked.map(Value::Flag)),
         ("locked_since", shown.locked_since.map(Value::Instant)),
-        ("version", shown.version.as_deref().and_then(text)),
-        ("hashed_files", hashed.and_then(|h| number(h.files))),
+        ("version", shown.version.as_deref().map(text)),
+        ("hashed_files", hashed.map(|h| number(h.files))),
         ("hashed_at", shown.hashed_at.map(Value::Instant)),
-        ("damaged_files", hashed.and_then(|h| number(h.damaged))),
+        ("damaged_files", hashed.map(|h| number(h.damaged))),
         (
             "damaged_file",
-            hashed
-                .and_then(|h| h.damaged_file.as_deref())
-                .and_then(text),
+            hashed.and_then(|h| h.damaged_file.as_deref()).map(text),
         ),
         ("wal_complete", shown.wal_complete.map(Value::Flag)),
         (
             "sha256",
             shown.sha256.map(|sha| Value::Text(sha.to_string())),
         ),
-        ("not_shown", shown.not_shown.and_then(text)),
-        ("grade", text(shown.grade.as_str())),
+        ("not_shown", shown.hidden.map(text)),
+        ("grade", Some(text(shown.grade.as_str()))),
     ]
 }
 

@@ -109,7 +109,7 @@ pub(super) struct Shown {
     /// More for people, e.g. why there is no success.
     pub(super) reason: Option<String>,
     /// What only the secret shows.
-    pub(super) not_shown: Option<&'static str>,
+    pub(super) hidden: Option<&'static str>,
     /// Who says so.
     pub(super) grade: Grade,
 }

@@ -61,7 +61,7 @@ pub(super) fn look(view: View<'_>, seen: &mut Seen, path: &str) -> Result<Shown,
         snapshots: Some(times.len()),
         times: whole.then_some(dated),
         reason: reason.map(str::to_owned),
-        not_shown: Some(NOT_SHOWN),
+        hidden: Some(NOT_SHOWN),
         ..Shown::default()
     })
 }

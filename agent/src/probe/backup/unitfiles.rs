@@ -82,15 +82,12 @@ impl Unit {
             if part.starts_with(['#', ';']) {
                 continue;
             }
-            match part.strip_suffix('\\') {
-                Some(begin) => {
-                    line.push_str(begin);
-                    line.push(' ');
-                }
-                None => {
-                    line.push_str(part);
-                    self.set(&std::mem::take(&mut line));
-                }
+            if let Some(begin) = part.strip_suffix('\\') {
+                line.push_str(begin);
+                line.push(' ');
+            } else {
+                line.push_str(part);
+                self.set(&std::mem::take(&mut line));
             }
         }
         self.set(&line);
@@ -215,7 +212,7 @@ fn read_unit(
     unit.read(&String::from_utf8_lossy(&bytes));
     for folder in parts.get(name).into_iter().flatten() {
         for part in host.list(folder)? {
-            if part.ends_with(".conf") {
+            if part.strip_suffix(".conf").is_some() {
                 let bytes = host.read(&format!("{folder}/{part}"), UNIT_BYTES_MAX)?;
                 unit.read(&String::from_utf8_lossy(&bytes));
             }

@@ -316,6 +316,25 @@ fn without_daemon_or_identity_nothing_is_sent_and_it_is_said() {
 }
 
 #[test]
+fn a_line_on_this_host_stands_in_its_journal_where_there_is_one() {
+    let site = Site::new();
+    let machine = crate::host::machine::Machine::open(Path::new("/")).unwrap();
+    let seen = Delivery.observe(&machine, &site.scene());
+    let observation = seen.observation(Delivery.subject()).0;
+    assert!(!observation.reason.contains("fault"), "{observation:?}");
+    let journal = machine.stat("/run/systemd/journal/socket").is_ok();
+    let readable =
+        machine.list("/var/log/journal").is_ok() || machine.list("/run/log/journal").is_ok();
+    if journal && readable && rustix::process::geteuid().is_root() {
+        let ways = sent(&observation);
+        assert!(
+            ways.contains(&("journal".to_owned(), Some(true))),
+            "{observation:?}"
+        );
+    }
+}
+
+#[test]
 fn at_most_sixteen_lines_are_told() {
     let mut site = Site::new();
     let daemon = UnixDatagram::bind(site.path("live/log-syslog")).unwrap();

@@ -16,23 +16,24 @@ const STEP_MS_MIN: i64 = 500;
 /// Most steps that are remembered: the last ones.
 const STEPS_MAX: usize = 64;
 
-/// States what adjtimex(2) says, and what changed.
+/// States what adjtimex(2) says, and what changed. Of another root folder nothing is stated: its
+/// clock is not the one that this process sees.
 pub(super) fn observe(host: &dyn Host, scene: &Scene, seen: &mut Seen) {
     let kernel = host.kernel_clock();
-    if let Some(clock) = seen.note(Means::Syscall, "adjtimex", kernel) {
-        state(seen, &clock);
-        if let Some(undisciplined_s) = scene
-            .before
-            .as_ref()
-            .and_then(|before| undisciplined_s(before, &clock))
-        {
-            let value = Value::Number(undisciplined_s);
-            seen.state("kernel_undisciplined_s", value);
-        }
+    let Some(clock) = seen.note(Means::Syscall, "adjtimex", kernel) else {
+        return;
+    };
+    state(seen, &clock);
+    let Some(before) = &scene.before else {
+        // Nothing was watched yet, so there is no list of steps either.
+        seen.state("steps_watched_s", Value::Number(0));
+        return;
+    };
+    if let Some(undisciplined_s) = undisciplined_s(before, &clock) {
+        let value = Value::Number(undisciplined_s);
+        seen.state("kernel_undisciplined_s", value);
     }
-    if let Some(before) = &scene.before {
-        state_steps(seen, before, scene);
-    }
+    state_steps(seen, before, scene);
 }
 
 fn state(seen: &mut Seen, clock: &KernelClock) {

@@ -3,9 +3,11 @@
 use super::Clock;
 use super::reported::{Polled, usable};
 use crate::host::machine::Machine;
-use crate::probe::golden;
+use crate::host::recorded::Recorded;
+use crate::probe::{Before, Probe as _, Scene, golden};
 use shared::fact::{Record, Value};
 use shared::observation::Outcome;
+use shared::time::Timestamp;
 
 #[test]
 fn as_found() {
@@ -209,5 +211,47 @@ fn timesyncd_without_settings_has_servers() {
     ] {
         write(&root, settings, &format!("[Time]\n{text}\n"));
         assert_eq!(count(), (Some(Value::Number(expected)), false), "{text}");
+    }
+}
+
+/// The clock jumps an hour back between two looks at a kernel that nobody corrects.
+#[test]
+fn what_became_of_the_clock_since_the_look_before() {
+    let host = Recorded::open(&golden::folder("clock-timesyncd")).unwrap();
+    let look = |now: Timestamp, before: Option<Before>| {
+        let scene = Scene {
+            now,
+            before,
+            ..Scene::default()
+        };
+        let seen = Clock.observe(&host, &scene);
+        seen.observation(Clock.subject()).0.facts
+    };
+    let at: Timestamp = "2026-11-22T09:20:00Z".parse().unwrap();
+    let (mut seen_at, mut facts) = (at, look(at, None));
+    assert_eq!(facts.get("steps_watched_s"), Some(&Value::Number(0)));
+    assert_eq!(facts.get("steps"), None);
+    assert_eq!(facts.get("kernel_undisciplined_s"), None);
+    for (now_ms, undisciplined_s, steps) in [
+        (900_000, 900, &[][..]),
+        (1_800_000 - 3_600_000, 1800, &[-3_600_000]),
+        (2_700_000 - 3_600_000, 2700, &[-3_600_000]),
+    ] {
+        let now = at.plus_ms(now_ms);
+        let before = Before {
+            // The look before was fifteen minutes ago, whatever the wall clock says.
+            at: seen_at,
+            ago_ms: 900_000,
+            facts,
+        };
+        (seen_at, facts) = (now, look(now, Some(before)));
+        let found = facts.get("kernel_undisciplined_s");
+        assert_eq!(found, Some(&Value::Number(undisciplined_s)));
+        let Some(Value::List(list)) = facts.get("steps") else {
+            panic!("no list of steps");
+        };
+        let found: Vec<_> = list.iter().map(|step| step["step_ms"].clone()).collect();
+        let steps: Vec<_> = steps.iter().map(|ms| Value::Number(*ms)).collect();
+        assert_eq!(found, steps, "{now_ms}");
     }
 }

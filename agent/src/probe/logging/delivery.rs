@@ -105,13 +105,13 @@ fn state_targets(
         }
         let reached: Option<Vec<bool>> = sending
             .iter()
-            .filter(|target| target.protocol != "udp")
+            .filter(|target| target.lasts())
             .map(|target| connected(target, sockets, owned))
             .collect();
         if let Some(reached) = reached {
             let reached = reached.iter().filter(|one| **one).count();
             seen.state_count("forwarding_connected_count", reached);
-            let lasting = count(|target| target.protocol != "udp");
+            let lasting = count(Target::lasts);
             seen.state_count("forwarding_connectable_count", lasting);
         }
     }

@@ -79,6 +79,16 @@ impl Target {
         self.authentication.map(|way| way != "none")
     }
 
+    /// The daemon keeps a connection to it. Over UDP there is none, and over HTTP only as long as a
+    /// request takes, but for systemd-journal-upload, whose request does not end.
+    pub(super) fn lasts(&self) -> bool {
+        match self.protocol {
+            "udp" => false,
+            "http" | "https" => self.daemon == "systemd-journal-upload",
+            _ => true,
+        }
+    }
+
     /// The address, where no name is written.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()

@@ -2,9 +2,9 @@
 //!
 //! No program is run, so no duration is told. A snapshot on the disk of its source is no copy
 //! elsewhere: that the file comes back from it says nothing about the loss of the disk, and the
-//! backup probe tells where the set is. When a snapshot was made is taken from its name; one without
-//! a date in it does not count. A snapshot of ZFS is mounted by whoever enters it: zfsprops(7),
-//! `snapdir`.
+//! backup probe tells where the set is. When a snapshot was made is taken from its name; one
+//! without a date in it does not count. A snapshot of ZFS is mounted by whoever enters it:
+//! zfsprops(7), `snapdir`.
 
 use std::collections::BTreeMap;
 

@@ -19,8 +19,10 @@ use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
 use super::dnf_config::{Config, Repository};
+use super::modules::{self, Modules};
 use super::packed;
 use super::repodata::{self, Advisory, Index, Offer};
+use super::rpm_version::Version;
 use crate::host::{Host, Stat, Unseen};
 use crate::probe::Seen;
 
@@ -56,6 +58,26 @@ pub(super) struct List {
     pub(super) offers: Option<Arc<Vec<Offer>>>,
     /// Advisories about them, and whether there is one about security at all.
     pub(super) advisories: Option<Arc<(Vec<Advisory>, bool)>>,
+    /// The modules that they belong to.
+    pub(super) modules: Option<Arc<Modules>>,
+}
+
+impl List {
+    /// The stream of a module that an offer belongs to, as `NAME:STREAM`; `Some("")` when it
+    /// belongs to one that the repository does not describe.
+    pub(super) fn module(&self, offer: &Offer) -> Option<&str> {
+        let Version {
+            epoch,
+            version,
+            release,
+        } = &offer.version;
+        let (name, architecture) = (&offer.name, &offer.architecture);
+        let package = format!("{name}-{epoch}:{version}-{release}.{architecture}");
+        let module = self.modules.as_ref().and_then(|all| all.get(&package));
+        // The build systems of the distributions say so in the release too.
+        let marked = || release.contains(".module").then_some("");
+        module.map(String::as_str).or_else(marked)
+    }
 }
 
 /// All enabled repositories that have files.
@@ -90,7 +112,8 @@ pub(super) fn read(
         };
         match list(host, seen, repository, (&folder, stat), wanted) {
             Some(list) => {
-                lists.whole &= list.offers.is_some() && list.advisories.is_some();
+                let read = [list.advisories.is_some(), list.modules.is_some()];
+                lists.whole &= list.offers.is_some() && !read.contains(&false);
                 lists.known.push(list);
             }
             None => lists.whole = false,
@@ -165,12 +188,23 @@ fn list(
         }
         None => Some(Arc::default()),
     };
+    let modules = match place("modules") {
+        Some(path) => {
+            let modules = MODULES.get(host, &path, wanted.digest, || {
+                let found = modules::modules(packed::open(host, &path)?, wanted.name);
+                found.map_err(|error| packed::unseen(&path, &error))
+            });
+            seen.note(Means::File, &path, modules.map_err(not_absent))
+        }
+        None => Some(Arc::default()),
+    };
     Some(List {
         repository: repository.clone(),
         released: index.released,
         fetched: stat.changed,
         offers: offers.filter(|_| place("primary").is_some()),
         advisories,
+        modules,
     })
 }
 
@@ -220,11 +254,12 @@ fn room(kept: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-static OFFERS: Memory<Vec<Offer>> = Memory::new();
-static ADVISORIES: Memory<(Vec<Advisory>, bool)> = Memory::new();
+static OFFERS: Cache<Vec<Offer>> = Cache::new();
+static ADVISORIES: Cache<(Vec<Advisory>, bool)> = Cache::new();
+static MODULES: Cache<Modules> = Cache::new();
 
 /// What files said before.
-struct Memory<T>(Mutex<Vec<Remembered<T>>>);
+struct Cache<T>(Mutex<Vec<Remembered<T>>>);
 
 struct Remembered<T> {
     path: String,
@@ -233,7 +268,7 @@ struct Remembered<T> {
     said: Arc<T>,
 }
 
-impl<T> Memory<T> {
+impl<T> Cache<T> {
     const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }

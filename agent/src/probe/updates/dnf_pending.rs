@@ -1,7 +1,7 @@
 //! Which installed packages have a newer version in the repositories of dnf.
 //!
 //! Each package counts by itself: neither dependencies nor packages that replace others are
-//! resolved. Of a kernel, of which several versions are installed side by side, the newest counts.
+//! resolved. A package of a module is updated within its stream only. Of a kernel, of which several versions are installed side by side, the newest counts.
 //! What locks and exclusions keep out is pending only when it is a security update.
 
 use std::cmp::Ordering;
@@ -68,21 +68,22 @@ struct Found<'a> {
 
 /// Newer versions of a package, of the repositories of the best priority that have the name.
 fn newer<'a>(package: &Package, lists: &'a Lists, native: &str) -> Vec<Found<'a>> {
-    let fits = |offer: &Offer| {
-        offer.name == package.name
+    let own = package.stream();
+    let fits = |list: &List, offer: &Offer| {
+        let same = offer.name == package.name
             && architecture_fits(&package.architecture, &offer.architecture, native)
-            && offer.version.compare(&package.version).is_gt()
-            // Modules replace each other only within a stream.
-            && (!modular(&offer.version) || modular(&package.version))
+            && offer.version.compare(&package.version).is_gt();
+        let module = || {
+            let everywhere = list.repository.flag("module_hotfixes") == Some(true);
+            everywhere || list.module(offer) == own.as_deref()
+        };
+        same && module()
     };
     let mut found: Vec<Found<'_>> = Vec::new();
     for list in &lists.known {
         let offers = list.offers.iter().flat_map(|offers| offers.iter());
-        found.extend(
-            offers
-                .filter(|offer| fits(offer))
-                .map(|offer| Found { list, offer }),
-        );
+        let offers = offers.filter(|offer| fits(list, offer));
+        found.extend(offers.map(|offer| Found { list, offer }));
     }
     let best = found
         .iter()
@@ -115,11 +116,6 @@ fn native(packages: &[Package]) -> String {
         .max_by_key(|chunk| chunk.len());
     let first = most.and_then(|chunk| chunk.first());
     first.map_or_else(String::new, |name| (*name).to_owned())
-}
-
-/// Built for a module: the build system of the distributions says so in the release.
-fn modular(version: &Version) -> bool {
-    version.release.contains(".module")
 }
 
 /// The update of a package, with what the advisories up to version `fixed` say.

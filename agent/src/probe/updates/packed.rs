@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result};
 
 use lz4_flex::frame::FrameDecoder as Lz4;
+use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use shared::observation::Status;
 
@@ -119,7 +120,91 @@ impl<R: Read> Read for Zstd<R> {
                 return Ok(0);
             }
             let frame = StreamingDecoder::new_with_max_window_size(source, WINDOW_BYTES_MAX);
-            self.frame = Some(frame.map_err(|error| wrong(&error.to_string()))?);
+            self.frame = Some(frame.map_err(|error| match error {
+                FrameDecoderError::WindowSizeTooBig { .. } => {
+                    Error::new(ErrorKind::OutOfMemory, error.to_string())
+                }
+                error => wrong(&error.to_string()),
+            })?);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::host::machine::Machine;
+
+    /// `evident` and a line feed by zstd 1.5.4, with a checksum.
+    const ZST: [u8; 21] = [
+        0x28, 0xb5, 0x2f, 0xfd, 0x24, 0x08, 0x41, 0x00, 0x00, 0x65, 0x76, 0x69, 0x64, 0x65, 0x6e,
+        0x74, 0x0a, 0x0d, 0x66, 0xbf, 0x20,
+    ];
+    /// The same by xz 5.4.1.
+    const XZ: [u8; 64] = [
+        0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x04, 0xe6, 0xd6, 0xb4, 0x46, 0x02, 0x00, 0x21,
+        0x01, 0x16, 0x00, 0x00, 0x00, 0x74, 0x2f, 0xe5, 0xa3, 0x01, 0x00, 0x07, 0x65, 0x76, 0x69,
+        0x64, 0x65, 0x6e, 0x74, 0x0a, 0x00, 0x76, 0xa1, 0x53, 0x6c, 0x83, 0xbf, 0xb9, 0x0c, 0x00,
+        0x01, 0x20, 0x08, 0xbb, 0x19, 0xd9, 0xbb, 0x1f, 0xb6, 0xf3, 0x7d, 0x01, 0x00, 0x00, 0x00,
+        0x00, 0x04, 0x59, 0x5a,
+    ];
+    /// The same by `xz -9`, which needs 64 MiB to be unpacked.
+    const XZ_9: [u8; 64] = [
+        0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x04, 0xe6, 0xd6, 0xb4, 0x46, 0x02, 0x00, 0x21,
+        0x01, 0x1c, 0x00, 0x00, 0x00, 0x10, 0xcf, 0x58, 0xcc, 0x01, 0x00, 0x07, 0x65, 0x76, 0x69,
+        0x64, 0x65, 0x6e, 0x74, 0x0a, 0x00, 0x76, 0xa1, 0x53, 0x6c, 0x83, 0xbf, 0xb9, 0x0c, 0x00,
+        0x01, 0x20, 0x08, 0xbb, 0x19, 0xd9, 0xbb, 0x1f, 0xb6, 0xf3, 0x7d, 0x01, 0x00, 0x00, 0x00,
+        0x00, 0x04, 0x59, 0x5a,
+    ];
+
+    fn text(name: &str, bytes: &[u8]) -> std::result::Result<String, Unseen> {
+        let folder = tempfile::tempdir().unwrap();
+        shared::durable::write(&folder.path().join(name), bytes, 0o644).unwrap();
+        let host = Machine::open(Path::new(folder.path())).unwrap();
+        let path = format!("/{name}");
+        let mut text = String::new();
+        let read = open(&host, &path)?.read_to_string(&mut text);
+        read.map(|_length| text)
+            .map_err(|error| unseen(&path, &error))
+    }
+
+    #[test]
+    fn every_form_is_unpacked() {
+        let text = |name, bytes: &[u8]| text(name, bytes).unwrap();
+        assert_eq!(text("x.zst", &ZST), "evident\n");
+        assert_eq!(text("x.zst", &[ZST, ZST].concat()), "evident\nevident\n");
+        assert_eq!(text("x.xz", &XZ), "evident\n");
+        assert_eq!(text("x.xz", &[XZ, XZ].concat()), "evident\nevident\n");
+        assert_eq!(text("x.zst", b""), "");
+        assert_eq!(text("plain", b"evident"), "evident");
+    }
+
+    #[test]
+    fn what_is_damaged_or_too_large_is_not_half_read() {
+        let status = |name, bytes: &[u8]| text(name, bytes).unwrap_err().status;
+        for cut in 1..ZST.len() {
+            assert_eq!(status("x.zst", &ZST[..cut]), Status::Malformed, "{cut}");
+        }
+        for cut in 1..XZ.len() {
+            assert_eq!(status("x.xz", &XZ[..cut]), Status::Malformed, "{cut}");
+        }
+        let mut wrong = ZST;
+        wrong[20] ^= 1;
+        assert_eq!(status("x.zst", &wrong), Status::Malformed, "checksum");
+        let window = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x70][..], &ZST[6..17]].concat();
+        assert_eq!(status("x.zst", &window), Status::Limit, "16 MiB");
+        assert_eq!(status("x.xz", &XZ_9), Status::Limit, "64 MiB");
+        for name in ["x.gz", "x.lz4", "x.xz", "x.zst"] {
+            assert_eq!(
+                status(name, b"<html>log in first</html>"),
+                Status::Malformed,
+                "{name}"
+            );
+        }
+        for name in ["x.bz2", "x.lzma", "x.zck"] {
+            assert_eq!(status(name, b"x"), Status::Unsupported, "{name}");
         }
     }
 }

@@ -61,6 +61,12 @@ pub(super) struct Package {
 }
 
 impl Package {
+    /// The stream of the module that it belongs to, as `NAME:STREAM`.
+    pub(super) fn stream(&self) -> Option<String> {
+        let mut parts = self.module.as_deref()?.split(':');
+        Some(format!("{}:{}", parts.next()?, parts.next()?))
+    }
+
     /// As patterns see it.
     pub(super) fn named(&self) -> Named<'_> {
         Named {
@@ -241,15 +247,92 @@ fn issuer(mut subpackets: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::host::machine::Machine;
+
+    /// A header of texts and numbers, as rpm stores it.
+    fn header(entries: &[(u64, u64, &[u8])]) -> Vec<u8> {
+        let (mut index, mut data) = (Vec::new(), Vec::new());
+        let word = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
+        for (tag, kind, bytes) in entries {
+            let count = if *kind == BYTES { bytes.len() } else { 1 };
+            let tag = usize::try_from(*tag).unwrap();
+            let kind = usize::try_from(*kind).unwrap();
+            for number in [tag, kind, data.len(), count] {
+                index.extend(word(number));
+            }
+            data.extend(*bytes);
+        }
+        [&word(entries.len())[..], &word(data.len()), &index, &data].concat()
+    }
 
     #[test]
-    fn lab() {
-        let host = Machine::open(Path::new("/tmp/rpmlab/root")).unwrap();
-        let got = read(&host, "/root/.rpmdb/rpmdb.sqlite");
-        panic!("{got:#?}");
+    fn a_package_out_of_a_header() {
+        let entries: &[(u64, u64, &[u8])] = &[
+            (tag::NAME, TEXT, b"bash\0"),
+            (tag::VERSION, TEXT, b"5.1.8\0"),
+            (tag::RELEASE, TEXT, b"9.el9\0"),
+            (tag::ARCHITECTURE, TEXT, b"x86_64\0"),
+            (tag::EPOCH, NUMBERS, &[0, 0, 0, 2]),
+            (tag::INSTALL_TIME, NUMBERS, &[0, 0, 0, 9]),
+            (tag::MODULE, TEXT, b"shell:5:1:c\0"),
+        ];
+        let whole = header(entries);
+        let found = package(&whole).unwrap();
+        assert_eq!(found.version.text(), "2:5.1.8-9.el9");
+        assert_eq!(found.installed.unwrap().unix_ms(), 9000);
+        assert_eq!(found.module.as_deref(), Some("shell:5:1:c"));
+        assert_eq!((found.vendor, found.key), (None, None));
+        for missing in 0..4 {
+            let mut fewer = entries.to_vec();
+            let _removed = fewer.remove(missing);
+            assert_eq!(package(&header(&fewer)), None, "{missing}");
+        }
+        for cut in 0..whole.len() {
+            assert_eq!(package(&whole[..cut]), None, "{cut}");
+        }
+        let key = header(&[
+            (tag::NAME, TEXT, b"gpg-pubkey\0"),
+            (tag::VERSION, TEXT, b"fd431d51\0"),
+            (tag::RELEASE, TEXT, b"4ae0493b\0"),
+        ]);
+        assert_eq!(package(&key).unwrap().name, "gpg-pubkey");
+    }
+
+    #[test]
+    fn signers() {
+        let id = [1, 2, 3, 4, 5, 6, 7, 0xab];
+        let hex = Some("01020304050607ab".to_owned());
+        let old = [&[0x89, 0, 19, 3, 5, 0, 0, 0, 0, 0][..], &id, &[1, 8, 0, 0]].concat();
+        assert_eq!(signer(&old), hex);
+        let issuer = [&[9, 16][..], &id].concat();
+        let new = |hashed: &[u8], other: &[u8]| {
+            let length = |bytes: &[u8]| [0, u8::try_from(bytes.len()).unwrap()];
+            let (first, second) = (length(hashed), length(other));
+            let head = [0xc2, 60, 4, 0, 1, 8];
+            [&head[..], &first, hashed, &second, other].concat()
+        };
+        assert_eq!(signer(&new(&[], &issuer)), hex);
+        let print = [&[22, 33, 4][..], &[9; 12], &id].concat();
+        assert_eq!(signer(&new(&[&[2, 27, 3][..], &print].concat(), &[])), hex);
+        for none in [
+            &[][..],
+            &[0x89],
+            &[0x99, 0, 1, 3],
+            &new(&[], &[]),
+            &new(&[9, 16], &[]),
+        ] {
+            assert_eq!(signer(none), None, "{none:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            drop(package(&bytes));
+            drop(signer(&bytes));
+            drop(signer(&[&[0xc2, 70, 4][..], &bytes].concat()));
+        }
     }
 }

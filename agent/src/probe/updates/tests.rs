@@ -23,44 +23,48 @@ fn debian() -> PathBuf {
 }
 
 /// A copy of the recorded host that a test may change.
-struct Copy(tempfile::TempDir);
+pub(super) struct Copy(tempfile::TempDir);
 
 impl Copy {
     fn new() -> Self {
+        Self::of(&debian())
+    }
+
+    pub(super) fn of(host: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        copy(&debian(), folder.path());
+        copy(host, folder.path());
         Self(folder)
     }
 
-    fn write(&self, path: &str, bytes: &[u8]) -> &Self {
+    pub(super) fn write(&self, path: &str, bytes: &[u8]) -> &Self {
         let path = self.0.path().join("root").join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         durable::write(&path, bytes, 0o644).unwrap();
         self
     }
 
-    fn read(&self, path: &str) -> Vec<u8> {
+    pub(super) fn read(&self, path: &str) -> Vec<u8> {
         durable::read(&self.0.path().join("root").join(path), 1 << 20).unwrap()
     }
 
-    fn edit(&self, path: &str, from: &str, to: &str) -> &Self {
+    pub(super) fn edit(&self, path: &str, from: &str, to: &str) -> &Self {
         let text = String::from_utf8(self.read(path)).unwrap();
         assert!(text.contains(from), "{from}");
         self.write(path, text.replacen(from, to, 1).as_bytes())
     }
 
-    fn remove(&self, path: &str) -> &Self {
+    pub(super) fn remove(&self, path: &str) -> &Self {
         std::fs::remove_file(self.0.path().join("root").join(path)).unwrap();
         self
     }
 
-    fn refuse(&self, path: &str) -> &Self {
+    pub(super) fn refuse(&self, path: &str) -> &Self {
         let file = self.0.path().join("live/refused.txt");
         durable::write(&file, path.as_bytes(), 0o644).unwrap();
         self
     }
 
-    fn look(&self) -> Observation {
+    pub(super) fn look(&self) -> Observation {
         look(self.0.path())
     }
 }
@@ -88,7 +92,7 @@ fn observed(host: &dyn Host) -> Observation {
 }
 
 /// Facts of interest as JSON, `-` where one is left out.
-fn facts(observation: &Observation, names: &[&str]) -> Vec<String> {
+pub(super) fn facts(observation: &Observation, names: &[&str]) -> Vec<String> {
     let json = |name: &&str| match observation.facts.get(*name) {
         Some(value) => serde_json::to_string(value).unwrap(),
         None => "-".to_owned(),
@@ -401,6 +405,9 @@ fn hosts_without_a_database_of_packages() {
     let host = Copy::new();
     host.remove(status);
     unknown(&host, "no package database");
+    host.write("var/lib/rpm/rpmdb.sqlite", b"");
+    unknown(&host, "it is shorter than a page");
+    host.remove("var/lib/rpm/rpmdb.sqlite");
     host.write("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n");
     unknown(&host, "package manager not known to this agent: pacman");
     host.write(status, b"Package: x\nVersion: 1\n");

@@ -43,7 +43,7 @@ pub(super) struct Update {
 
 impl Update {
     /// The update as a record of the fact `pending`.
-    fn record(&self) -> Record {
+    fn record(&self, sorted: bool) -> Record {
         let text = |text: &str| Some(Value::Text(text.to_owned()));
         let known = |text: &Option<String>| text.clone().map(Value::Text);
         let fields = [
@@ -52,7 +52,7 @@ impl Update {
             ("installed", text(&self.installed)),
             ("candidate", text(&self.candidate)),
             ("origin", text(&self.origin)),
-            ("security", Some(Value::Flag(self.security))),
+            ("security", sorted.then_some(Value::Flag(self.security))),
             ("held", Some(Value::Flag(self.held))),
             ("source", known(&self.source)),
             ("source_version", known(&self.source_version)),
@@ -93,8 +93,19 @@ pub(super) fn state(seen: &mut Seen, updates: &[Update]) {
     if let Some(oldest) = after.and_then(|after| after.into_iter().min()) {
         seen.state("pending_security_after", Value::Instant(oldest));
     }
+    state_list(seen, updates, true);
+}
+
+/// States the pending updates of an archive that does not say which are for security.
+pub(super) fn state_unsorted(seen: &mut Seen, updates: &[Update]) {
+    seen.state_count("pending_count", updates.len());
+    state_list(seen, updates, false);
+}
+
+fn state_list(seen: &mut Seen, updates: &[Update], sorted: bool) {
     seen.state_list("pending_origins", origins(updates));
-    seen.state_list("pending", updates.iter().map(Update::record).collect());
+    let records = updates.iter().map(|update| update.record(sorted));
+    seen.state_list("pending", records.collect());
 }
 
 /// How many updates each archive has.

@@ -117,11 +117,11 @@ impl<R: BufRead> Tags<R> {
             let left = TAG_BYTES_MAX.saturating_sub(u64::try_from(self.tag.len()).unwrap_or(0));
             let from = &mut self.from;
             let length = from.take(left).read_until(b'>', &mut self.tag)?;
-            if self.tag.pop_if(|byte| *byte == b'>').is_none() {
-                return Err(if length == 0 || left == 0 {
-                    ErrorKind::UnexpectedEof.into()
+            if length == 0 || self.tag.pop_if(|byte| *byte == b'>').is_none() {
+                return Err(if left == 0 {
+                    wrong("a tag is too long")
                 } else {
-                    wrong("a tag does not end")
+                    ErrorKind::UnexpectedEof.into()
                 });
             }
             if ended(&self.tag) {
@@ -273,15 +273,18 @@ mod tests {
     fn what_is_no_whole_document() {
         let kind = |text: &str| tags(text).unwrap_err().kind();
         for early in [
-            "", "  ", "<m>", "<m><n/>", "<m", "<m a=\"x", "<!-- ", "<m>text",
+            "",
+            "  ",
+            "<m>",
+            "<m><n/>",
+            "<m",
+            "<m a=\"x",
+            "<m a=\"x>",
+            "<!-- ",
+            "<!-- >",
+            "<m>text",
         ] {
-            assert!(
-                matches!(
-                    kind(early),
-                    ErrorKind::UnexpectedEof | ErrorKind::InvalidData
-                ),
-                "{early}"
-            );
+            assert_eq!(kind(early), ErrorKind::UnexpectedEof, "{early}");
         }
         for bad in [
             "<!DOCTYPE m [<!ENTITY x 'y'>]><m/>",

@@ -131,6 +131,12 @@ pub(super) const JOBS: &[Field] = &[
     },
 ];
 
+pub(super) const PATHS: &[Field] = &[Field {
+    name: "path",
+    kind: Kind::Text,
+    meaning: "Path, or the name of a unit",
+}];
+
 pub(super) const POOLS: &[Field] = &[
     Field {
         name: "name",
@@ -372,9 +378,3 @@ pub(super) const TOOLS: &[Field] = &[
         meaning: "Path",
     },
 ];
-
-pub(super) const UNDECLARED: &[Field] = &[Field {
-    name: "path",
-    kind: Kind::Text,
-    meaning: "Path",
-}];

@@ -11,7 +11,7 @@ use shared::durable;
 
 use crate::Measured;
 use crate::process::{
-    Running, command, cpu_seconds, memory_mib, own_cpu_seconds, program, used_cpu_seconds,
+    Running, Used, command, memory_mib, own_cpu_seconds, program, used, used_cpu_seconds,
 };
 
 /// In each minute every probe looks once, at a second of its own.
@@ -32,7 +32,8 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
     let once = ["once", "--config", settings, "--format", "json"];
 
     // What was found wanting (1) is a good end: it is the host that is measured, not judged.
-    let cold = cpu_seconds(&agent, &once, &[0, 1])?;
+    let cold = used(&agent, &once, &[0, 1])?;
+    let rival = rival()?;
     let bare = read_and_hash()?;
     let Daemon { warm, idle, peak } = daemon(&agent, settings)?;
     let own = Running(command(Path::new("/bin/sleep"), &["60"]).spawn()?);
@@ -43,8 +44,9 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
 
     let lists = ("reading and hashing the package lists", bare);
     let process = ("a process that sleeps", floor);
-    Ok(vec![
-        Measured::new("agent", ("cold_cpu_seconds", "s"), cold, lists),
+    let mut figures = rival.map_or_else(Vec::new, |rival| beside(cold, rival));
+    figures.extend([
+        Measured::new("agent", ("cold_cpu_seconds", "s"), cold.cpu, lists),
         Measured::new("agent", ("warm_cpu_seconds", "s"), warm, lists),
         Measured::new("agent", ("idle_rss_mib", "MiB"), idle, process),
         Measured::new("agent", ("peak_rss_mib", "MiB"), peak, process),
@@ -54,7 +56,30 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
             size(&agent)?,
             ("evident-verify", verifier),
         ),
-    ])
+    ]);
+    Ok(figures)
+}
+
+/// What another tool uses that looks at a whole host, when it is installed.
+fn rival() -> anyhow::Result<Option<Used>> {
+    let lynis = Path::new("/usr/sbin/lynis");
+    if !lynis.exists() {
+        return Ok(None);
+    }
+    let quick = ["audit", "system", "--quick", "--quiet", "--no-colors"];
+    // Warnings make it end with 78.
+    used(lynis, &quick, &[0, 1, 78]).map(Some)
+}
+
+fn beside(cold: Used, rival: Used) -> Vec<Measured> {
+    let name = "lynis audit system --quick";
+    let of = |figure, ours, theirs| Measured::new("agent", figure, ours, (name, theirs));
+    vec![
+        of(("once_cpu_seconds", "s"), cold.cpu, rival.cpu),
+        of(("once_seconds", "s"), cold.wall, rival.wall),
+        of(("once_peak_rss_mib", "MiB"), cold.peak, rival.peak),
+        of(("once_processes_and_threads", ""), cold.tasks, rival.tasks),
+    ]
 }
 
 /// A collector that runs, and an agent that is enrolled there.

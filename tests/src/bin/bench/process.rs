@@ -1,11 +1,16 @@
 //! What the kernel says about processes: CPU time and memory, from proc(5).
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use shared::durable;
+
+/// How often memory is looked at.
+const SAMPLE: Duration = Duration::from_millis(10);
 
 /// A program that lies beside this one.
 pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
@@ -27,17 +32,75 @@ pub(crate) fn command<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Comma
     command
 }
 
-/// Runs a program to its end, which need not be a good one, and returns its CPU seconds.
-pub(crate) fn cpu_seconds<A: AsRef<OsStr>>(
+/// What a program used from its start to its end, with all that it started.
+#[derive(Clone, Copy)]
+pub(crate) struct Used {
+    /// CPU seconds.
+    pub(crate) cpu: f64,
+    /// Seconds until it ended.
+    pub(crate) wall: f64,
+    /// The most resident memory of all its processes together, in MiB, of what samples saw.
+    pub(crate) peak: f64,
+    /// Processes and threads that were made on the whole computer meanwhile.
+    pub(crate) tasks: f64,
+}
+
+/// Runs a program to its end, which need not be a good one.
+pub(crate) fn used<A: AsRef<OsStr>>(
     program: &Path,
     arguments: &[A],
     ends_with: &[i32],
-) -> anyhow::Result<f64> {
-    let before = ticks("/proc/self/stat", [15, 16])?;
-    let status = command(program, arguments).status()?;
+) -> anyhow::Result<Used> {
+    let (cpu, tasks, begun) = (children_cpu_ticks()?, tasks_made()?, now());
+    let mut process = Running(command(program, arguments).process_group(0).spawn()?);
+    let mut peak = 0.0_f64;
+    let status = loop {
+        peak = peak.max(group_mib(process.0.id()));
+        if let Some(status) = process.0.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(SAMPLE);
+    };
     let good = status.code().is_some_and(|code| ends_with.contains(&code));
     anyhow::ensure!(good, "{} ended with {status}", program.display());
-    Ok((ticks("/proc/self/stat", [15, 16])? - before) / 100.0)
+    Ok(Used {
+        cpu: (children_cpu_ticks()? - cpu) / 100.0,
+        wall: (now() - begun).as_secs_f64(),
+        peak,
+        tasks: tasks_made()? - tasks,
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn children_cpu_ticks() -> anyhow::Result<f64> {
+    ticks("/proc/self/stat", [15, 16])
+}
+
+/// Processes and threads that were made since boot.
+fn tasks_made() -> anyhow::Result<f64> {
+    let text = durable::read_text(Path::new("/proc/stat"), 1 << 20)?;
+    let mut lines = text.lines();
+    let made = lines.find_map(|line| line.strip_prefix("processes "));
+    Ok(made.context("stat has no processes")?.parse()?)
+}
+
+/// Resident memory of a process group; what ends meanwhile is not counted.
+fn group_mib(group: u32) -> f64 {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let of = |entry: std::fs::DirEntry| {
+        let text = durable::read_text(&entry.path().join("stat"), 4096).ok()?;
+        let (_name, rest) = text.rsplit_once(") ")?;
+        let mut rest = rest.split(' ');
+        // State, parent, group; after 18 more, the pages that are resident.
+        let same = rest.nth(2)?.parse() == Ok(group);
+        let pages: u32 = rest.nth(18)?.parse().ok()?;
+        same.then_some(f64::from(pages) / 256.0)
+    };
+    entries.filter_map(of).sum()
 }
 
 /// CPU seconds of this process itself.

@@ -152,6 +152,8 @@ fn what_may_not_be_read_is_left_out() {
         ("/usr/lib/systemd/system/borgmatic.service", "jobs"),
         ("/var/spool/cron/crontabs", "jobs"),
         ("/etc/cron.d/copy", "jobs"),
+        ("/etc/cron.d/copy", "exposed"),
+        ("/etc/restic", "credentials"),
         ("/var/lib/postgresql", "postgres"),
         ("/srv", "undeclared"),
     ] {
@@ -181,7 +183,7 @@ fn coverage_follows_the_sets() {
     write(&folder, "live/times.txt", times.as_bytes());
     let covered = seen(&folder);
     assert_eq!(of(&covered, "data", data, "covered"), "true");
-    assert_eq!(covered.facts["uncovered_count"], Value::Number(0));
+    assert_eq!(covered.facts["uncovered"], Value::List(Vec::new()));
     assert_eq!(
         of(&covered, "sets", ("name", "disk"), "place"),
         "\"mounted\""
@@ -190,7 +192,7 @@ fn coverage_follows_the_sets() {
     write(&folder, "live/refused.txt", b"/mnt/usb\n");
     let hidden = seen(&folder);
     assert_eq!(of(&hidden, "data", data, "covered"), "-");
-    assert!(!hidden.facts.contains_key("uncovered_count"));
+    assert!(!hidden.facts.contains_key("uncovered"));
 }
 
 #[test]

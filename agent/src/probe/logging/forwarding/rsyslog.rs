@@ -23,6 +23,9 @@ const LOCAL: [&str; 7] = [
     "omuxsock",
 ];
 
+/// The queue of an action for which none is written: rsyslog.conf(5), `queue.type`.
+const UNWRITTEN: &str = "direct";
+
 /// The ruleset that all entries go to unless told otherwise.
 const DEFAULT_RULESET: &str = "rsyslog_defaultruleset";
 
@@ -164,7 +167,7 @@ impl Legacy {
         Target {
             authentication: self.authentication.filter(|_| encrypted),
             authority: defaults.authority.clone().filter(|_| encrypted),
-            queue: kind.and_then(|kind| queue(&kind, file)),
+            queue: queue(kind.as_deref().unwrap_or(UNWRITTEN), file),
             retries: self.retries.take(),
             ..target
         }
@@ -246,7 +249,7 @@ fn action(object: &Object, defaults: &Defaults, path: &str) -> Result<Option<Tar
         file: path.to_owned(),
         authentication: way.and_then(authentication),
         authority: authority.map(str::to_owned),
-        queue: parameter("queue.type").and_then(|kind| queue(kind, file)),
+        queue: queue(parameter("queue.type").unwrap_or(UNWRITTEN), file),
         retries: parameter("action.resumeretrycount").and_then(|count| count.parse().ok()),
     }))
 }

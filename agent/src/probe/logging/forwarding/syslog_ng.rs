@@ -191,7 +191,7 @@ fn target(driver: &str, options: &[Token], path: &str) -> Result<Option<Target>,
                 authority: option(tls, "ca-file")
                     .or_else(|| option(tls, "ca-dir"))
                     .map(str::to_owned),
-                queue: queue.map(|_| "disk"),
+                queue: Some(if queue.is_some() { "disk" } else { "memory" }),
                 retries: None,
             }))
         }
@@ -312,7 +312,7 @@ mod tests {
         };
         let tls = |inside: &str| format!("network(\"a\" transport(\"tls\") tls({inside}))");
         let authority = Some("/c".to_owned());
-        assert_eq!(found("udp(\"a\")"), (None, None, None));
+        assert_eq!(found("udp(\"a\")"), (None, None, Some("memory")));
         assert_eq!(found(&tls("ca-dir(\"/c\")")).0, Some("chain"));
         assert_eq!(found(&tls("ca-file(\"/c\")")).1, authority);
         assert_eq!(

@@ -143,7 +143,7 @@ fn the_other_end_and_the_queue() {
              StreamDriverMode=\"1\" {more})"
         ))
     };
-    assert_eq!(action(""), (None, None, None));
+    assert_eq!(action(""), (None, Some("direct"), None));
     assert_eq!(action("StreamDriverAuthMode=\"anon\"").0, Some("none"));
     assert_eq!(
         action("StreamDriverAuthMode=\"x509/certvalid\"").0,
