@@ -64,8 +64,8 @@ impl Site {
         let ledger = Ledger::open(&dir.path().join("ledger"), signer).unwrap();
         let catalog = Arc::new(Catalog::embedded().unwrap());
         let (status, _fresh) = Status::open(&dir.path().join("status"), catalog).unwrap();
-        let key = SigningKey::from_seed(*authority.decisions.seed()).unwrap();
-        let (observer, door) = Observer::new(ledger.clone(), key, Arc::new(now.clone()));
+        let decisions = SigningKey::from_seed(*authority.decisions.seed()).unwrap();
+        let (observer, door) = Observer::new(ledger.clone(), decisions, Arc::new(now.clone()));
         drop(std::thread::spawn(move || observer.run()));
         let intake = Intake::new(
             dir.path().to_owned(),
