@@ -75,6 +75,16 @@ pub fn ends(output: &Output, status: i32) -> String {
     text
 }
 
+/// Waits until something is so, for a minute at most.
+#[track_caller]
+pub fn until(done: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "it took too long");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A collector and its folder, which go away together.
 #[derive(Debug)]
 pub struct Deployment {

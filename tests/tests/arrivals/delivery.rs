@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use evident_tests::{Host, bytes, ends};
+use evident_tests::{Host, bytes, ends, until};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use shared::canary::Canary;
@@ -12,7 +12,7 @@ use shared::key::SigningKey;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::site::{Site, until};
+use super::site::Site;
 
 /// A place with a /dev and a /run of its own, in which a log daemon and an agent meet: the tests
 /// touch no log daemon of this machine.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use evident_tests::{Host, bytes, ends, files};
+use evident_tests::{Host, bytes, ends, files, until};
 
-use super::site::{Site, until};
+use super::site::Site;
 
 /// A host with a folder that restic backs up.
 struct Backup {
