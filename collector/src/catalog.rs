@@ -75,7 +75,6 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "backup"
     "canary"
     "clock"
-    "copies"
     "delivery"
     "logging"
     "offset"

@@ -10,7 +10,7 @@ mod machine;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::roots::Release;
 use crate::site::Site;
@@ -18,7 +18,7 @@ use container::Container;
 use machine::Machine;
 
 /// How long a boot, or a script in a system, may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Where the tests keep what is theirs in a system.
 pub(crate) const OWN: &str = "opt/evident";
 
@@ -93,14 +93,12 @@ impl<'site> Booted<'site> {
     /// Runs a script again and again until it ends well.
     #[track_caller]
     pub fn until(&self, script: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
+        crate::until(PATIENCE, || {
             let output = self.run(&format!("set -euo pipefail\n{script}"));
-            if output.status.success() || end <= Instant::now() {
-                return crate::ends(&output, 0);
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let ended = format!("{script}: {output:?}");
+            output.status.success().then_some(said).ok_or(ended)
+        })
     }
 }
 
@@ -173,7 +171,7 @@ impl Root {
     }
 
     /// A service that is started at boot.
-    fn service(&self, name: &str, text: &str) {
+    fn start_at_boot(&self, name: &str, text: &str) {
         self.write(&format!("etc/systemd/system/{name}.service"), text);
         let wants = self.path("etc/systemd/system/multi-user.target.wants");
         std::fs::create_dir_all(&wants).unwrap();
@@ -183,16 +181,11 @@ impl Root {
 }
 
 /// Waits until this file is there; `said` is what the system wrote to its console.
+#[track_caller]
 fn wait(file: &Path, said: &Path) {
-    let end = Instant::now() + PATIENCE;
-    while !file.exists() {
-        if end <= Instant::now() {
-            let console = String::from_utf8_lossy(&crate::bytes(said)).into_owned();
-            panic!(
-                "no {} after {PATIENCE:?}; the console says:\n{console}",
-                file.display()
-            );
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    crate::until(PATIENCE, || {
+        let console = || String::from_utf8_lossy(&crate::bytes(said)).into_owned();
+        let missing = || format!("no {}; the console:\n{}", file.display(), console());
+        file.exists().then_some(()).ok_or_else(missing)
+    });
 }

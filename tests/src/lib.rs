@@ -77,11 +77,24 @@ pub fn ends(output: &Output, status: i32) -> String {
 
 /// Waits until something is so, for a minute at most.
 #[track_caller]
-pub fn until(done: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < end, "it took too long");
-        std::thread::sleep(Duration::from_millis(20));
+pub fn soon(done: impl Fn() -> bool) {
+    until(PATIENCE, || {
+        done()
+            .then_some(())
+            .ok_or_else(|| "it is not so".to_owned())
+    });
+}
+
+/// Asks again and again until there is an answer; an error says what there was instead.
+#[track_caller]
+pub fn until<T>(patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + patience;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(instead) => assert!(Instant::now() < end, "after {patience:?}: {instead}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -53,6 +53,9 @@ impl Release {
         // Another list makes another tree.
         let digest = Digest::of(packages.as_bytes()).to_string();
         let tree = kept.join(format!("{}-{}", self.name(), digest.split_at(8).0));
+        if tree.exists() {
+            return tree;
+        }
         // One process makes it, the others wait for it.
         let lock = std::fs::File::create(kept.join(format!("{}.lock", self.name()))).unwrap();
         lock.lock().unwrap();

@@ -9,12 +9,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use evident_tests::booted::{Booted, install};
 use evident_tests::roots::Release;
 use evident_tests::site::Site;
-use evident_tests::{Deployment, Host, ends, program, programs};
+use evident_tests::{Deployment, Host, ends, program, programs, until};
 use serde_json::{Value, json};
 
 /// How long something may take that comes by itself.
@@ -256,18 +256,14 @@ fn brought(
     deployment: &Deployment,
     enough: impl Fn(&BTreeMap<String, String>) -> bool,
 ) -> BTreeMap<String, String> {
-    let end = Instant::now() + PATIENCE;
-    loop {
+    until(PATIENCE, || {
         let said = deployment.collector(&["status", "--format", "json"]);
         let status: Value = serde_json::from_slice(&said.stdout).unwrap();
         let probes = status["hosts"][0]["last"]["probes"].clone();
         let probes: BTreeMap<String, String> = serde_json::from_value(probes).unwrap_or_default();
-        if enough(&probes) {
-            return probes;
-        }
-        assert!(Instant::now() < end, "the collector heard only {probes:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        let heard = format!("the collector heard only {probes:?}");
+        enough(&probes).then_some(probes).ok_or(heard)
+    })
 }
 
 /// A mount whose server took the request and says nothing: who looks waits in the kernel.

@@ -27,7 +27,7 @@ pub(super) struct Container<'site> {
 
 impl<'site> Container<'site> {
     pub(super) fn boot(site: &'site Site, root: &Root, address: Option<&str>) -> Self {
-        root.service("evident-ready", SERVICE);
+        root.start_at_boot("evident-ready", SERVICE);
         let name = root.inside.parent().unwrap().file_name().unwrap();
         let name = name.to_str().unwrap();
         let cgroup = hierarchy().join(format!("evident-{}-{name}", site.holder()));
@@ -36,8 +36,12 @@ impl<'site> Container<'site> {
         let console = site.folder("consoles").join(name);
         let log = std::fs::File::create(&console).unwrap();
         // In a group of its own: two systemd in one would take each other's processes for theirs.
-        let script = "echo $$ >\"$0/cgroup.procs\" && exec systemd-nspawn \"$@\"";
-        let mut command = site.command("sh");
+        // In a process namespace of its own: with its first process all the others go, also when
+        // the test is killed.
+        let script = "echo $$ >\"$0/cgroup.procs\" && exec unshare --pid --fork --kill-child \
+                      --mount-proc systemd-nspawn \"$@\"";
+        let inside = network.as_ref().map_or_else(|| site.holder(), Child::id);
+        let mut command = crate::site::inside(inside, "sh");
         let nspawn = command
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .args(["-c", script])
@@ -46,13 +50,9 @@ impl<'site> Container<'site> {
             .args(["--link-journal=no", "--console=pipe", "--resolv-conf=off"])
             .args(["--timezone=off", "--directory"])
             .arg(&root.inside);
-        match &network {
-            Some(holder) => nspawn.arg(format!(
-                "--network-namespace-path=/proc/{}/ns/net",
-                holder.id()
-            )),
-            None => nspawn.arg("--private-network"),
-        };
+        if network.is_none() {
+            nspawn.arg("--private-network");
+        }
         let process = nspawn
             .stdin(Stdio::null())
             .stderr(log.try_clone().unwrap())
@@ -74,7 +74,10 @@ impl<'site> Container<'site> {
         let mut command = held("nsenter");
         command
             .arg(format!("--target={}", self.leader))
-            .args(["--all", "--", "/usr/bin/env", "-i", "HOME=/root"])
+            .args(["--all", "--", "/usr/bin/setpriv"])
+            // As in the container: who enters it must not touch the clock of this computer either.
+            .arg("--bounding-set=-sys_time,-sys_module,-sys_rawio")
+            .args(["/usr/bin/env", "-i", "HOME=/root"])
             .arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .args(["/bin/bash", "-c", script])
             .stdin(Stdio::null());
@@ -119,14 +122,15 @@ fn network(site: &Site, address: &str) -> Child {
     holder
 }
 
-/// The first process of the container: the grandchild or child that is number 1 in its namespace.
-fn leader(nspawn: u32) -> u32 {
+/// The first process of the container: what systemd-nspawn started, which `outer` started.
+fn leader(outer: u32) -> u32 {
     let below = |parent: u32| {
         let entries = std::fs::read_dir("/proc").unwrap();
         let ids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
         ids.filter(move |id: &u32| field(*id, "PPid:") == [parent.to_string()])
     };
     let first = |id: &u32| field(*id, "NSpid:").last().is_some_and(|last| last == "1");
+    let nspawn = below(outer).next().unwrap();
     below(nspawn).find(first).unwrap()
 }
 

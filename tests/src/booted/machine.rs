@@ -63,7 +63,7 @@ impl Machine {
         let door = door.replace("JOBS", jobs.to_str().unwrap());
         root.write(&format!("{OWN}/door"), &door);
         std::fs::create_dir(root.path(OWN).join("jobs")).unwrap();
-        root.service("evident-door", SERVICE);
+        root.start_at_boot("evident-door", SERVICE);
         let disk = disk(site, &root.inside);
         let console = site.folder("consoles").join(&tap);
         let log = std::fs::File::create(&console).unwrap();

@@ -7,16 +7,17 @@
 )]
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evident_tests::booted::{Booted, install, write_program};
 use evident_tests::roots::Release;
 use evident_tests::site::Site;
-use evident_tests::{Deployment, bytes, ends, files};
+use evident_tests::{Deployment, bytes, ends, files, until};
 use serde_json::Value;
 
 /// Addresses in the site.
@@ -48,7 +49,7 @@ impl<'site> Estate<'site> {
             machine(root, &keys, &deployment.url());
         });
         let _said = machine.ok(KEY);
-        let _said = machine.ok("publish 0 0");
+        let _said = machine.ok("publish /srv/archive 0 0");
         let token = deployment.collector(&["enrol-token", "--host", "web-1"]);
         let token = ends(&token, 0);
         let _said = machine.ok(&format!(
@@ -57,7 +58,7 @@ impl<'site> Estate<'site> {
             token.trim()
         ));
         let _said = machine.ok(FIRST);
-        let _said = machine.until("chronyc -n tracking | grep -q 'Leap status *: Normal'");
+        let _said = machine.ok("synchronised");
         Self {
             deployment,
             machine,
@@ -70,19 +71,18 @@ impl<'site> Estate<'site> {
     pub(crate) fn look(&self) -> Status {
         let _table = self.machine.ok("evident-agent once");
         let looked = self.looked.get();
-        let end = Instant::now() + PATIENCE;
-        loop {
+        let status = until(PATIENCE, || {
             let said = self.deployment.collector(&["status", "--format", "json"]);
             let status: Value = serde_json::from_slice(&said.stdout).unwrap();
             // Each look is one record at least.
             let records = status["hosts"][0]["next_seq"].as_u64().unwrap();
             if status["behind"] == 0 && looked < records {
                 self.looked.set(records);
-                return Status(status);
+                return Ok(status);
             }
-            assert!(Instant::now() < end, "{records} records after {looked}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            Err(format!("{records} records, as many as before"))
+        });
+        Status(status)
     }
 
     /// What the machine logs arrives at its log host, over TLS.
@@ -126,6 +126,12 @@ date --set=@$(($(date +%s) - 7200)) >/dev/null
 systemctl stop agent
 journalctl --unit=agent | grep -q 'the wall clock jumped'
 systemctl start chrony
+synchronised
+";
+
+/// Waits until the clock follows one of two sources.
+const SYNCHRONISED: &str = "\
+#!/bin/bash
 until chronyc -n tracking | grep -q 'Leap status *: Normal'; do sleep 0.2; done
 until [ \"$(chronyc -n sources | grep -c '^^[*+]')\" = 2 ]; do sleep 0.2; done
 ";
@@ -140,6 +146,17 @@ impl Status {
         let mut all = self.0["controls"].as_array().unwrap().iter();
         let control = all.find(|control| control["control"] == id).unwrap();
         control["state"].as_str().unwrap()
+    }
+
+    /// The checks of a control that fail on the machine.
+    pub(crate) fn failing(&self, id: &str) -> BTreeSet<&str> {
+        let mut all = self.0["controls"].as_array().unwrap().iter();
+        let control = all.find(|control| control["control"] == id).unwrap();
+        let checks = control["checks"].as_array().unwrap().iter();
+        let failing = checks.filter(|check| check["deciding"][0]["verdict"] == "fail");
+        failing
+            .map(|check| check["check"].as_str().unwrap())
+            .collect()
     }
 
     /// The verdict of a check on the machine, and what it rests on.
@@ -225,7 +242,12 @@ fn machine(root: &Path, keys: &Path, collector: &str) {
     copy(&keys.join("authority.pem"), "etc/authority.pem");
     install(root, "evident-agent");
     write("etc/rsyslog.d/forward.conf", FORWARD);
+    write("etc/audit/rules.d/50-own.rules", AUDIT);
     write_program(&root.join("usr/local/bin/publish"), PUBLISH);
+    write_program(&root.join("usr/local/bin/synchronised"), SYNCHRONISED);
+    let mut backups = Command::new("chroot");
+    let backups = backups.arg(root).args(["/bin/bash", "-ec", BACKUPS]);
+    drop(ends(&backups.output().unwrap(), 0));
     let kernel = Path::new("/usr/bin/linux.uml");
     let release = Command::new(kernel).arg("--version").output().unwrap();
     let release = String::from_utf8(release.stdout).unwrap();
@@ -268,19 +290,34 @@ gpg --batch --quiet --passphrase '' --quick-generate-key archive ed25519 sign ne
 gpg --export archive >/etc/archive.gpg
 ";
 
+/// Three backups.
+const BACKUPS: &str = "\
+export RESTIC_PASSWORD=drift HOME=/root
+restic init --quiet --repo /srv/backup
+for number in 1 2 3; do
+    echo $number >/etc/backed-up
+    restic backup --quiet --repo /srv/backup /etc
+done
+";
+
+/// What the kernel records; nobody changes it before the next restart.
+const AUDIT: &str = "\
+-w /etc/passwd -p wa -k identity
+-w /etc/shadow -p wa -k identity
+-w /etc/group -p wa -k identity
+-w /etc/sudoers.d -p wa -k actions
+-a always,exit -F arch=b64 -S settimeofday,clock_settime -F key=time
+-a always,exit -F arch=b64 -S init_module,finit_module -F key=modules
+-e 2
+";
+
 /// What a machine has been through that was well run for a while: a package that is up to date,
-/// an unattended upgrade, three backups, and a journal of a hundred days.
+/// an unattended upgrade, and a journal of a hundred days.
 const FIRST: &str = "\
 apt-get -qq update
 apt-get -qq install -y evident-sample >/dev/null
 /usr/lib/apt/apt.systemd.daily update
 /usr/lib/apt/apt.systemd.daily install
-export RESTIC_PASSWORD=drift HOME=/root
-restic init --quiet --repo /srv/backup
-for number in 1 2 3; do
-    date >/etc/backed-up
-    restic backup --quiet --repo /srv/backup /etc
-done
 now=$(date +%s.%N)
 date --set=@$((${now%.*} - 100 * 86400)) >/dev/null
 journalctl --rotate
@@ -291,14 +328,13 @@ journalctl --rotate
 systemctl restart chrony
 ";
 
-/// Makes an archive of security updates, as many days old as said, whose newest version of the one
-/// package is `1.NEWEST`; apt reads it.
+/// Puts version `1.NEWEST` of a package into an archive of security updates that says that it is
+/// so many days old; apt reads it.
 const PUBLISH: &str = "\
 #!/bin/bash
 set -euo pipefail
-newest=$1 days=$2
-export HOME=/root
-mkdir -p /srv/archive /tmp/sample/DEBIAN && cd /srv/archive
+folder=$1 newest=$2 days=$3
+mkdir -p \"$folder\" /tmp/sample/DEBIAN && cd \"$folder\"
 printf '%s\\n' 'Package: evident-sample' \"Version: 1.$newest\" 'Architecture: all' \\
     'Maintainer: Nobody <nobody@example.org>' 'Description: a package with a flaw' \\
     >/tmp/sample/DEBIAN/control
