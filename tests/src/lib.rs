@@ -75,6 +75,14 @@ pub fn ends(output: &Output, status: i32) -> String {
     text
 }
 
+/// Waits until something is so, for a minute at most.
+#[track_caller]
+pub fn comes_true(done: impl Fn() -> bool) {
+    until(PATIENCE, || {
+        done().then_some(()).ok_or_else(|| "not yet".to_owned())
+    });
+}
+
 /// Asks again and again until there is an answer; an error says what there was instead.
 #[track_caller]
 pub fn until<T>(patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {

@@ -2,18 +2,31 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{BackupSettings, BackupTool, refused};
+use super::{BackupSettings, BackupTool, refused, seconds};
 
 /// How the name of each canary file begins.
 pub const CANARY_FILE: &str = ".evident-canary";
 
 /// Settings of the restore probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestoreSettings {
+    /// How many seconds after a restore a set is tested again, and its canary file renewed.
+    #[serde(rename = "test_every", deserialize_with = "seconds")]
+    pub every_s: i64,
     /// Backup sets whose restore is tested.
     #[serde(rename = "set", deserialize_with = "sets")]
     pub sets: Vec<RestoreSet>,
+}
+
+impl Default for RestoreSettings {
+    fn default() -> Self {
+        Self {
+            // Less than a day, so that looks that are late do not make it two.
+            every_s: 20 * 60 * 60,
+            sets: Vec::new(),
+        }
+    }
 }
 
 /// One backup set whose restore is tested.

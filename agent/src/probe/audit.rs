@@ -1,10 +1,10 @@
 //! Kernel auditing: whether it is on, loses nothing, and has the rules that are written.
 //!
-//! Sources: kernel auditing over netlink, which is asked for its state and its rules; the rule files
-//! and the settings of auditd in `/etc/audit`; its log file; `/proc`. Rights: `CAP_AUDIT_CONTROL` in
-//! the first namespaces for the kernel, root for the files. `Absent` is never said: what the kernel
-//! does not answer is unknown. Limits: 512 rules are stated, all are compared; 256 rule files of
-//! 256 KiB.
+//! Sources: kernel auditing over netlink, which is asked for its state and its rules; the rule
+//! files and the settings of auditd in `/etc/audit`; its log file; `/proc`. Rights:
+//! `CAP_AUDIT_CONTROL` in the first namespaces for the kernel, root for the files. `Absent` is
+//! never said: what the kernel does not answer is unknown. Limits: 512 rules are stated, all are
+//! compared; 256 rule files of 256 KiB.
 
 use std::collections::BTreeSet;
 

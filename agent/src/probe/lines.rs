@@ -200,7 +200,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_line_is_read(line in "(\\PC|[0-9:.-]|T|Z|Jan |type=A msg=audit\\()*", ms in 0_i64..1 << 46) {
+        fn any_line_is_read(
+            line in "(\\PC|[0-9:.-]|T|Z|Jan |type=A msg=audit\\()*",
+            ms in 0_i64..1 << 46,
+        ) {
             if let Ok(modified) = Timestamp::from_unix_ms(ms) {
                 let _time = time(&line, &TimeZone::UTC, modified);
             }

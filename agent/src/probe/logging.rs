@@ -1,14 +1,14 @@
 //! Logging: what is kept, how fresh it is, whether it leaves the host.
 //!
-//! Sources: headers of the journal files, and of their entries those in which journald tells what it
-//! dropped and others that the time was set; journald.conf(5), rsyslog.conf(5), syslog-ng.conf(5),
-//! journal-upload.conf(5), the settings of Fluent Bit, Vector and the OpenTelemetry Collector, with
-//! their folders; log files, their modes and their last lines; queues on disk; the state of
-//! logrotate; the lists of sockets in `/proc/net`. Rights: group `systemd-journal` for the journal,
-//! `adm` for log files, `CAP_SYS_PTRACE` for the sockets of daemons. `Absent` means: no journal
-//! file, no log file, no log daemon, all of that was looked at, and the host is no container, whose
-//! output is kept elsewhere. Limits: 4096 journal files, of which 40 000 pieces are read; 256
-//! settings files of 256 KiB; 8192 files below `/var/log`.
+//! Sources: headers of the journal files, and of their entries those in which journald tells what
+//! it dropped and others that the time was set; journald.conf(5), rsyslog.conf(5),
+//! syslog-ng.conf(5), journal-upload.conf(5), the settings of Fluent Bit, Vector and the
+//! OpenTelemetry Collector, with their folders; log files, their modes and their last lines; queues
+//! on disk; the state of logrotate; the lists of sockets in `/proc/net`. Rights: group
+//! `systemd-journal` for the journal, `adm` for log files, `CAP_SYS_PTRACE` for the sockets of
+//! daemons. `Absent` means: no journal file, no log file, no log daemon, all of that was looked at,
+//! and the host is no container, whose output is kept elsewhere. Limits: 4096 journal files, of
+//! which 40 000 pieces are read; 256 settings files of 256 KiB; 8192 files below `/var/log`.
 
 use shared::fact::{Record, Subject, Value};
 use shared::time::Timestamp;

@@ -3,9 +3,9 @@
 //!
 //! The file holds 32 random bytes, so nobody can make its SHA-256 without having it. The agent
 //! states that hash when it places the file; when the same hash comes back from a backup later,
-//! that backup could be restored and was made after the file was placed. Only the collector can say
-//! so: its ledger held the hash before the backup was made. What this host alone shows is that the
-//! tool gave a file back.
+//! that backup could be restored and was made after the file was placed. Only the collector can
+//! say so: its ledger held the hash before the backup was made. What this host alone shows is that
+//! the tool gave a file back.
 //!
 //! Nothing is restored to a disk: the tool writes the file to a pipe and only its hash is kept. No
 //! lock is taken in a repository, so a test never holds up a backup; one that meets a lock and
@@ -13,9 +13,9 @@
 //! nothing can be restored from it: then only the backup probe shows something, of grade
 //! `metadata`.
 //!
-//! Each set is tested once in [`TESTED_AFTER_MS`], those first that were tested longest ago, within
-//! [`CHILDREN_MAX`] programs a look. Rights: to write the canary file, and to read the repository
-//! and its secret; mostly root.
+//! Each set is tested as often as the settings say, those first that were tested longest ago,
+//! within [`CHILDREN_MAX`] programs a look. Rights: to write the canary file, and to read the
+//! repository and its secret; mostly root.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,11 +42,9 @@ mod tar;
 const LOOK_TIME_MAX: Duration = Duration::from_mins(30);
 /// Most programs that are started at one look.
 const CHILDREN_MAX: usize = 5;
-/// A set is tested again after this time, one that failed after [`RETRIED_AFTER_MS`].
-const TESTED_AFTER_MS: i64 = 20 * 3_600_000;
+/// A set that did not come back is tested again after this time, or earlier when the settings want
+/// every set tested earlier.
 const RETRIED_AFTER_MS: i64 = 45 * 60_000;
-/// A canary file is renewed after this time, so that its hash tells the day of a backup.
-const RENEWED_AFTER_MS: i64 = 20 * 3_600_000;
 /// Most placed files that are told of for one set.
 const PLACED_MAX: usize = 8;
 
@@ -108,7 +106,7 @@ impl Probe for Restore {
         notes::save(&mut seen, own, "restore", &notes);
         // After the tests: a backup that begins soon should hold a hash that was told of already.
         for set in sets {
-            renew(host, &mut seen, scene.now, (set, own, &mut notes));
+            renew(host, &mut seen, scene, (set, own, &mut notes));
         }
         notes::save(&mut seen, own, "restore", &notes);
         state(&mut seen, sets, &notes);
@@ -119,12 +117,13 @@ impl Probe for Restore {
 /// Tests the sets that are due, as many as the bound of programs allows.
 fn test(host: &dyn Host, seen: &mut Seen, scene: &Scene, (own, notes): (&Own, &mut Notes)) {
     let last = |set: &RestoreSet| notes.get(&set.name).and_then(|kept| kept.last.as_ref());
+    let every_ms = scene.settings.restore.every_s.saturating_mul(1000);
     let mut due: Vec<&RestoreSet> = scene
         .settings
         .restore
         .sets
         .iter()
-        .filter(|set| last(set).is_none_or(|last| last.is_due(scene.now)))
+        .filter(|set| last(set).is_none_or(|last| last.is_due(scene.now, every_ms)))
         .collect();
     due.sort_by_key(|set| last(set).map(|last| last.at));
     let mut bench = Bench {
@@ -205,9 +204,11 @@ impl Kept {
 fn renew(
     host: &dyn Host,
     seen: &mut Seen,
-    now: Timestamp,
+    scene: &Scene,
     (set, own, notes): (&RestoreSet, &Own, &mut Notes),
 ) {
+    let now = scene.now;
+    let every_ms = scene.settings.restore.every_s.saturating_mul(1000);
     let kept = notes.entry(set.name.clone()).or_default();
     if let Some(last) = kept
         .placed
@@ -221,7 +222,7 @@ fn renew(
             Err(unseen) => unseen.status.as_str().to_owned(),
         };
         let age_ms = now.ms_since(last.at);
-        if last.state == "intact" && (0..RENEWED_AFTER_MS).contains(&age_ms) {
+        if last.state == "intact" && (0..every_ms).contains(&age_ms) {
             return;
         }
     }

@@ -5,37 +5,42 @@ use shared::time::Timestamp;
 
 /// The records of a list; `None` when the list was not seen.
 pub(super) fn list<'a>(facts: &'a Facts, name: &str) -> Option<&'a [Record]> {
-    match facts.get(name)? {
-        Value::List(records) => Some(records),
-        _ => None,
+    if let Value::List(records) = facts.get(name)? {
+        Some(records)
+    } else {
+        None
     }
 }
 
 pub(super) fn text<'a>(from: &'a Record, name: &str) -> Option<&'a str> {
-    match from.get(name)? {
-        Value::Text(text) => Some(text),
-        _ => None,
+    if let Value::Text(text) = from.get(name)? {
+        Some(text)
+    } else {
+        None
     }
 }
 
 pub(super) fn instant(from: &Record, name: &str) -> Option<Timestamp> {
-    match from.get(name)? {
-        Value::Instant(at) => Some(*at),
-        _ => None,
+    if let Value::Instant(at) = from.get(name)? {
+        Some(*at)
+    } else {
+        None
     }
 }
 
 pub(super) fn number(from: &Record, name: &str) -> Option<i64> {
-    match from.get(name)? {
-        Value::Number(number) => Some(*number),
-        _ => None,
+    if let Value::Number(number) = from.get(name)? {
+        Some(*number)
+    } else {
+        None
     }
 }
 
 pub(super) fn flag(from: &Record, name: &str) -> Option<bool> {
-    match from.get(name)? {
-        Value::Flag(flag) => Some(*flag),
-        _ => None,
+    if let Value::Flag(flag) = from.get(name)? {
+        Some(*flag)
+    } else {
+        None
     }
 }
 

@@ -69,7 +69,12 @@ fn observations() -> Vec<(Digest, Observation)> {
         observation("clock", Outcome::Facts, &clock, &[]),
         observation("updates", Outcome::Facts, &updates, &[]),
         observation("logging", Outcome::Facts, &logging, &[]),
-        observation("audit", Outcome::Facts, r#"{"container":false}"#, &[refused]),
+        observation(
+            "audit",
+            Outcome::Facts,
+            r#"{"container":false}"#,
+            &[refused],
+        ),
         observation("backup", Outcome::Facts, r#"{"declared_count":0}"#, &[]),
     ]
     .map(|seen| (Digest::of(&seen.to_bytes()), seen))

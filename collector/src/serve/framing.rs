@@ -173,7 +173,8 @@ mod tests {
 
         #[test]
         fn counted_messages_come_back(texts in prop::collection::vec("[^\0]{1,80}", 0..20)) {
-            let stream: String = texts.iter().map(|t| format!("{} {t}", t.len())).collect();
+            let framed: Vec<String> = texts.iter().map(|t| format!("{} {t}", t.len())).collect();
+            let stream = framed.concat();
             let found = lines(stream.as_bytes(), 7);
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             prop_assert_eq!(found, whole(&texts));

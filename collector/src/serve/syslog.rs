@@ -2,7 +2,7 @@
 //!
 //! Each line is searched for a signed line of an enrolled host, and then dropped: this is no log
 //! server. It is one more target of the daemons that forward logs, and what arrives here shows that
-//! they forward. A client needs no certificate: a line proves itself, whoever brings it. There is no
+//! they do. A client needs no certificate: a line proves itself, whoever brings it. There is no
 //! listener without TLS, so that what arrives here has come over an encrypted way, and so that
 //! nobody sends logs in the clear because of it.
 //!

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use evident_tests::{Host, bytes, ends};
+use evident_tests::{Host, bytes, comes_true, ends};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use shared::canary::Canary;
@@ -47,7 +46,7 @@ impl Cell {
             folder,
             daemon: None,
         };
-        until(|| cell.folder.join("ready").exists());
+        comes_true(|| cell.folder.join("ready").exists());
         cell
     }
 
@@ -95,7 +94,7 @@ impl Cell {
         let log = std::fs::File::create(folder.join("rsyslog.log")).unwrap();
         let daemon = self.program(&rsyslog).stderr(log).spawn().unwrap();
         self.daemon = Some(daemon);
-        until(|| folder.join("dev/log").exists());
+        comes_true(|| folder.join("dev/log").exists());
     }
 
     fn stop_rsyslog(&mut self) {
@@ -113,7 +112,7 @@ impl Cell {
         let mut once = host.agent("once");
         once.args(["--probe", "canary"]);
         drop(ends(&self.program(&once).output().unwrap(), 0));
-        until(|| before.len() < self.lines().len());
+        comes_true(|| before.len() < self.lines().len());
         self.lines().split_off(before.len())
     }
 
@@ -132,15 +131,6 @@ impl Drop for Cell {
         }
         drop(self.keeper.kill());
         drop(self.keeper.wait());
-    }
-}
-
-#[track_caller]
-fn until(done: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_mins(1);
-    while !done() {
-        assert!(Instant::now() < end, "it took too long");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -252,7 +242,7 @@ fn lines_that_are_not_those_of_this_run_are_no_arrival() {
             .count()
             == count
     };
-    until(|| lost(2));
+    comes_true(|| lost(2));
 
     // Whoever has the line itself can carry it by hand: that is what an arrival shows, no more.
     let third = cell.look(&host);
@@ -286,7 +276,7 @@ fn a_restart_of_the_collector_makes_no_line_lost() {
         told.retain(|(_statement, observation)| observation["outcome"] == "facts");
         told
     };
-    until(|| 2 <= told().len());
+    comes_true(|| 2 <= told().len());
     for (_statement, observation) in told() {
         assert_eq!(observation["facts"]["lost_count"], 0, "{observation}");
     }

@@ -1,12 +1,8 @@
 //! A deployment with a log listener, and what can be asked of it.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use evident_tests::{Deployment, Host, bytes, ends};
-
-/// How long a verdict may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+use evident_tests::{Deployment, Host, bytes, comes_true, ends};
 
 /// A collector that listens for logs, with the port that it was given.
 pub(crate) struct Site {
@@ -66,19 +62,8 @@ impl Site {
     /// Waits until a check says something new of a host, which must be this verdict.
     #[track_caller]
     pub(crate) fn becomes(&self, check: &str, host: &str, verdict: &str) -> serde_json::Value {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let finding = self.finding(check, host);
-            if finding["verdict"] == verdict {
-                return finding;
-            }
-            assert!(
-                Instant::now() < end,
-                "{check} is not {verdict}: {finding:#}\n{:#}",
-                self.status()["counters"]
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        comes_true(|| self.finding(check, host)["verdict"] == verdict);
+        self.finding(check, host)
     }
 
     /// The state of a control.
@@ -97,37 +82,27 @@ impl Site {
     /// Waits until something was counted so often.
     #[track_caller]
     pub(crate) fn counts(&self, what: &str, count: u64) {
-        let end = Instant::now() + PATIENCE;
-        while self.count(what) < count {
-            let counters = self.status()["counters"].clone();
-            assert!(Instant::now() < end, "{what}: {counters:#}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        comes_true(|| count <= self.count(what));
     }
 
     /// Lets the clock of a host be compared: its agent runs, and says so in its last record.
     pub(crate) fn compare_clocks(&self, host: &Host) {
         let before = self.of_kind("offset").len();
-        let mut agent = host.agent("run");
-        let mut daemon = agent.stderr(Stdio::null()).spawn().unwrap();
-        let end = Instant::now() + PATIENCE;
-        let delivered = || {
+        let acked = || {
             let status = host.agent("status").args(["--format", "json"]).output();
             let status: serde_json::Value =
                 serde_json::from_slice(&status.unwrap().stdout).unwrap();
-            1 <= status["acked"].as_u64().unwrap_or(0)
+            status["acked"].as_i64().unwrap_or(-1)
         };
-        while !delivered() {
-            assert!(Instant::now() < end, "nothing is delivered");
-            assert_eq!(daemon.try_wait().unwrap(), None, "the daemon has ended");
-        }
+        let begun = acked();
+        let mut agent = host.agent("run");
+        let mut daemon = agent.stderr(Stdio::null()).spawn().unwrap();
+        // The records of the start and of the first run: the visit that brought them has compared.
+        comes_true(|| begun + 2 <= acked());
         let id = daemon.id().to_string();
         assert!(Command::new("kill").arg(&id).status().unwrap().success());
         assert!(daemon.wait().unwrap().success());
-        while self.of_kind("offset").len() <= before {
-            assert!(Instant::now() < end, "no offset was entered");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        comes_true(|| before < self.of_kind("offset").len());
     }
 
     /// What the collector has observed with this probe, as a pack shows it: statements and facts.

@@ -7,9 +7,12 @@ use collector::follow;
 use collector::serve::Intake;
 use rcgen::KeyPair;
 use shared::attestation::Kind;
+use shared::exchange::Exchange;
 use shared::id::Digest;
+use shared::leaf::LeafKind;
 use shared::limits;
 use shared::observation::Outcome;
+use shared::observed;
 use shared::time::Timestamp;
 use shared::wire::{self, Code, Frame};
 
@@ -401,5 +404,80 @@ fn a_certificate_is_renewed_over_the_connection_of_the_old_one() {
             .unwrap_err();
         assert_eq!(wrong.code, Code::Malformed);
         assert!(!renewed.ledger_key.to_string().is_empty());
+    });
+}
+
+#[test]
+fn only_times_that_the_host_was_given_are_compared() {
+    run(async {
+        let site = Site::start().await;
+        let mut peer = site.enrol("web-1").await;
+        let other = site.enrol("web-2").await;
+        let sent = machine_time().plus_ms(-5000);
+        let ask = |client: reqwest::Client| {
+            let body = serde_json::to_vec(&wire::TimeRequest { sent }).unwrap();
+            let site = &site;
+            async move {
+                let answer = site.send(&client, wire::TIME, body).await.unwrap();
+                serde_json::from_value::<wire::TimeAnswer>(answer).unwrap()
+            }
+        };
+        let exchange = |answer: wire::TimeAnswer| Exchange {
+            sent,
+            received: answer.received,
+            answered: answer.answered,
+            returned: sent.plus_ms(20),
+        };
+        // Invented; given to another host; given to this host and changed.
+        let foreign = exchange(ask(other.client.clone()).await);
+        let invented = Exchange {
+            sent,
+            received: sent,
+            answered: sent,
+            returned: sent,
+        };
+        let own = exchange(ask(peer.client.clone()).await);
+        let changed = Exchange {
+            answered: own.answered.plus_ms(1),
+            ..own
+        };
+        // The right one twice: it counts once.
+        for exchange in [invented, foreign, changed, own, own] {
+            let file = peer.record(&site, |evidence| evidence.time.exchange = Some(exchange));
+            assert_eq!(
+                peer.submit(&site, &file).await,
+                Ok(1),
+                "it is evidence all the same"
+            );
+            peer.advance(&file);
+        }
+        let observed = || {
+            let ledger = &site.intake.ledger;
+            let entries = (0..ledger.published().size).map(|index| ledger.entry(index).unwrap());
+            let key = site.intake.authority.decisions.public();
+            let entries = entries.filter(|entry| entry.leaf.kind == LeafKind::Observed);
+            let sights = entries.map(|entry| observed::open(&entry.envelope, &key).unwrap());
+            sights.collect::<Vec<_>>()
+        };
+        let end = std::time::Duration::from_mins(1);
+        let mut grown = site.intake.ledger.grown().unwrap();
+        let wait = async {
+            while observed().is_empty() {
+                grown.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(end, wait).await.unwrap();
+        peer.good(&site).await;
+        let found = observed();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].observed.agent, peer.agent);
+        let bytes = site
+            .intake
+            .ledger
+            .blob(&found[0].observation)
+            .unwrap()
+            .unwrap();
+        let seen: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(seen["facts"]["offset_ms"], own.offset_ms(), "{seen}");
     });
 }

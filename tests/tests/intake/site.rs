@@ -8,6 +8,7 @@ use collector::catalog::Catalog;
 use collector::config::Config;
 use collector::fleet::{Fleet, token};
 use collector::ledger::Ledger;
+use collector::observer::Observer;
 use collector::serve::{self, Intake};
 use collector::status::Status;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
@@ -63,7 +64,10 @@ impl Site {
         let ledger = Ledger::open(&dir.path().join("ledger"), signer).unwrap();
         let catalog = Arc::new(Catalog::embedded().unwrap());
         let (status, _fresh) = Status::open(&dir.path().join("status"), catalog).unwrap();
-        let intake = Arc::new(Intake::new(
+        let decisions = SigningKey::from_seed(*authority.decisions.seed()).unwrap();
+        let (observer, door) = Observer::new(ledger.clone(), decisions, Arc::new(now.clone()));
+        drop(std::thread::spawn(move || observer.run()));
+        let intake = Intake::new(
             dir.path().to_owned(),
             (config, authority, key),
             (
@@ -72,7 +76,8 @@ impl Site {
                 Arc::new(RwLock::new(Some(status))),
             ),
             Arc::new(now),
-        ));
+        );
+        let intake = Arc::new(intake.observed(door));
         let listener = serve::listen(&intake.config).await.unwrap();
         let address = format!("localhost:{}", listener.local_addr().unwrap().port());
         let (stop, stopped) = watch::channel(false);

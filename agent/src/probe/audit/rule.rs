@@ -78,6 +78,8 @@ const PERMISSIONS: [(char, u32); 4] = [('r', 4), ('w', 2), ('x', 1), ('a', 8)];
 const UNSET: u32 = u32::MAX;
 /// Words of the set of system calls.
 const MASK_WORDS: usize = 64;
+/// As many system calls as a set can hold: then it means all of them.
+const CALLS_MAX: usize = (MASK_WORDS - 1) * 32;
 /// `__AUDIT_ARCH_64BIT` in linux/audit.h.
 const ARCH_64_BIT: u32 = 0x8000_0000;
 
@@ -87,7 +89,7 @@ static CALLS: &str = include_str!("syscalls.txt");
 /// The kinds of machine for which system calls have names here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Machine {
-    /// x86_64, which runs i386 too.
+    /// `x86_64`, which runs i386 too.
     X86,
     /// aarch64.
     Arm,
@@ -299,7 +301,7 @@ fn one_loaded(data: &[u8], machine: Machine) -> Option<Rule> {
         },
         ..Parts::default()
     };
-    parts.calls = calls(data)?;
+    parts.calls = Some(calls(data)?).filter(|calls| calls.len() != CALLS_MAX);
     let count = usize::try_from(word(data, 2)?)
         .ok()
         .filter(|count| *count <= MASK_WORDS)?;
@@ -329,22 +331,16 @@ fn one_loaded(data: &[u8], machine: Machine) -> Option<Rule> {
     Some(parts.rule(machine))
 }
 
-/// The system calls of a rule: all when every bit is set but those of the last word, which names
-/// classes.
-fn calls(data: &[u8]) -> Option<Option<BTreeSet<u32>>> {
+/// The system calls of a rule. The last word names classes, which the kernel has resolved.
+fn calls(data: &[u8]) -> Option<BTreeSet<u32>> {
     let mut calls = BTreeSet::new();
-    let mut all = true;
     for at in 0..MASK_WORDS - 1 {
         let bits = word(data, 3 + at)?;
-        all &= bits == u32::MAX;
         let first = u32::try_from(at).ok()? * 32;
-        calls.extend(
-            (0..32)
-                .filter(|bit| bits & 1 << bit != 0)
-                .map(|bit| first + bit),
-        );
+        let set = (0..32).filter(|bit| bits & 1 << bit != 0);
+        calls.extend(set.map(|bit| first + bit));
     }
-    Some((!all).then_some(calls))
+    Some(calls)
 }
 
 #[expect(

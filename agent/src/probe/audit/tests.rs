@@ -3,6 +3,11 @@
 //! `audit-1013.bin` of the good and the deviating host are the answers of a real kernel (6.18) to
 //! rules that auditctl 3.0.9 had loaded: one after the other, each deleted again.
 
+#![expect(
+    clippy::host_endian_bytes,
+    reason = "netlink speaks in the order of the host"
+)]
+
 use std::path::Path;
 
 use shared::fact::{Facts, Value};

@@ -321,9 +321,12 @@ mod tests {
         }
         let calls = "always,exit arch=b64 auid!=unset auid>=1000 exit=-13 syscall=open,openat [a]";
         for line in [
-            "-a always,exit -F arch=b64 -S open,openat -F exit=-EACCES -F auid>=1000 -F auid!=unset -k a",
-            "-a always,exit -F arch=x86_64 -S openat -S open -F auid!=-1 -F auid>=1000 -F exit=-13 -k a",
-            "-A always,exit -F arch=b64 -S 257 -S 2 -F auid!=4294967295 -F auid>=1000 -F exit=-EACCES -k a",
+            "-a always,exit -F arch=b64 -S open,openat -F exit=-EACCES \
+             -F auid>=1000 -F auid!=unset -k a",
+            "-a always,exit -F arch=x86_64 -S openat -S open \
+             -F auid!=-1 -F auid>=1000 -F exit=-13 -k a",
+            "-A always,exit -F arch=b64 -S 257 -S 2 \
+             -F auid!=4294967295 -F auid>=1000 -F exit=-EACCES -k a",
         ] {
             check(line, calls);
         }
@@ -341,7 +344,8 @@ mod tests {
                 "always,exit arch=b32 syscall=stime [time-change]",
             ),
             (
-                "-a always,exit -F arch=b64 -C euid!=uid -F auid!=unset -S execve -k user_emulation",
+                "-a always,exit -F arch=b64 -C euid!=uid -F auid!=unset \
+                 -S execve -k user_emulation",
                 "always,exit arch=b64 auid!=unset compare!=11 syscall=execve [user_emulation]",
             ),
             (
@@ -366,7 +370,8 @@ mod tests {
                 "always,exit auid!=unset auid>=1000 path=/usr/bin/sudo perm=x syscall=all [x]",
             ),
             (
-                "-a always,exit -F exe=/usr/bin/x -F filetype=file -F uid=root -F success=no -k b -k a",
+                "-a always,exit -F exe=/usr/bin/x -F filetype=file -F uid=root \
+                 -F success=no -k b -k a",
                 "always,exit exe=/usr/bin/x filetype=32768 success=0 uid=0 syscall=all [a,b]",
             ),
         ] {

@@ -30,7 +30,7 @@ const LAST_LINE: &str = "\"Manifest-Checksum\": \"";
 const NOT_SHOWN: &str = "whether it can be restored, and whether the archive has the write-ahead \
                          log after it";
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct File {
     path: Option<String>,
@@ -228,6 +228,50 @@ static CRC32C: [u32; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// A manifest with its checksum.
+    fn summed(body: &str) -> String {
+        let sum = Digest(Sha256::digest(body.as_bytes()).into());
+        format!("{body}{LAST_LINE}{sum}\"}}\n")
+    }
+
+    const BODY: &str = "{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n\
+        { \"Path\": \"a\", \"Size\": 3, \"Last-Modified\": \"2026-01-02 03:00:00 GMT\" },\n\
+        { \"Encoded-Path\": \"ff\", \"Size\": 4 }\n],\n\"WAL-Ranges\": [\n],\n";
+
+    #[test]
+    fn manifests() {
+        let files = read(summed(BODY).as_bytes()).unwrap();
+        let files: Vec<_> = files.iter().map(|f| (f.path.as_deref(), f.size)).collect();
+        assert_eq!(files, [(Some("a"), 3), (None, 4)]);
+        let newer = summed(&BODY.replace("Version\": 1", "Version\": 3"));
+        assert_eq!(read(newer.as_bytes()).unwrap_err().0, Status::Unsupported);
+        for bad in [
+            summed(&BODY.replace("Version", "Vers")),
+            summed(&BODY.replace("\"Size\": 3", "\"Size\": -3")),
+            summed(BODY).replace("\"Size\": 3", "\"Size\": 2"),
+            BODY.to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(
+                read(bad.as_bytes()).unwrap_err().0,
+                Status::Malformed,
+                "{bad}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_change(at in 0..BODY.len(), byte: u8) {
+            let mut changed = summed(BODY).into_bytes();
+            let same = changed[at] == byte;
+            changed[at] = byte;
+            assert_eq!(read(&changed).is_ok(), same);
+            drop(read(summed(&String::from_utf8_lossy(&changed)).as_bytes()));
+        }
+    }
 
     #[test]
     fn castagnoli() {

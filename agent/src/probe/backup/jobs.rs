@@ -64,14 +64,16 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Opti
     let mut jobs = Vec::new();
     if let Some(units) = &units {
         let services = units.services();
-        jobs.extend(services.filter_map(|(name, unit)| service(host, units, (name, unit), sets)));
+        jobs.extend(
+            services.filter_map(|(name, unit)| of_service(host, units, (name, unit), sets)),
+        );
     }
     ask(host, seen, &mut jobs);
     let entries = entries.unwrap_or_default();
     jobs.extend(
         entries
             .into_iter()
-            .filter_map(|entry| scheduled(host, entry, sets)),
+            .filter_map(|entry| of_cron(host, entry, sets)),
     );
     whole.then(|| {
         seen.state_list("jobs", jobs.iter().map(Job::record).collect());
@@ -150,7 +152,7 @@ impl Job {
 }
 
 /// A service, when it makes a backup or a set names it.
-fn service(
+fn of_service(
     host: &dyn Host,
     units: &Units,
     (name, unit): (&str, &Unit),
@@ -200,7 +202,7 @@ fn service(
 }
 
 /// What cron runs, when it makes a backup or a set names its file.
-fn scheduled(host: &dyn Host, entry: Entry, sets: &[BackupSet]) -> Option<Job> {
+fn of_cron(host: &dyn Host, entry: Entry, sets: &[BackupSet]) -> Option<Job> {
     let text = format!("{}\n{}", entry.command, script(host, &entry.command));
     let tool = words::program(&text);
     let set = declared(sets, &entry.file);

@@ -22,7 +22,7 @@
 //! | `encrypted` | whether the copy is encrypted | required |
 //! | `sha256` | of the archive, or of the list of the files' hashes | optional |
 //! | `exit` | exit status; other than 0 is no success | optional |
-//! | `file` | name of the archive in the folder of the manifest; it is compared with `bytes` and `sha256` | optional |
+//! | `file` | name of the archive beside it; compared with `bytes` and `sha256` | optional |
 //!
 //! Members may stand in any order, each once, and no others. The file has at most 16 KiB. Without
 //! `file` it is the job's own word (grade `job`): the copy itself is not looked at. With it, the

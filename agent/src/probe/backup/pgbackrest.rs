@@ -314,3 +314,32 @@ fn sizes(view: View<'_>, folder: &str, label: &str) -> Result<(u64, Hashed), Uns
     sizes.files = 0;
     Ok((u64::try_from(files.len()).unwrap_or(u64::MAX), sizes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines() {
+        let text = "[backrest]\nbackrest-format=5\n\n[target:file]\n\
+                    pg_data/a=b={\"size\":1}\nbroken\n";
+        let found: Vec<_> = pairs(text).collect();
+        assert_eq!(
+            found,
+            [
+                ("backrest", "backrest-format", "5"),
+                ("target:file", "pg_data/a=b", "{\"size\":1}"),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text(text in "\\PC*|(\\[[a-z:]{0,4}\\]\n|[a-z=\\{\\}]{0,9}\n)*") {
+            for (section, key, value) in pairs(&text) {
+                assert!(section.len() + key.len() + value.len() < text.len());
+            }
+        }
+    }
+}

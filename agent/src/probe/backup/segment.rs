@@ -160,7 +160,7 @@ impl Check {
         }
     }
 
-    /// Whether all that was taken is whole; a segment that was `cut` by the reader may end anywhere.
+    /// Whether all that was taken is whole; one that was `cut` may end anywhere.
     fn whole(&self, cut: bool) -> bool {
         let ended = self.begun && self.left == 0 && self.head.is_empty();
         !self.broken && (cut || ended)

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! home.20260102T0300             autosnap_2026-01-02_03:00:00_daily
-//! zfs-auto-snap_daily-2026-01-02-0300   20260102-030000F_20260103-030000I   @GMT-2026.01.02-03.00.00
+//! zfs-auto-snap_daily-2026-01-02-0300   20260102-030000F_20260103-030000I
+//! @GMT-2026.01.02-03.00.00
 //! ```
 //!
 //! It is the local time of whoever wrote it, but for names with `GMT` or `UTC`. The last date in

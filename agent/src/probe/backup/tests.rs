@@ -16,6 +16,7 @@ use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
 
 mod jobs;
+mod memory;
 
 /// When the recorded host is looked at.
 const NOW: &str = "2026-11-22T09:00:00Z";

@@ -2,7 +2,8 @@
 //! enabled.
 //!
 //! A file in `/etc` replaces one of the same name in `/run`, and that one in `/usr`; settings in
-//! `NAME.d/*.conf` are added; an empty value takes away what stood before. A name in a `.wants`
+//! `NAME.d/*.conf` are added in the order of their names; an empty value takes away what stood
+//! before. A name in a `.wants`
 //! folder is enabled. Of a template (`a@.service`) the instances that are enabled are looked at.
 //!
 //! Source: systemd.unit(5), systemd.exec(5), systemd.timer(5).
@@ -210,13 +211,19 @@ fn read_unit(
     let mut unit = Unit::default();
     let bytes = host.read(&path, UNIT_BYTES_MAX)?;
     unit.read(&String::from_utf8_lossy(&bytes));
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
     for folder in parts.get(name).into_iter().flatten() {
         for part in host.list(folder)? {
-            if part.strip_suffix(".conf").is_some() {
-                let bytes = host.read(&format!("{folder}/{part}"), UNIT_BYTES_MAX)?;
-                unit.read(&String::from_utf8_lossy(&bytes));
-            }
+            let path = format!("{folder}/{part}");
+            let _first: &mut String = files.entry(part).or_insert(path);
         }
+    }
+    let files = files
+        .iter()
+        .filter(|(part, _)| part.strip_suffix(".conf").is_some());
+    for (_, part) in files {
+        let bytes = host.read(part, UNIT_BYTES_MAX)?;
+        unit.read(&String::from_utf8_lossy(&bytes));
     }
     unit.file = path;
     Ok(unit)

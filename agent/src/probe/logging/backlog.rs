@@ -1,7 +1,7 @@
 //! What waits to be sent: queues on disk, and the journal behind systemd-journal-upload.
 //!
-//! Counters that a daemon gives out over HTTP only (Fluent Bit, Vector, OpenTelemetry Collector) are
-//! not asked for, and the database of Fluent Bit is not opened.
+//! Counters that a daemon gives out over HTTP only (Fluent Bit, Vector, OpenTelemetry Collector)
+//! are not asked for, and the database of Fluent Bit is not opened.
 
 use shared::fact::{Facts, Record, Value};
 use shared::observation::{Means, Status};
@@ -40,7 +40,10 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, rsyslog: &Files, before: O
         let digits = name.rsplit_once('.').map_or("", |(_, digits)| digits);
         digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let queue = |name: &str| name.ends_with(".qf") || name.ends_with(".rqf");
+    let queue = |name: &str| {
+        let kind = name.rsplit_once('.').map(|(_, kind)| kind);
+        matches!(kind, Some("qf" | "rqf"))
+    };
     let mut spools = Vec::new();
     let mut whole = true;
     for (daemon, folder, meant) in [
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn cursors() {
-        let text = "# This is private data. Do not parse.\nLAST_CURSOR=s=f496ae968fb04241bde22e86d39f67c8;\
+        let text = "# Private.\nLAST_CURSOR=s=f496ae968fb04241bde22e86d39f67c8;\
                     i=7e;b=0f;m=1a2b;t=660da243e3fc2;x=8b6c\n";
         let found = cursor(text).unwrap();
         assert_eq!(found.numbering, "f496ae968fb04241bde22e86d39f67c8");

@@ -1,7 +1,7 @@
 //! Whether entries leave the host, and whether the host takes those of others.
 //!
-//! Settings alone deliver nothing: a daemon must run and have a connection to the port that it sends
-//! to. A connection at one moment is a sign and no proof that entries arrive.
+//! Settings alone deliver nothing: a daemon must run and have a connection to the port that it
+//! sends to. A connection at one moment is a sign and no proof that entries arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,8 +56,8 @@ pub(super) fn state(
 fn state_receivers(seen: &mut Seen, sockets: &Sockets, owned: &Owned, all: bool) {
     let mut records = Vec::new();
     for socket in sockets.open() {
-        let owner = owned.iter().find(|(_, inodes)| socket.is_one_of(inodes));
-        if owner.is_none() && !PORTS.contains(&socket.local.1) {
+        let daemon = owned.iter().find(|(_, inodes)| socket.is_one_of(inodes));
+        if daemon.is_none() && !PORTS.contains(&socket.local.1) {
             continue;
         }
         let protocol = if socket.tcp { "tcp" } else { "udp" };
@@ -69,7 +69,7 @@ fn state_receivers(seen: &mut Seen, sockets: &Sockets, owned: &Owned, all: bool)
             ("port".to_owned(), Value::Number(socket.local.1.into())),
             ("protocol".to_owned(), Value::Text(protocol.to_owned())),
         ]);
-        if let Some((name, _)) = owner {
+        if let Some((name, _)) = daemon {
             let _new = record.insert("daemon".to_owned(), Value::Text((*name).to_owned()));
         }
         records.push(record);

@@ -1,8 +1,8 @@
 //! The journal of systemd: its files, as their headers and a few of their entries tell.
 //!
 //! One header a file says how old and how fresh it is, whether it is sealed, and which entries it
-//! numbers; so the gaps between files are seen. Of the entries only those are read in which journald
-//! tells what it dropped, and others that the time was set.
+//! numbers; so the gaps between files are seen. Of the entries only those are read in which
+//! journald tells what it dropped, and others that the time was set.
 
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
@@ -49,7 +49,7 @@ pub(super) struct Files {
     /// Those that are damaged, and why; also those that journald has put aside.
     pub(super) damaged: Vec<(String, String)>,
     /// Those whose headers could be read, also those that journald has put aside.
-    pub(super) files: Vec<File>,
+    pub(super) read: Vec<File>,
 }
 
 /// A file whose header could be read.
@@ -91,12 +91,12 @@ impl Journal {
     /// could not be read.
     pub(super) fn gaps(&self) -> Option<Vec<Gap>> {
         let files = &self.persistent;
-        files.headers.map(|_all_read| gaps::gaps(&files.files))
+        files.headers.map(|_all_read| gaps::gaps(&files.read))
     }
 
     /// The highest number of an entry in this numbering, which is written in base 16.
     pub(super) fn tail_number(&self, numbering: &str) -> Option<u64> {
-        let files = [&self.persistent.files, &self.volatile.files];
+        let files = [&self.persistent.read, &self.volatile.read];
         let of_it = files
             .into_iter()
             .flatten()
@@ -106,7 +106,7 @@ impl Journal {
 
     /// What journald dropped, and when the time was set, since then.
     pub(super) fn events(&self, host: &dyn Host, seen: &mut Seen, since: Timestamp) -> Events {
-        let files: Vec<File> = [&self.persistent.files, &self.volatile.files]
+        let files: Vec<File> = [&self.persistent.read, &self.volatile.read]
             .into_iter()
             .flatten()
             .cloned()
@@ -124,7 +124,7 @@ impl Journal {
         if !self.all_read() {
             return None;
         }
-        let files = [&self.persistent.files, &self.volatile.files];
+        let files = [&self.persistent.read, &self.volatile.read];
         let newest = files
             .into_iter()
             .flatten()
@@ -180,7 +180,7 @@ fn place(host: &dyn Host, seen: &mut Seen, place: &str, machine: Option<&str>) -
             Ok(header) => {
                 headers = headers.map(|all| all.and(&header));
                 files.check(&path, bytes, &header);
-                files.files.push(File { path, header });
+                files.read.push(File { path, header });
             }
             // One that cannot be read is enough to say nothing of all of them.
             Err(unseen) => {
@@ -202,8 +202,7 @@ impl Files {
     fn put_aside(&mut self, path: String, bytes: Option<u64>, header: Option<Header>) {
         let why = gaps::damage(&path, bytes.unwrap_or_default(), 0, 0).unwrap_or_default();
         self.damaged.push((path.clone(), why.to_owned()));
-        self.files
-            .extend(header.map(|header| File { path, header }));
+        self.read.extend(header.map(|header| File { path, header }));
     }
 
     fn check(&mut self, path: &str, bytes: Option<u64>, header: &Header) {

@@ -81,13 +81,12 @@ pub(super) fn state(seen: &mut Seen, assignments: &[Assignment]) {
             span_us(retention).map(|us| us / 1_000_000),
         ),
     ] {
-        match number.and_then(|number| i64::try_from(number).ok()) {
-            Some(number) => seen.state(fact, Value::Number(number)),
+        if let Some(number) = number.and_then(|number| i64::try_from(number).ok()) {
+            seen.state(fact, Value::Number(number));
+        } else {
             // journald takes what is built in, and warns; what that was then is not certain here.
-            None => {
-                let what = format!("journald.conf: `{text}`");
-                seen.unseen(Means::File, Unseen::new(&what, Status::Malformed, None));
-            }
+            let what = format!("journald.conf: `{text}`");
+            seen.unseen(Means::File, Unseen::new(&what, Status::Malformed, None));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The log files: how long ago each was written, and when they were rotated.
 //!
-//! The last line of a file says when an entry came; its modification time may be that of a rotation.
+//! The last line of a file says when an entry came; its modification time may be that of a
+//! rotation.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;

@@ -10,7 +10,7 @@ use shared::id::Digest;
 use shared::observation::Status;
 use shared::time::Timestamp;
 
-use super::{RETRIED_AFTER_MS, TESTED_AFTER_MS};
+use super::RETRIED_AFTER_MS;
 use crate::host::program::{Ended, Program, Task};
 use crate::host::{Host, Unseen, place};
 
@@ -178,11 +178,11 @@ impl Attempt {
     }
 
     /// Whether it is time to try again; a clock that was set back makes it so.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+    pub(super) fn is_due(&self, now: Timestamp, every_ms: i64) -> bool {
         let wait_ms = if self.ending == Ending::Restored {
-            TESTED_AFTER_MS
+            every_ms
         } else {
-            RETRIED_AFTER_MS
+            every_ms.min(RETRIED_AFTER_MS)
         };
         !(0..wait_ms).contains(&now.ms_since(self.at))
     }

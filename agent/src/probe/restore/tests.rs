@@ -95,6 +95,12 @@ fn a_canary_comes_back_from_restic_and_a_damaged_repository_gives_none() {
     // Not again before a day is over: the same is told.
     let again = site.look();
     assert_eq!(again.facts, observation.facts);
+    // Unless the settings want it.
+    site.settings.restore.every_s = 3600;
+    let sooner = site.look();
+    assert_ne!(field(&sooner, "at"), field(&observation, "at"));
+    assert_eq!(list(&sooner, "placed").len(), 2);
+    site.settings.restore.every_s = 20 * 3600;
     // A day later it is tested again, and renewed.
     site.now = site.now.plus_ms(24 * HOUR_MS);
     for pack in site.files("repository/data") {
@@ -105,7 +111,7 @@ fn a_canary_comes_back_from_restic_and_a_damaged_repository_gives_none() {
     assert_eq!(field(&observation, "sha256"), "-");
     assert_ne!(field(&observation, "reason"), "");
     assert_ne!(field(&observation, "last_success"), "-");
-    assert_eq!(list(&observation, "placed").len(), 2);
+    assert_eq!(list(&observation, "placed").len(), 3);
     assert_ne!(site.canary().to_string(), sha256);
 }
 

@@ -169,7 +169,10 @@ fn repositories(host: &dyn Host, seen: &mut Seen) -> Option<Vec<Repository>> {
         names => names,
     };
     let mut names = seen.note(Means::File, PARTS, names)?;
-    names.retain(|name| name.ends_with(".list") && !name.starts_with('.'));
+    names.retain(|name| {
+        let list = name.strip_suffix(".list");
+        list.is_some_and(|name| !name.is_empty() && !name.starts_with('.'))
+    });
     names.truncate(FILES_MAX);
     let parts = names.iter().map(|name| format!("{PARTS}/{name}"));
     let mut found = Vec::new();

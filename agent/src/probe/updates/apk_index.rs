@@ -108,7 +108,7 @@ pub(super) fn index(
                 .to_owned()
         };
         let number =
-            |from, length| u64::from_str_radix(&text(from, length), 8).map_err(|_| wrong());
+            |from, length| u64::from_str_radix(&text(from, length), 8).map_err(|_digits| wrong());
         if head.get(257..262) != Some(b"ustar") {
             return Err(wrong());
         }
@@ -142,7 +142,7 @@ mod tests {
     fn names(text: &[u8]) -> Result<Vec<String>> {
         let mut names = Vec::new();
         packages(text, |package| {
-            names.push(format!("{} {}", package.name, package.version))
+            names.push(format!("{} {}", package.name, package.version));
         })?;
         Ok(names)
     }

@@ -1,9 +1,9 @@
 //! How long the updates waited that were applied in the last 90 days.
 //!
 //! An update waited from when it was offered until it was applied. The day on which it was offered
-//! lies between two dates (see `memory.rs`); its changelog has one more that is before that day. The
-//! wait is measured from the later one of those before, so it is never said to be shorter than it
-//! was. An update with neither date is counted, and has no wait.
+//! lies between two dates (see `memory.rs`); its changelog has one more that is before that day.
+//! The wait is measured from the later one of those before, so it is never said to be shorter than
+//! it was. An update with neither date is counted, and has no wait.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -74,7 +74,7 @@ pub(super) fn look(ground: &Ground<'_>, seen: &mut Seen) -> Installed {
     Installed::Read(components(ground, inventory))
 }
 
-/// The name that the distribution has in patterns of unattended-upgrades: that of lsb_release(1).
+/// The name that the distribution has in patterns of unattended-upgrades: that of `lsb_release(1)`.
 fn distributor<'a>(ground: &'a Ground<'_>) -> &'a str {
     match ground.os.get("ID").map_or("", String::as_str) {
         "debian" => "Debian",

@@ -1,8 +1,9 @@
 //! Which installed packages have a newer version in the repositories of dnf.
 //!
 //! Each package counts by itself: neither dependencies nor packages that replace others are
-//! resolved. A package of a module is updated within its stream only. Of a kernel, of which several versions are installed side by side, the newest counts.
-//! What locks and exclusions keep out is pending only when it is a security update.
+//! resolved. A package of a module is updated within its stream only. Of a kernel, of which several
+//! versions are installed side by side, the newest counts. What locks and exclusions keep out is
+//! pending only when it is a security update.
 
 use std::cmp::Ordering;
 
@@ -158,7 +159,6 @@ fn update(
         available_after: since.filter(|_| dated),
         held,
         security: is_security,
-        ..Update::default()
     }
 }
 

@@ -146,7 +146,7 @@ fn read(host: &dyn Host, path: &str, zone: &TimeZone) -> Result<Log, Unseen> {
         return Err(Unseen::new(path, Status::Limit, None));
     }
     let file = host.open(path, LOG_BYTES_MAX)?;
-    let file: Box<dyn Read> = if path.ends_with(".gz") {
+    let file: Box<dyn Read> = if path.strip_suffix(".gz").is_some() {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else {
         file

@@ -120,11 +120,14 @@ impl<R: Read> Read for Zstd<R> {
                 return Ok(0);
             }
             let frame = StreamingDecoder::new_with_max_window_size(source, WINDOW_BYTES_MAX);
-            self.frame = Some(frame.map_err(|error| match error {
-                FrameDecoderError::WindowSizeTooBig { .. } => {
-                    Error::new(ErrorKind::OutOfMemory, error.to_string())
-                }
-                error => wrong(&error.to_string()),
+            self.frame = Some(frame.map_err(|error| {
+                let large = matches!(error, FrameDecoderError::WindowSizeTooBig { .. });
+                let kind = if large {
+                    ErrorKind::OutOfMemory
+                } else {
+                    ErrorKind::InvalidData
+                };
+                Error::new(kind, error.to_string())
             })?);
         }
     }
@@ -132,8 +135,6 @@ impl<R: Read> Read for Zstd<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::host::machine::Machine;
 
@@ -160,14 +161,19 @@ mod tests {
     ];
 
     fn text(name: &str, bytes: &[u8]) -> std::result::Result<String, Unseen> {
-        let folder = tempfile::tempdir().unwrap();
-        shared::durable::write(&folder.path().join(name), bytes, 0o644).unwrap();
-        let host = Machine::open(Path::new(folder.path())).unwrap();
+        let (_folder, host) = host(name, bytes);
         let path = format!("/{name}");
         let mut text = String::new();
         let read = open(&host, &path)?.read_to_string(&mut text);
         read.map(|_length| text)
             .map_err(|error| unseen(&path, &error))
+    }
+
+    fn host(name: &str, bytes: &[u8]) -> (tempfile::TempDir, Machine) {
+        let folder = tempfile::tempdir().unwrap();
+        shared::durable::write(&folder.path().join(name), bytes, 0o644).unwrap();
+        let host = Machine::open(folder.path()).unwrap();
+        (folder, host)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! `repomd.xml` names the other files; `primary` has one element a package, `updateinfo` one an
 //! advisory. Both are read as streams, and only what is asked for is kept.
 //!
-//! Source: createrepo_c 0.20 `doc/`, libsolv `ext/repo_rpmmd.c` and `ext/repo_updateinfoxml.c`.
+//! Source: `createrepo_c` 0.20 `doc/`, libsolv `ext/repo_rpmmd.c` and `ext/repo_updateinfoxml.c`.
 
 use std::io::{BufRead, Error, ErrorKind, Result};
 

@@ -10,6 +10,10 @@ use std::cmp::Ordering;
 
 /// Epoch, version and release of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "these are the names that rpm has for them"
+)]
 pub(super) struct Version {
     /// Epoch; 0 where none is named.
     pub(super) epoch: u64,
@@ -85,13 +89,8 @@ fn run(left: &str, right: &str) -> Ordering {
                 (left, right) = (rest(left), rest(right));
                 continue;
             }
-            (Some(b'~'), _) => return Ordering::Less,
-            (_, Some(b'~')) => return Ordering::Greater,
-            (None, None) => return Ordering::Equal,
-            (None, Some(_)) => return Ordering::Less,
-            (Some(_), None) => return Ordering::Greater,
-            (Some(b'^'), _) => return Ordering::Less,
-            (_, Some(b'^')) => return Ordering::Greater,
+            (one, other) if rank(one) != rank(other) => return rank(one).cmp(&rank(other)),
+            (None, _) | (_, None) => return Ordering::Equal,
             (Some(one), Some(other)) if one.is_ascii_digit() && other.is_ascii_digit() => {
                 number(&mut left).cmp(&number(&mut right))
             }
@@ -106,6 +105,16 @@ fn run(left: &str, right: &str) -> Ordering {
         if order != Ordering::Equal {
             return order;
         }
+    }
+}
+
+/// What sorts before what, whatever follows.
+fn rank(next: Option<&u8>) -> usize {
+    match next {
+        Some(b'~') => 0,
+        None => 1,
+        Some(b'^') => 2,
+        Some(_) => 3,
     }
 }
 

@@ -220,7 +220,10 @@ fn signer(packet: &[u8]) -> Option<String> {
         }
         _ => return None,
     };
-    Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = id.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// The subpacket of the issuer, or the end of the one of its fingerprint.

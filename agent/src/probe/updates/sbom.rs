@@ -1,10 +1,10 @@
-//! The bill of materials: what is installed, as CycloneDX and as SPDX, with package URLs.
+//! The bill of materials: what is installed, as `CycloneDX` and as SPDX, with package URLs.
 //!
 //! Both documents are the same bytes as long as the same is installed: nothing in them is a time or
 //! a random number, so an unchanged one is not sent again. When they were made stands in the
 //! attestation that names them; SPDX demands a time, and gets the beginning of 1970.
 //!
-//! Source: CycloneDX 1.6 (ECMA-424), SPDX 2.3 (clauses 6 and 7), ECMA-427 "Package-URL".
+//! Source: `CycloneDX` 1.6 (ECMA-424), SPDX 2.3 (clauses 6 and 7), ECMA-427 "Package-URL".
 
 use serde::Serialize;
 use shared::id::Digest;
@@ -124,7 +124,8 @@ fn part(component: &Component) -> Part<'_> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Spdx<'a> {
-    spdx_version: &'a str,
+    #[serde(rename = "spdxVersion")]
+    version: &'a str,
     #[serde(rename = "SPDXID")]
     id: &'a str,
     data_license: &'a str,
@@ -157,11 +158,13 @@ struct SpdxPackage<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ExternalRef<'a> {
-    reference_category: &'a str,
-    reference_type: &'a str,
-    reference_locator: &'a str,
+    #[serde(rename = "referenceCategory")]
+    category: &'a str,
+    #[serde(rename = "referenceType")]
+    kind: &'a str,
+    #[serde(rename = "referenceLocator")]
+    locator: &'a str,
 }
 
 fn spdx((name, version): (&str, &str), components: &[Component]) -> Vec<u8> {
@@ -174,7 +177,7 @@ fn spdx((name, version): (&str, &str), components: &[Component]) -> Vec<u8> {
         .map(|number| format!("SPDXRef-Package-{number}"))
         .collect();
     let document = Spdx {
-        spdx_version: "SPDX-2.3",
+        version: "SPDX-2.3",
         id: "SPDXRef-DOCUMENT",
         data_license: "CC0-1.0",
         name: format!("{name}-{version}"),
@@ -201,9 +204,9 @@ fn spdx_package<'a>((component, id): (&'a Component, &'a String)) -> SpdxPackage
         files_analyzed: false,
         source_info: source.map(|(name, version)| format!("built from {name} {version}")),
         external_refs: [ExternalRef {
-            reference_category: "PACKAGE-MANAGER",
-            reference_type: "purl",
-            reference_locator: &component.purl,
+            category: "PACKAGE-MANAGER",
+            kind: "purl",
+            locator: &component.purl,
         }],
     }
 }

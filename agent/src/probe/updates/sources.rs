@@ -73,7 +73,7 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, settings: Option<&Settings>
     let (mut records, mut unverified) = (Vec::new(), 0_usize);
     for path in files {
         let read = text(host, &path).and_then(|text| {
-            let found = if path.ends_with(".sources") {
+            let found = if path.strip_suffix(".sources").is_some() {
                 deb822(&text)
             } else {
                 lines(&text)
@@ -106,8 +106,8 @@ fn files(host: &dyn Host, seen: &mut Seen) -> Option<Vec<String>> {
     };
     let mut names = seen.note(Means::File, PARTS, names)?;
     names.retain(|name| {
-        let list = name.ends_with(".list") && apt::is_part(name, "list");
-        list || name.ends_with(".sources") && apt::is_part(name, "sources")
+        let mut endings = ["list", "sources"].into_iter();
+        name.contains('.') && endings.any(|ending| apt::is_part(name, ending))
     });
     if FILES_MAX < names.len() {
         let why = format!("more than {FILES_MAX} files");
@@ -140,7 +140,7 @@ fn keys_present(host: &dyn Host, signed_by: Option<&str>) -> Option<bool> {
                 names => names,
             };
             let names = names.ok()?;
-            let key = |name: &String| name.ends_with(".gpg") || name.ends_with(".asc");
+            let key = |name: &String| [".gpg", ".asc"].iter().any(|ending| name.ends_with(ending));
             Some(names.iter().any(key) || there(KEY_FILE)?)
         }
     }

@@ -50,6 +50,9 @@ impl Table {
     }
 }
 
+/// Takes a page, the place of a row in it, and how many pages may still be read.
+type Leaf<'a> = dyn FnMut(&[u8], usize, &mut u32) -> Result<(), Unseen> + 'a;
+
 /// What tells that a database is still the same.
 #[derive(PartialEq, Eq)]
 struct State {
@@ -186,13 +189,14 @@ impl<'a> Database<'a> {
             Ok(())
         })?;
         let root = |root| u32::try_from(root).ok();
-        match found.and_then(|(page, columns)| root(page).zip(Some(columns))) {
-            Some((root, columns)) => Ok(Table { root, columns }),
-            None => {
-                let why = format!("no table `{name}`");
-                Err(Unseen::new(self.path, Status::Unsupported, Some(&why)))
-            }
-        }
+        let table = found.and_then(|(page, columns)| {
+            let root = root(page)?;
+            Some(Table { root, columns })
+        });
+        table.ok_or_else(|| {
+            let why = format!("no table `{name}`");
+            Unseen::new(self.path, Status::Unsupported, Some(&why))
+        })
     }
 
     /// Hands on each row of a table, in the order of their ids.
@@ -222,7 +226,7 @@ impl<'a> Database<'a> {
         number_of_page: u32,
         depth: usize,
         budget: &mut u32,
-        leaf: &mut dyn FnMut(&[u8], usize, &mut u32) -> Result<(), Unseen>,
+        leaf: &mut Leaf<'_>,
     ) -> Result<(), Unseen> {
         let damaged = || self.malformed("a page is damaged");
         let depth = depth.checked_sub(1).ok_or_else(damaged)?;

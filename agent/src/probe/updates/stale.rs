@@ -32,7 +32,7 @@ const FOLDERS: [&str; 7] = [
 
 /// What one service still runs.
 #[derive(Debug, Default)]
-struct Service {
+struct Stale {
     processes: i64,
     files: BTreeSet<String>,
 }
@@ -54,12 +54,12 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) {
     let Some(pids) = seen.note(Means::File, "/proc/[pid]/maps", pids) else {
         return;
     };
-    let (mut services, mut unseen) = (BTreeMap::<String, Service>::new(), 0_usize);
+    let (mut services, mut unseen) = (BTreeMap::<String, Stale>::new(), 0_usize);
     for pid in &pids {
         match replaced(host, pid) {
             Ok(files) if files.is_empty() => {}
             Ok(files) => {
-                if let Some(name) = service(host, pid) {
+                if let Some(name) = unit_of(host, pid) {
                     let service = services.entry(name).or_default();
                     service.processes += 1;
                     service.files.extend(files);
@@ -122,7 +122,7 @@ fn deleted(maps: impl Read) -> std::io::Result<BTreeSet<String>> {
 }
 
 /// The unit that a process belongs to, or its own name; `None` for a process of a container.
-fn service(host: &dyn Host, pid: &str) -> Option<String> {
+fn unit_of(host: &dyn Host, pid: &str) -> Option<String> {
     let text = |name: &str| {
         let bytes = host
             .read(&format!("/proc/{pid}/{name}"), TEXT_BYTES_MAX)
@@ -144,11 +144,15 @@ fn unit(groups: &str) -> Option<String> {
         let named = line.strip_prefix("0::").filter(|path| *path != "/");
         named.or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
     })?;
-    let is_unit = |name: &&str| name.ends_with(".service") || name.ends_with(".scope");
+    let is_unit = |name: &&str| {
+        [".service", ".scope"]
+            .iter()
+            .any(|kind| name.ends_with(kind))
+    };
     group.rsplit('/').find(is_unit).map(str::to_owned)
 }
 
-impl Service {
+impl Stale {
     fn record(&self, host: &dyn Host, name: &str) -> Record {
         // When the file that is there now came: the old code runs at least since then.
         let since: Option<Vec<Timestamp>> = self

@@ -133,9 +133,7 @@ impl Lines {
         {
             self.saying = None;
         }
-        if observation.outcome != Outcome::Facts {
-            self.said = Some((at, observation.outcome, observation.reason.clone()));
-        } else {
+        if observation.outcome == Outcome::Facts {
             self.said = None;
             let last = field::instant(&observation.facts, "last_arrived");
             self.last_arrived = last.max(self.last_arrived);
@@ -146,6 +144,8 @@ impl Lines {
                 let receiver = name.parse().map_or(Receiver::Listener, Receiver::Host);
                 let _before = self.routes.insert(receiver, at);
             }
+        } else {
+            self.said = Some((at, observation.outcome, observation.reason.clone()));
         }
         let (gone, open): (Vec<Open>, _) = std::mem::take(&mut self.open)
             .into_iter()

@@ -163,10 +163,10 @@ pub(super) fn facts(
         ])
     });
     let receivers = receivers(&arrived);
-    let last = open.lines.iter().map(|line| line.canary.sent).max();
+    let sent = open.lines.iter().map(|line| line.canary.sent).max();
     let values = field::known([
         ("arrived_count", Some(field::count(arrived.len()))),
-        ("last_sent", last.map(Value::Instant)),
+        ("last_sent", sent.map(Value::Instant)),
         ("latency_max_ms", most.map(Value::Number)),
         ("latency_min_ms", least.map(Value::Number)),
         ("lost", Some(Value::List(lost.collect()))),

@@ -42,7 +42,7 @@ fn received(log_host: &Host, now: Timestamp, lines: &[String]) -> Observation {
 fn sends(site: &mut Site, host: &mut Host) -> [Canary; 2] {
     let lines = [host.line(site.now()), host.line(site.now().plus_ms(1))];
     site.pass(2 * SECOND);
-    let _id = site.report(host, sent(&[&lines[0], &lines[1]]), 0);
+    let _id = site.report(host, &sent(&[&lines[0], &lines[1]]), 0);
     lines
 }
 
@@ -62,7 +62,7 @@ fn lines_that_the_listener_saw_have_arrived_with_their_latency() {
     site.show(&lines[0]);
     site.show(&lines[1]);
     site.nothing();
-    let _id = site.report(&mut host, sent(&[&lines[0], &lines[1]]), 0);
+    let _id = site.report(&mut host, &sent(&[&lines[0], &lines[1]]), 0);
     let found = site.one();
     assert_eq!(counts(&found), [Some(2), Some(2), Some(0), Some(0)]);
     // A second on the way; the clock is known to 10 ms, and one of rounding.
@@ -73,7 +73,7 @@ fn lines_that_the_listener_saw_have_arrived_with_their_latency() {
     assert_eq!(field::text(&receivers[0], "name"), Some("(collector)"));
     assert_eq!(field::flag(&receivers[0], "encrypted"), Some(true));
     // Told again, or shown again, nothing more follows.
-    let _id = site.report(&mut host, sent(&[&lines[0], &lines[1]]), 0);
+    let _id = site.report(&mut host, &sent(&[&lines[0], &lines[1]]), 0);
     site.show(&lines[0]);
     site.pass(HOUR);
     site.nothing();
@@ -115,7 +115,7 @@ fn a_log_host_has_its_time_to_look() {
     let look = |site: &mut Site, log_host: &mut Host, lines: &[&Canary]| {
         let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
         let told = received(log_host, site.now(), &lines);
-        let _id = site.report(log_host, told, 0);
+        let _id = site.report(log_host, &told, 0);
     };
     look(&mut site, &mut log_host, &[]);
     site.pass(MINUTE);
@@ -157,13 +157,13 @@ fn what_is_not_genuine_or_not_of_another_is_no_arrival() {
     let mut shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
     shown.push("evident-canary/v1 web-1 1 1 no".to_owned());
     let told = received(&log_host, site.now(), &[]);
-    let _id = site.report(&mut log_host, told, 0);
-    let _id = site.report(&mut host, sent(&[&lines[0], &lines[1]]), 0);
+    let _id = site.report(&mut log_host, &told, 0);
+    let _id = site.report(&mut host, &sent(&[&lines[0], &lines[1]]), 0);
     site.pass(6 * MINUTE);
     site.nothing();
     let mut told = received(&log_host, site.now(), &shown);
     told.facts.extend(sent(&[&own]).facts);
-    let _id = site.report(&mut log_host, told, 0);
+    let _id = site.report(&mut log_host, &told, 0);
     let found = site.observed();
     assert_eq!(found.len(), 2);
     // A log host is no receiver of its own lines.
@@ -203,7 +203,7 @@ fn of_a_silent_log_host_nothing_is_told() {
     let mut site = Site::new(false);
     let (mut host, mut log_host) = (site.enrol("web-1", 1), site.enrol("log-1", 1));
     let told = received(&log_host, site.now(), &[]);
-    let _id = site.report(&mut log_host, told, 0);
+    let _id = site.report(&mut log_host, &told, 0);
     let _lines = sends(&mut site, &mut host);
     site.pass(2 * HOUR);
     site.nothing();
@@ -212,7 +212,7 @@ fn of_a_silent_log_host_nothing_is_told() {
     let _new = told
         .facts
         .insert("received_dropped_count".to_owned(), field::count(1));
-    let _id = site.report(&mut log_host, told, 0);
+    let _id = site.report(&mut log_host, &told, 0);
     site.nothing();
     site.pass(10 * MINUTE);
     let found = site.one();
@@ -286,12 +286,12 @@ fn a_host_cannot_pass_old_or_foreign_lines_as_sent() {
     for line in [&old, &ahead, &foreign] {
         site.show(line);
     }
-    let _id = site.report(&mut host, sent(&[&old, &ahead]), 0);
-    let _id = site.report(&mut host, sent(&[&foreign]), 0);
+    let _id = site.report(&mut host, &sent(&[&old, &ahead]), 0);
+    let _id = site.report(&mut host, &sent(&[&foreign]), 0);
     let mut again = site.enrol("web-1", 2);
     let line = host.line(site.now());
     site.show(&line);
-    let _id = site.report(&mut again, sent(&[&line]), 0);
+    let _id = site.report(&mut again, &sent(&[&line]), 0);
     site.pass(3 * HOUR);
     site.nothing();
 }
@@ -309,7 +309,7 @@ fn without_a_measured_clock_there_is_no_latency_and_no_spool_is_taken_for_now() 
     assert!(found.reason.starts_with("how long lines took"), "{found:?}");
     // Its record was made half an hour before it came.
     let line = host.line(site.now().plus_ms(-30 * MINUTE));
-    let _id = site.report(&mut host, sent(&[&line]), 30 * MINUTE);
+    let _id = site.report(&mut host, &sent(&[&line]), 30 * MINUTE);
     site.pass(3 * HOUR);
     site.nothing();
 }
@@ -319,15 +319,15 @@ fn what_a_host_says_of_itself_is_taken_over() {
     let mut site = Site::new(true);
     let mut host = site.enrol("web-1", 1);
     let silent = seen("canary", [("sends", Value::Flag(false))]);
-    let _id = site.report(&mut host, silent, 0);
+    let _id = site.report(&mut host, &silent, 0);
     let found = site.one();
     assert_eq!(found.outcome, Outcome::Unknown);
     assert!(found.reason.contains("no line is sent"), "{found:?}");
     let mut absent = seen("canary", []);
     absent.outcome = Outcome::Absent;
     absent.reason = "no log daemon listens on this host".to_owned();
-    let _id = site.report(&mut host, absent.clone(), 0);
-    let _id = site.report(&mut host, absent, 0);
+    let _id = site.report(&mut host, &absent, 0);
+    let _id = site.report(&mut host, &absent, 0);
     let found = site.one();
     assert_eq!(found.outcome, Outcome::Absent);
     assert_eq!(found.reason, "no log daemon listens on this host");

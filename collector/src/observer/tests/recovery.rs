@@ -63,7 +63,7 @@ fn begun() -> (Site, Host, Record) {
     let mut host = site.enrol("web-1", 1);
     site.measure(&host, 2);
     let file = placed("etc", "one", site.now());
-    let _id = site.report(&mut host, restore(1, vec![file.clone()], Vec::new()), 0);
+    let _id = site.report(&mut host, &restore(1, vec![file.clone()], Vec::new()), 0);
     assert_eq!(counts(&site.one()), [0, 0, 0, 1, 0]);
     site.pass(HOUR);
     (site, host, file)
@@ -75,7 +75,7 @@ fn what_was_placed_before_matches() {
     let back = restored("etc", Some("one"), site.now().plus_ms(-SECOND));
     let newer = placed("etc", "two", site.now());
     let told = restore(1, vec![file, newer], vec![back]);
-    let _id = site.report(&mut host, told.clone(), 0);
+    let _id = site.report(&mut host, &told, 0);
     let found = site.one();
     assert_eq!(counts(&found), [1, 0, 0, 0, 0]);
     assert_eq!(number(&found, "oldest_data_ms"), Some(HOUR - SECOND));
@@ -89,13 +89,13 @@ fn what_was_placed_before_matches() {
     assert_eq!(field::number(set, "entry"), Some(2));
     // Told again, it is said again after hours only, also by another process.
     site.pass(HOUR);
-    let _id = site.report(&mut host, told.clone(), 0);
+    let _id = site.report(&mut host, &told, 0);
     site.start();
     site.pass(HOUR);
-    let _id = site.report(&mut host, told.clone(), 0);
+    let _id = site.report(&mut host, &told, 0);
     site.nothing();
     site.pass(5 * HOUR);
-    let _id = site.report(&mut host, told, 0);
+    let _id = site.report(&mut host, &told, 0);
     assert_eq!(counts(&site.one()), [1, 0, 0, 0, 0]);
 }
 
@@ -103,8 +103,8 @@ fn what_was_placed_before_matches() {
 fn what_was_never_placed_or_only_afterwards_does_not_match() {
     let (mut site, mut host, file) = begun();
     let never = restored("etc", Some("other"), site.now());
-    let told = restore(1, vec![file.clone()], vec![never]);
-    let _id = site.report(&mut host, told, 0);
+    let told = restore(1, vec![file], vec![never]);
+    let _id = site.report(&mut host, &told, 0);
     let found = site.one();
     assert_eq!(counts(&found), [0, 1, 0, 0, 0]);
     assert_eq!(number(&found, "oldest_data_ms"), None);
@@ -113,20 +113,20 @@ fn what_was_never_placed_or_only_afterwards_does_not_match() {
     // Of another set.
     let back = restored("home", Some("one"), site.now());
     let told = restore(1, Vec::new(), vec![back]);
-    let _id = site.report(&mut host, told, 0);
+    let _id = site.report(&mut host, &told, 0);
     assert_eq!(counts(&site.one()), [0, 1, 0, 0, 0]);
     // Placed in the record that tells of the restore: told again later, that does not heal it.
     let same = placed("etc", "same", site.now().plus_ms(-HOUR));
     let back = restored("etc", Some("same"), site.now());
     let told = restore(1, vec![same], vec![back]);
     for _time in 0..3 {
-        let _id = site.report(&mut host, told.clone(), 0);
+        let _id = site.report(&mut host, &told, 0);
         site.pass(MINUTE);
     }
     assert_eq!(counts(&site.one()), [0, 1, 0, 0, 0]);
     site.start();
     site.pass(7 * HOUR);
-    let _id = site.report(&mut host, told, 0);
+    let _id = site.report(&mut host, &told, 0);
     assert_eq!(counts(&site.one()), [0, 1, 0, 0, 0]);
 }
 
@@ -140,11 +140,11 @@ fn what_the_collector_learnt_afterwards_is_unproven() {
     let file = placed("etc", "new", placing);
     let _id = site.report(
         &mut host,
-        restore(1, vec![file.clone()], Vec::new()),
+        &restore(1, vec![file.clone()], Vec::new()),
         24 * HOUR,
     );
     let back = restored("etc", Some("new"), restoring);
-    let _id = site.report(&mut host, restore(1, vec![file], vec![back]), 23 * HOUR);
+    let _id = site.report(&mut host, &restore(1, vec![file], vec![back]), 23 * HOUR);
     let found = site.observed();
     let found = found.last().unwrap();
     assert_eq!(counts(found), [0, 0, 0, 0, 1]);
@@ -156,7 +156,7 @@ fn what_the_collector_learnt_afterwards_is_unproven() {
 fn a_restore_that_gave_nothing_has_failed() {
     let (mut site, mut host, file) = begun();
     let back = restored("etc", None, site.now());
-    let _id = site.report(&mut host, restore(2, vec![file], vec![back]), 0);
+    let _id = site.report(&mut host, &restore(2, vec![file], vec![back]), 0);
     let found = site.one();
     assert_eq!(counts(&found), [0, 0, 1, 1, 0]);
     assert_eq!(
@@ -172,7 +172,7 @@ fn a_restore_that_could_not_begin_says_nothing_of_the_backup() {
     let outcome = Value::Text("locked".to_owned());
     let _new = locked.insert("outcome".to_owned(), outcome.clone());
     let told = restore(1, vec![file.clone()], vec![locked]);
-    let _id = site.report(&mut host, told, 0);
+    let _id = site.report(&mut host, &told, 0);
     let found = site.one();
     assert_eq!(counts(&found), [0, 0, 0, 1, 0]);
     assert_eq!(
@@ -182,12 +182,12 @@ fn a_restore_that_could_not_begin_says_nothing_of_the_backup() {
     // After one that succeeded, that one stands.
     let back = restored("etc", Some("one"), site.now());
     let told = restore(1, vec![file.clone()], vec![back]);
-    let _id = site.report(&mut host, told, 0);
+    let _id = site.report(&mut host, &told, 0);
     assert_eq!(counts(&site.one()), [1, 0, 0, 0, 0]);
     site.pass(HOUR);
     let mut locked = restored("etc", None, site.now());
     let _new = locked.insert("outcome".to_owned(), outcome);
-    let _id = site.report(&mut host, restore(1, vec![file], vec![locked]), 0);
+    let _id = site.report(&mut host, &restore(1, vec![file], vec![locked]), 0);
     site.nothing();
 }
 
@@ -196,12 +196,12 @@ fn a_host_that_was_enrolled_again_has_the_same_backups() {
     let (mut site, _host, _file) = begun();
     let mut again = site.enrol("web-1", 2);
     let back = restored("etc", Some("one"), site.now());
-    let _id = site.report(&mut again, restore(1, Vec::new(), vec![back]), 0);
+    let _id = site.report(&mut again, &restore(1, Vec::new(), vec![back]), 0);
     assert_eq!(counts(&site.one()), [1, 0, 0, 0, 0]);
     // Not so another host.
     let mut other = site.enrol("web-2", 1);
     let back = restored("etc", Some("one"), site.now());
-    let _id = site.report(&mut other, restore(1, Vec::new(), vec![back]), 0);
+    let _id = site.report(&mut other, &restore(1, Vec::new(), vec![back]), 0);
     assert_eq!(counts(&site.one()), [0, 1, 0, 0, 0]);
 }
 
@@ -209,17 +209,17 @@ fn a_host_that_was_enrolled_again_has_the_same_backups() {
 fn times_that_cannot_be_are_bounded_and_told() {
     let (mut site, mut host, _file) = begun();
     let future = restored("etc", Some("one"), site.now().plus_ms(48 * HOUR));
-    let _id = site.report(&mut host, restore(1, Vec::new(), vec![future]), 0);
+    let _id = site.report(&mut host, &restore(1, Vec::new(), vec![future]), 0);
     let found = site.one();
     assert_eq!(counts(&found), [1, 0, 0, 0, 0]);
     let when = field::instant(&found.facts, "oldest_restore");
     assert_eq!(when, Some(site.now()), "not later than its record");
     // Placed, by the clock of the host, after it came back.
     let later = placed("etc", "three", site.now().plus_ms(HOUR));
-    let _id = site.report(&mut host, restore(1, vec![later], Vec::new()), 0);
+    let _id = site.report(&mut host, &restore(1, vec![later], Vec::new()), 0);
     site.pass(MINUTE);
     let back = restored("etc", Some("three"), site.now());
-    let _id = site.report(&mut host, restore(1, Vec::new(), vec![back]), 0);
+    let _id = site.report(&mut host, &restore(1, Vec::new(), vec![back]), 0);
     let found = site.observed();
     let found = found.last().unwrap();
     assert_eq!(number(found, "oldest_data_ms"), None);
@@ -231,14 +231,14 @@ fn times_that_cannot_be_are_bounded_and_told() {
 fn without_a_declared_set_it_is_absent() {
     let mut site = Site::new(false);
     let mut host = site.enrol("web-1", 1);
-    let _id = site.report(&mut host, restore(0, Vec::new(), Vec::new()), 0);
+    let _id = site.report(&mut host, &restore(0, Vec::new(), Vec::new()), 0);
     let found = site.one();
     assert_eq!(found.outcome, Outcome::Absent);
     let mut unknown = restore(0, Vec::new(), Vec::new());
     unknown.outcome = Outcome::Unknown;
     unknown.facts.clear();
     unknown.reason = "the settings cannot be read".to_owned();
-    let _id = site.report(&mut host, unknown, 0);
+    let _id = site.report(&mut host, &unknown, 0);
     let found = site.one();
     assert_eq!(found.outcome, Outcome::Unknown);
     assert_eq!(found.reason, "the settings cannot be read");

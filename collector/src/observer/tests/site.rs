@@ -187,7 +187,7 @@ impl Site {
     }
 
     /// A record of a host about one probe, made so long ago, and a turn of the observer.
-    pub(super) fn report(&mut self, host: &mut Host, seen: Observation, ago_ms: i64) -> Digest {
+    pub(super) fn report(&mut self, host: &mut Host, seen: &Observation, ago_ms: i64) -> Digest {
         let wall = self.now().plus_ms(host.ahead_ms - ago_ms);
         let bytes = seen.to_bytes();
         assert!(Observation::from_bytes(&bytes).is_ok(), "{seen:?}");

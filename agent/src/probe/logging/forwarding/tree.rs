@@ -12,21 +12,20 @@ use shared::observation::Status;
 use super::{Target, host_port, url_target, yaml};
 use crate::host::Unseen;
 
+/// Settings of Fluent Bit that are a tree.
+const FLUENT_BIT_TREE: &str = "/etc/fluent-bit/fluent-bit.yaml";
+/// Settings of Vector that are no YAML.
+const VECTOR_TOML: &str = "/etc/vector/vector.toml";
+
 /// Daemons, and where their packages look for settings.
 pub(super) const PATHS: [(&str, &[&str]); 4] = [
     (
         "fluent-bit",
-        &[
-            "/etc/fluent-bit/fluent-bit.conf",
-            "/etc/fluent-bit/fluent-bit.yaml",
-        ],
+        &["/etc/fluent-bit/fluent-bit.conf", FLUENT_BIT_TREE],
     ),
     ("otelcol", &["/etc/otelcol/config.yaml"]),
     ("otelcol-contrib", &["/etc/otelcol-contrib/config.yaml"]),
-    (
-        "vector",
-        &["/etc/vector/vector.yaml", "/etc/vector/vector.toml"],
-    ),
+    ("vector", &["/etc/vector/vector.yaml", VECTOR_TOML]),
 ];
 
 /// Outputs that keep entries on this host, or send none.
@@ -60,10 +59,10 @@ type Found = (Vec<Target>, Vec<Unseen>);
 /// The targets in the settings of a daemon.
 pub(super) fn targets(daemon: &'static str, path: &str, text: &str) -> Found {
     let outputs = match daemon {
-        "fluent-bit" if !path.ends_with(".yaml") => fluent_bit_lines(text),
+        "fluent-bit" if path != FLUENT_BIT_TREE => fluent_bit_lines(text),
         _ => tree(path, text).and_then(|tree| match daemon {
             "fluent-bit" => fluent_bit_tree(&tree),
-            "vector" => vector(&tree),
+            "vector" => Ok(vector(&tree)),
             _ => otel(&tree),
         }),
     };
@@ -79,19 +78,18 @@ pub(super) fn targets(daemon: &'static str, path: &str, text: &str) -> Found {
         .iter()
         .filter(|output| !LOCAL.contains(&output.kind.as_str()))
     {
-        match target(daemon, output, path) {
-            Some(target) => targets.push(target),
-            None => {
-                let why = format!("output `{}`", output.kind);
-                unknown.push(Unseen::new(path, Status::Unsupported, Some(&why)));
-            }
+        if let Some(target) = target(daemon, output, path) {
+            targets.push(target);
+        } else {
+            let why = format!("output `{}`", output.kind);
+            unknown.push(Unseen::new(path, Status::Unsupported, Some(&why)));
         }
     }
     (targets, unknown)
 }
 
 fn tree(path: &str, text: &str) -> Result<Value, String> {
-    if path.ends_with(".toml") {
+    if path == VECTOR_TOML {
         toml::from_str(text).map_err(|_error| "no TOML".to_owned())
     } else {
         yaml::read(text).map_err(|line| format!("line {line}"))
@@ -162,7 +160,7 @@ fn fluent_bit(mut values: BTreeMap<String, String>, disk: bool) -> Output {
 }
 
 /// `sinks:` of Vector.
-fn vector(tree: &Value) -> Result<Vec<Output>, String> {
+fn vector(tree: &Value) -> Vec<Output> {
     let sinks = tree.get("sinks").and_then(Value::as_object);
     let outputs = sinks.into_iter().flatten().map(|(_, sink)| {
         let mut values = flat(sink);
@@ -174,7 +172,7 @@ fn vector(tree: &Value) -> Result<Vec<Output>, String> {
             values,
         }
     });
-    Ok(outputs.collect())
+    outputs.collect()
 }
 
 /// The exporters of the pipelines for logs.
@@ -276,9 +274,10 @@ fn target(daemon: &'static str, output: &Output, path: &str) -> Option<Target> {
             let secure = !output.is("tls.insecure", true);
             let scheme = if secure { "https" } else { "http" };
             let place = place.strip_prefix("dns:///").unwrap_or(place);
-            match place.contains("://") {
-                true => url_target(daemon, place, path),
-                false => url_target(daemon, &format!("{scheme}://{place}"), path),
+            if place.contains("://") {
+                url_target(daemon, place, path)
+            } else {
+                url_target(daemon, &format!("{scheme}://{place}"), path)
             }
         }
         (
@@ -359,9 +358,8 @@ fn fluent_bit_target(output: &Output, kind: &str) -> Option<Target> {
     let protocol = match (over_http, output.value("mode").unwrap_or("udp"), tls) {
         (true, _, true) => "https",
         (true, _, false) => "http",
-        (false, "tls", _) => "tls",
         (false, "udp", _) if matches!(kind, "syslog" | "gelf") => "udp",
-        (false, _, true) => "tls",
+        (false, "tls", _) | (false, _, true) => "tls",
         (false, _, false) => "tcp",
     };
     let port = output

@@ -1,8 +1,8 @@
 //! The part of YAML in which people write settings: maps and lists by indentation, plain and quoted
 //! values, blocks of text, lists in brackets.
 //!
-//! Anchors, tags, maps in braces and values over several lines are refused: half understood settings
-//! would prove too little or too much. Source: <https://yaml.org/spec/1.2.2/>.
+//! Anchors, tags, maps in braces and values over several lines are refused: half understood
+//! settings would prove too little or too much. Source: <https://yaml.org/spec/1.2.2/>.
 
 use serde_json::{Map, Value};
 
@@ -226,15 +226,13 @@ fn without_comment(line: &str) -> &str {
     let mut quote = None;
     let mut before = ' ';
     for (at, sign) in line.char_indices() {
-        match quote {
-            Some(open) if sign == open => quote = None,
-            Some(_) => {}
-            None if sign == '#' && before.is_whitespace() => {
-                return line.get(..at).unwrap_or_default();
-            }
+        if quote.is_some() {
+            quote = quote.filter(|open| *open != sign);
+        } else if sign == '#' && before.is_whitespace() {
+            return line.get(..at).unwrap_or_default();
+        } else if matches!(sign, '"' | '\'') && " [,".contains(before) {
             // Inside a word it is a sign like others.
-            None if matches!(sign, '"' | '\'') && " [,".contains(before) => quote = Some(sign),
-            None => {}
+            quote = Some(sign);
         }
         before = sign;
     }
@@ -269,7 +267,7 @@ mod tests {
         );
         check(
             "# top\na: b # end\nc: \"d # e\"\nf: g#h\n",
-            r##"{"a":"b","c":"d # e","f":"g#h"}"##,
+            r#"{"a":"b","c":"d # e","f":"g#h"}"#,
         );
         check("a: |\n  .x = 1\n  - {\nb: 2\n", r#"{"a":"","b":2}"#);
         check(

@@ -232,7 +232,7 @@ impl<'a> Search<'a> {
     /// An object of this kind, as far as it is read, with at least `least` bytes.
     fn object(&mut self, at: u64, kind: u8, least: usize) -> Result<Vec<u8>, Unseen> {
         let inside = self.header.bytes <= at && at < self.header.end;
-        if at % 8 != 0 || !inside {
+        if !at.is_multiple_of(8) || !inside {
             return Err(self.damaged("an offset leads out of the file"));
         }
         let mut object = self.read_some(at, OBJECT_BYTES_MAX)?;

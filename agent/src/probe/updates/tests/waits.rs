@@ -97,8 +97,8 @@ fn the_day_of_an_offer_lies_between_two_dates() {
         "var/log/dpkg.log",
         b"2026-12-02 01:12:41 upgrade unzip:amd64 6.0-28 6.0-28+deb12u2\n",
     );
-    let last = agent.look(&host, "2026-12-02T12:00:00Z");
-    assert_eq!(facts(&last, &PENDING[1..2]), ["0"]);
+    let ended = agent.look(&host, "2026-12-02T12:00:00Z");
+    assert_eq!(facts(&ended, &PENDING[1..2]), ["0"]);
     let names = [
         "applied_count",
         "applied_security_count",
@@ -108,7 +108,7 @@ fn the_day_of_an_offer_lies_between_two_dates() {
     ];
     // u2 was certainly not offered on the 21st, and dpkg writes the time of Berlin.
     let wait_s = (11 * 24 * 3600).to_string();
-    assert_eq!(facts(&last, &names), ["1", "1", "0", &wait_s, &wait_s]);
+    assert_eq!(facts(&ended, &names), ["1", "1", "0", &wait_s, &wait_s]);
 }
 
 #[test]

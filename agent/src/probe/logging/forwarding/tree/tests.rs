@@ -1,5 +1,4 @@
-//! Settings of Fluent Bit, Vector and the OpenTelemetry Collector, written by hand after the
-//! examples in their documentation.
+//! Settings of Fluent Bit, Vector and the OpenTelemetry Collector: see the README beside them.
 
 use super::*;
 
@@ -32,10 +31,7 @@ const OTEL: &str = "/etc/otelcol/config.yaml";
 /// docs.fluentbit.io: administration, configuring, classic mode; outputs; transport security.
 #[test]
 fn fluent_bit() {
-    let text = "[SERVICE]\n    Flush 1\n    storage.path /var/lib/fluent-bit\n[INPUT]\n    \
-                Name systemd\n    storage.type filesystem\n[OUTPUT]\n    Name forward\n    Match *\n    \
-                Host log.example.org\n    Port 24284\n    tls On\n    tls.verify On\n    \
-                tls.ca_file /etc/ssl/ca.pem\n    Retry_Limit no_limits\n[OUTPUT]\n    name stdout\n";
+    let text = include_str!("../../../../../../tests/hosts/forwarders/fluent-bit.conf");
     let target = "tls log.example.org 24284 chain /etc/ssl/ca.pem disk -1";
     check("fluent-bit", CONF, text, &[target]);
     let output = |more: &str| format!("[INPUT]\n name cpu\n[OUTPUT]\n {more}\n");
@@ -76,8 +72,7 @@ fn fluent_bit() {
     );
     let unknown = format!("{CONF}: unsupported (@INCLUDE)");
     check("fluent-bit", CONF, "@INCLUDE outputs.conf\n", &[&unknown]);
-    let text = "pipeline:\n  inputs:\n    - name: systemd\n      storage.type: filesystem\n  outputs:\n    \
-                - name: forward\n      host: log.example.org\n      tls: on\n      retry_limit: no_limits\n";
+    let text = include_str!("../../../../../../tests/hosts/forwarders/fluent-bit.yaml");
     let target = "tls log.example.org 24224 chain - disk -1";
     check("fluent-bit", FLUENT_YAML, text, &[target]);
 }
@@ -85,12 +80,7 @@ fn fluent_bit() {
 /// vector.dev: reference, configuration, sinks.
 #[test]
 fn vector() {
-    let text = "data_dir: /var/lib/vector\nsources:\n  journal:\n    type: journald\ntransforms:\n  \
-                shape:\n    type: remap\n    inputs: [journal]\n    source: |\n      .a = {}\nsinks:\n  \
-                out:\n    type: socket\n    inputs:\n      - shape\n    mode: tcp\n    \
-                address: log.example.org:6514\n    encoding:\n      codec: text\n    tls:\n      \
-                enabled: true\n      ca_file: /etc/ssl/ca.pem\n    buffer:\n      type: disk\n      \
-                max_size: 268435488\n  screen:\n    type: console\n";
+    let text = include_str!("../../../../../../tests/hosts/forwarders/vector.yaml");
     let target = "tls log.example.org 6514 name /etc/ssl/ca.pem disk -";
     check("vector", VECTOR, text, &[target]);
     let toml = "[sinks.out]\ntype = \"http\"\ninputs = [\"journal\"]\n\
@@ -102,7 +92,8 @@ fn vector() {
     let plain = sink("    type: vector\n    address: a:6000\n");
     check("vector", VECTOR, &plain, &["tcp a 6000 - - memory -"]);
     let search = sink(
-        "    type: elasticsearch\n    endpoints: [\"https://a:9200\"]\n    tls:\n      verify_hostname: false\n",
+        "    type: elasticsearch\n    endpoints: [\"https://a:9200\"]\n    tls:\n      \
+         verify_hostname: false\n",
     );
     check(
         "vector",
@@ -121,19 +112,14 @@ fn vector() {
 /// opentelemetry.io: collector, configuration; exporterhelper and configtls.
 #[test]
 fn opentelemetry_collector() {
-    let text = "receivers:\n  journald:\nextensions:\n  file_storage:\nexporters:\n  debug:\n  \
-                otlp/central:\n    endpoint: log.example.org:4317\n    tls:\n      \
-                ca_file: /etc/ssl/ca.pem\n    sending_queue:\n      storage: file_storage\n    \
-                retry_on_failure:\n      max_elapsed_time: 0s\n  otlphttp:\n    \
-                endpoint: https://metrics.example.org\nservice:\n  pipelines:\n    logs:\n      \
-                receivers: [journald]\n      exporters: [debug, otlp/central]\n    metrics:\n      \
-                exporters: [otlphttp]\n";
+    let text = include_str!("../../../../../../tests/hosts/forwarders/otelcol.yaml");
     let target = "https log.example.org 4317 name /etc/ssl/ca.pem disk -1";
     check("otelcol", OTEL, text, &[target]);
     let made = |exporter: &str| {
         let name = exporter.split(':').next().unwrap();
         format!(
-            "exporters:\n  {exporter}\nservice:\n  pipelines:\n    logs/a:\n      exporters: [{name}]\n"
+            "exporters:\n  {exporter}\nservice:\n  pipelines:\n    logs/a:\n      \
+             exporters: [{name}]\n"
         )
     };
     for (exporter, expected) in [
@@ -170,7 +156,7 @@ fn opentelemetry_collector() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_read(text in "([a-z]|: |\n|  |\\[|OUTPUT|name |host |sinks|service|pipelines|logs|\\PC)*") {
+    fn any_text_is_read(text in "([a-z]|: |\n|  |\\[|OUTPUT|name |sinks|service|logs|\\PC)*") {
         for (daemon, paths) in PATHS {
             for path in paths {
                 let _found = targets(daemon, path, &text);
