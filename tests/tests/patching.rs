@@ -108,7 +108,7 @@ impl System {
         // Nobody may read where the tests were built.
         let copied = "cp $programs/evident-agent $root/evident-agent; ";
         let once = once.replacen("$programs", "$root", 1);
-        let said = self.run(&format!("{copy}{become_user} {once}"), &[]);
+        let said = self.run(&format!("{copied}{become_user} {once}"), &[]);
         let seen: Value = serde_json::from_str(&said).unwrap();
         let file = self.above.path().join("seen.json");
         std::fs::write(&file, said).unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use evident_tests::{Host, bytes, ends, files, soon};
+use evident_tests::{Host, bytes, comes_true, ends, files};
 
 use super::site::Site;
 
@@ -140,7 +140,7 @@ fn what_was_never_placed_does_not_match() {
     backup.back_up();
     backup.look();
     let last = || site.of_kind("recovery").pop().unwrap().1["facts"].clone();
-    soon(|| last()["mismatched_count"] == 1);
+    comes_true(|| last()["mismatched_count"] == 1);
     assert_eq!(last()["sets"][0]["matched"], false);
     let _found = site.becomes("recovery.matches", "web-1", "fail");
     site.holds();
