@@ -312,7 +312,7 @@ impl Catalog {
     ///
     /// [`CatalogError::Faults`] when the binary was built from wrong files; a test forbids it.
     pub fn embedded() -> Result<Self, CatalogError> {
-        Self::from_texts(EMBEDDED_CONTROLS, &EMBEDDED)
+        Self::from_texts(EMBEDDED_CONTROLS, EMBEDDED)
     }
 
     /// Reads a folder laid out as the default one: `controls.tsv` and `checks/*.toml`.

@@ -53,11 +53,11 @@ enum Format {
 /// Who published a list of vulnerabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Publisher {
-    /// Known exploited vulnerabilities of CISA: known_exploited_vulnerabilities.json
+    /// Known exploited vulnerabilities of CISA: `known_exploited_vulnerabilities.json`
     Kev,
     /// Open Source Vulnerabilities: records of a distribution, as an array or one a line
     Osv,
-    /// Debian's security tracker: https://security-tracker.debian.org/tracker/data/json
+    /// Debian's security tracker: <https://security-tracker.debian.org/tracker/data/json>
     DebianTracker,
 }
 

@@ -251,9 +251,8 @@ impl Selected {
                 match (leaf.kind, leaf.origin) {
                     (LeafKind::Enrol | LeafKind::Revoke, _) => {
                         let _new = older.insert(index);
-                        if let Some(ended) = ended(ledger, scope, index)? {
-                            last.retain(|stream, _| !ended.ends(stream));
-                        }
+                        let ended = ended(ledger, scope, index)?;
+                        last.retain(|stream, _| !ended.iter().any(|one| one.ends(stream)));
                     }
                     // All records of the collector itself, so that its numbers have no gap.
                     (

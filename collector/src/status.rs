@@ -230,7 +230,8 @@ impl Status {
             .is_some_and(|known| known.generation == sight.generation && known.forked.is_none());
         if counts {
             let times = (sight.collected, sight.received);
-            self.judge_one(&sight.host, sight.record, times, &sight.outcome, writes)?;
+            let about = (&sight.host, sight.record, times);
+            self.judge_one(about, &sight.outcome, writes)?;
         }
         Ok(())
     }
@@ -289,17 +290,17 @@ impl Status {
         writes: &mut Writes,
     ) -> Result<(), StatusError> {
         let times = (run.collected, run.received);
+        let about = (host, run.attestation, times);
         outcomes
             .iter()
-            .try_for_each(|outcome| self.judge_one(host, run.attestation, times, outcome, writes))
+            .try_for_each(|outcome| self.judge_one(about, outcome, writes))
     }
 
-    /// Judges what one probe saw, by all checks on it.
+    /// Judges what one probe saw of a host, by all checks on it: the record that says so, and when
+    /// it was collected and received.
     fn judge_one(
         &self,
-        host: &AgentId,
-        record: Digest,
-        (collected, received): (Timestamp, Timestamp),
+        (host, record, (collected, received)): (&AgentId, Digest, (Timestamp, Timestamp)),
         outcome: &ProbeOutcome,
         writes: &mut Writes,
     ) -> Result<(), StatusError> {

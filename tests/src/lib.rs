@@ -77,9 +77,11 @@ pub fn ends(output: &Output, status: i32) -> String {
 
 /// Waits until something is so, for a minute at most.
 #[track_caller]
-pub fn comes_true(done: impl Fn() -> bool) {
+pub fn soon(done: impl Fn() -> bool) {
     until(PATIENCE, || {
-        done().then_some(()).ok_or_else(|| "not yet".to_owned())
+        done()
+            .then_some(())
+            .ok_or_else(|| "it is not so".to_owned())
     });
 }
 

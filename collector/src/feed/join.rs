@@ -70,7 +70,7 @@ struct Pedigree {
     ancestors: Vec<Part>,
 }
 
-/// The packages of a bill of materials in CycloneDX; `None` when it is none.
+/// The packages of a bill of materials in `CycloneDX`; `None` when it is none.
 #[must_use]
 pub fn components(bom: &[u8]) -> Option<Vec<Component>> {
     let bom: Bom = serde_json::from_slice(bom).ok()?;
@@ -103,7 +103,7 @@ fn ecosystem(purl: &str) -> Option<String> {
 
 /// Joins the packages of a host with the lists.
 #[must_use]
-pub fn join<'a>(feeds: impl Iterator<Item = &'a Feed> + Clone, components: &[Component]) -> Seen {
+pub fn join(feeds: &[&Feed], components: &[Component]) -> Seen {
     let mut seen = Seen::default();
     let mut found: BTreeMap<(String, String), Match> = BTreeMap::new();
     for component in components {
@@ -112,7 +112,7 @@ pub fn join<'a>(feeds: impl Iterator<Item = &'a Feed> + Clone, components: &[Com
             continue;
         };
         let mut covered = false;
-        for packages in feeds.clone().flat_map(|feed| of(feed, ecosystem)) {
+        for packages in feeds.iter().flat_map(|feed| of(feed, ecosystem)) {
             covered = true;
             for affected in packages.get(&component.source.0).into_iter().flatten() {
                 if holds(affected, &component.source.1) {
@@ -124,7 +124,7 @@ pub fn join<'a>(feeds: impl Iterator<Item = &'a Feed> + Clone, components: &[Com
         seen.uncovered += usize::from(!covered);
     }
     for one in found.values_mut() {
-        for feed in feeds.clone() {
+        for feed in feeds {
             if let Some(due) = feed.exploited.get(&one.id) {
                 one.exploited = true;
                 one.due = *due;

@@ -38,7 +38,8 @@ struct Rating {
 
 #[derive(Deserialize)]
 struct Package {
-    package: Option<Name>,
+    #[serde(rename = "package")]
+    name: Option<Name>,
     #[serde(default)]
     ranges: Vec<Range>,
     #[serde(default)]
@@ -102,7 +103,7 @@ fn take(record: &Record, read: &mut Read) {
         all.map(|one| Severity::from_vector(&one.score)).max()
     };
     for package in &record.affected {
-        let Some(name) = &package.package else {
+        let Some(name) = &package.name else {
             continue;
         };
         let word = package.ecosystem_specific.urgency.as_deref();

@@ -20,7 +20,8 @@ fn installed() -> Vec<Component> {
 
 /// The matches as lines: id, package, fixed version, severity, exploited.
 fn joined(feeds: &[Feed]) -> Vec<String> {
-    let seen = join(feeds.iter(), &installed());
+    let feeds: Vec<&Feed> = feeds.iter().collect();
+    let seen = join(&feeds, &installed());
     let lines = seen.matches.iter().map(|one| {
         let (fixed, severity) = (one.fixed.as_deref().unwrap_or("-"), one.severity.as_str());
         format!(
@@ -65,7 +66,8 @@ fn what_is_exploited_comes_first_and_the_worst_rating_counts() {
         read("tracker.json", Publisher::DebianTracker),
         read("osv.json", Publisher::Osv),
     ];
-    let seen = join(feeds.iter(), &installed());
+    let all: Vec<&Feed> = feeds.iter().collect();
+    let seen = join(&all, &installed());
     assert_eq!((seen.covered, seen.uncovered), (4, 1));
     let first = &seen.matches[0];
     assert_eq!(first.due.unwrap().to_string(), "2026-01-10T00:00:00.000Z");

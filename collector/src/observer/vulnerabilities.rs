@@ -107,7 +107,7 @@ impl Vulnerabilities {
                 bom,
                 entered: now,
             };
-            drop(self.known.insert(about, known));
+            let _older = self.known.insert(about, known);
         }
         Ok(sights)
     }
@@ -118,8 +118,8 @@ impl Vulnerabilities {
         components: &[feed::Component],
         record: Digest,
     ) -> Sight {
-        let feeds = self.lists.values().map(|(_, feed)| feed);
-        let seen = feed::join(feeds, components);
+        let feeds: Vec<&Feed> = self.lists.values().map(|(_, feed)| feed).collect();
+        let seen = feed::join(&feeds, components);
         let count = |keep: &dyn Fn(&Match) -> bool| {
             number(seen.matches.iter().filter(|one| keep(one)).count())
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use evident_tests::{Host, bytes, comes_true, ends};
+use evident_tests::{Host, bytes, ends, soon};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use shared::canary::Canary;
@@ -46,7 +46,7 @@ impl Cell {
             folder,
             daemon: None,
         };
-        comes_true(|| cell.folder.join("ready").exists());
+        soon(|| cell.folder.join("ready").exists());
         cell
     }
 
@@ -73,14 +73,14 @@ impl Cell {
             authority.display(),
         );
         if forward {
-            settings.push_str(&format!(
+            settings += &format!(
                 "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{}\" protocol=\"tcp\"
                     TCP_Framing=\"octet-counted\" StreamDriver=\"gtls\" StreamDriverMode=\"1\"
                     StreamDriverAuthMode=\"x509/name\" StreamDriverPermittedPeers=\"localhost\"
                     queue.type=\"LinkedList\" action.resumeRetryCount=\"-1\"
                     action.resumeInterval=\"1\")\n",
                 site.port
-            ));
+            );
         }
         let file = folder.join("rsyslog.conf");
         std::fs::write(&file, settings).unwrap();
@@ -94,7 +94,7 @@ impl Cell {
         let log = std::fs::File::create(folder.join("rsyslog.log")).unwrap();
         let daemon = self.program(&rsyslog).stderr(log).spawn().unwrap();
         self.daemon = Some(daemon);
-        comes_true(|| folder.join("dev/log").exists());
+        soon(|| folder.join("dev/log").exists());
     }
 
     fn stop_rsyslog(&mut self) {
@@ -112,7 +112,7 @@ impl Cell {
         let mut once = host.agent("once");
         once.args(["--probe", "canary"]);
         drop(ends(&self.program(&once).output().unwrap(), 0));
-        comes_true(|| before.len() < self.lines().len());
+        soon(|| before.len() < self.lines().len());
         self.lines().split_off(before.len())
     }
 
@@ -125,7 +125,7 @@ impl Cell {
 
 impl Drop for Cell {
     fn drop(&mut self) {
-        for mut child in self.daemon.take().into_iter() {
+        for mut child in self.daemon.take() {
             drop(child.kill());
             drop(child.wait());
         }
@@ -242,7 +242,7 @@ fn lines_that_are_not_those_of_this_run_are_no_arrival() {
             .count()
             == count
     };
-    comes_true(|| lost(2));
+    soon(|| lost(2));
 
     // Whoever has the line itself can carry it by hand: that is what an arrival shows, no more.
     let third = cell.look(&host);
@@ -276,7 +276,7 @@ fn a_restart_of_the_collector_makes_no_line_lost() {
         told.retain(|(_statement, observation)| observation["outcome"] == "facts");
         told
     };
-    comes_true(|| 2 <= told().len());
+    soon(|| 2 <= told().len());
     for (_statement, observation) in told() {
         assert_eq!(observation["facts"]["lost_count"], 0, "{observation}");
     }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use evident_tests::{Deployment, Host, bytes, comes_true, ends};
+use evident_tests::{Deployment, Host, bytes, ends, soon};
 
 /// A collector that listens for logs, with the port that it was given.
 pub(crate) struct Site {
@@ -62,7 +62,7 @@ impl Site {
     /// Waits until a check says something new of a host, which must be this verdict.
     #[track_caller]
     pub(crate) fn becomes(&self, check: &str, host: &str, verdict: &str) -> serde_json::Value {
-        comes_true(|| self.finding(check, host)["verdict"] == verdict);
+        soon(|| self.finding(check, host)["verdict"] == verdict);
         self.finding(check, host)
     }
 
@@ -82,7 +82,7 @@ impl Site {
     /// Waits until something was counted so often.
     #[track_caller]
     pub(crate) fn counts(&self, what: &str, count: u64) {
-        comes_true(|| count <= self.count(what));
+        soon(|| count <= self.count(what));
     }
 
     /// Lets the clock of a host be compared: its agent runs, and says so in its last record.
@@ -98,11 +98,11 @@ impl Site {
         let mut agent = host.agent("run");
         let mut daemon = agent.stderr(Stdio::null()).spawn().unwrap();
         // The records of the start and of the first run: the visit that brought them has compared.
-        comes_true(|| begun + 2 <= acked());
+        soon(|| begun + 2 <= acked());
         let id = daemon.id().to_string();
         assert!(Command::new("kill").arg(&id).status().unwrap().success());
         assert!(daemon.wait().unwrap().success());
-        comes_true(|| before < self.of_kind("offset").len());
+        soon(|| before < self.of_kind("offset").len());
     }
 
     /// What the collector has observed with this probe, as a pack shows it: statements and facts.

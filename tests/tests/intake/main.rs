@@ -317,7 +317,7 @@ fn certificates_that_are_not_of_an_enrolled_agent_open_nothing() {
         let foreign = site.client(Some((&foreign.certificate, &foreign.tls)));
         assert!(foreign.post(&url).send().await.is_err());
         // The peer may know of it before it is counted.
-        evident_tests::comes_true(|| before(&site) == Some(2));
+        evident_tests::soon(|| before(&site) == Some(2));
         assert_eq!(peer.head(&site).await, Ok(None));
     });
 }

@@ -161,11 +161,9 @@ fn applied_updates_close_what_was_pending(host: &Host<'_>) {
     let applied = records(&seen, "applied");
     let names: Vec<String> = applied.iter().map(|one| field(one, "package")).collect();
     assert_eq!(names, ["alpha", "gamma"]);
-    assert_eq!(field(&applied[0], "from"), "1.0-1.el9");
-    assert_eq!(
-        field(&applied[0], "available_since"),
-        "2026-10-09T00:00:00.000Z"
-    );
+    let first = applied.first().unwrap();
+    assert_eq!(field(first, "from"), "1.0-1.el9");
+    assert_eq!(field(first, "available_since"), "2026-10-09T00:00:00.000Z");
     assert_eq!(count(&seen, "applied_security_count"), 2);
     let waited = now().ms_since("2026-10-07T12:00:00Z".parse().unwrap()) / 1000;
     let p95 = count(&seen, "security_wait_p95_s");
@@ -224,7 +222,7 @@ fn what_stands_only_in_the_write_ahead_log_is_read() {
     assert!(counts.is_sorted(), "{counts:?}");
     assert_eq!((counts[0], counts.last()), (1, Some(&3)));
     // A frame whose checksum is wrong ends the log.
-    let mut wrong = whole.clone();
+    let mut wrong = whole;
     wrong[32 + 24 + 100] ^= 1;
     durable::write(&log, &wrong, 0o644).unwrap();
     assert_eq!(count(&copy.look(), "installed_count"), 1);

@@ -267,7 +267,7 @@ mod tests {
         );
         check(
             "# top\na: b # end\nc: \"d # e\"\nf: g#h\n",
-            r##"{"a":"b","c":"d # e","f":"g#h"}"##,
+            r#"{"a":"b","c":"d # e","f":"g#h"}"#,
         );
         check("a: |\n  .x = 1\n  - {\nb: 2\n", r#"{"a":"","b":2}"#);
         check(
