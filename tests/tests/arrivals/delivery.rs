@@ -73,14 +73,14 @@ impl Cell {
             authority.display(),
         );
         if forward {
-            settings.push_str(&format!(
+            settings += &format!(
                 "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{}\" protocol=\"tcp\"
                     TCP_Framing=\"octet-counted\" StreamDriver=\"gtls\" StreamDriverMode=\"1\"
                     StreamDriverAuthMode=\"x509/name\" StreamDriverPermittedPeers=\"localhost\"
                     queue.type=\"LinkedList\" action.resumeRetryCount=\"-1\"
                     action.resumeInterval=\"1\")\n",
                 site.port
-            ));
+            );
         }
         let file = folder.join("rsyslog.conf");
         std::fs::write(&file, settings).unwrap();
@@ -125,7 +125,7 @@ impl Cell {
 
 impl Drop for Cell {
     fn drop(&mut self) {
-        for mut child in self.daemon.take().into_iter() {
+        for mut child in self.daemon.take() {
             drop(child.kill());
             drop(child.wait());
         }

@@ -3,7 +3,12 @@
     clippy::disallowed_methods,
     reason = "tests run the real programs and read real clocks"
 )]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test stops at the first surprise"
+)]
 
 mod delivery;
 mod offset;

@@ -23,9 +23,11 @@ impl Backup {
         std::fs::create_dir(&data).unwrap();
         std::fs::write(&password, "correct horse\n").unwrap();
         let settings = format!(
-            "\n[[probe.backup.set]]\nname = \"data\"\ntool = \"restic\"\npath = {repository:?}\n\
-             password_file = {password:?}\n\
+            "\n[[probe.backup.set]]\nname = \"data\"\ntool = \"restic\"\npath = \"{}\"\n\
+             password_file = \"{}\"\n\
              [[probe.restore.set]]\nname = \"data\"\ncanary = \"{}/.evident-canary\"\n",
+            repository.display(),
+            password.display(),
             data.display(),
         );
         let mut text = String::from_utf8(bytes(&host.settings)).unwrap();
@@ -62,9 +64,9 @@ impl Backup {
         let mut kept = files(&self.host.state).into_iter();
         if let Some(notes) = kept.find(|name| name.ends_with("restore.json")) {
             let notes = self.host.state.join(notes);
-            let mut noted: serde_json::Value = serde_json::from_slice(&bytes(&notes)).unwrap();
-            noted["data"]["last"] = serde_json::Value::Null;
-            std::fs::write(&notes, noted.to_string()).unwrap();
+            let mut told: serde_json::Value = serde_json::from_slice(&bytes(&notes)).unwrap();
+            told["data"]["last"] = serde_json::Value::Null;
+            std::fs::write(&notes, told.to_string()).unwrap();
         }
         let mut once = self.host.agent("once");
         drop(ends(
