@@ -230,7 +230,10 @@ fn why(undecided: &Undecided, observation: &Observation) -> String {
         .filter(named)
         .collect();
     if places.is_empty() {
-        places = observation.source.iter().filter(mute).collect();
+        // What is certainly not there was looked at, and explains nothing.
+        let refused = |source: &&Source| source.status != Status::Absent;
+        let all = observation.source.iter().filter(mute);
+        places = all.filter(refused).collect();
     }
     let shown = places.iter().take(PLACES_MAX).map(|source| {
         let kind = serde_json::to_string(&source.kind).unwrap_or_default();
@@ -241,7 +244,10 @@ fn why(undecided: &Undecided, observation: &Observation) -> String {
     match (shown.is_empty(), observation.reason.is_empty()) {
         (false, _) => format!("{undecided}: {shown}"),
         (true, false) => format!("{undecided}{}", after_colon(&observation.reason)),
-        (true, true) => undecided.to_string(),
+        (true, true) => match declared {
+            Some(fact) => format!("{undecided}; it is read from {}", cut(fact.source)),
+            None => undecided.to_string(),
+        },
     }
 }
 
