@@ -101,7 +101,7 @@ fn the_observer_ends_with_its_last_door() {
     let ledger = open(dir.path());
     let (observer, door) = Observer::new(ledger.clone(), key(), Arc::new(|| at(0)));
     let thread = thread::spawn(move || observer.run());
-    assert!(door.clone().tell(compared(0, 2)));
+    assert!(door.tell(compared(0, 2)));
     drop(door);
     thread.join().unwrap();
     assert_eq!(entered(&ledger).len(), 1, "what was told before counts");
