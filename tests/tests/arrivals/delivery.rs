@@ -73,14 +73,15 @@ impl Cell {
             authority.display(),
         );
         if forward {
-            settings += &format!(
-                "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{}\" protocol=\"tcp\"
+            let port = site.port;
+            let action = format!(
+                "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{port}\" protocol=\"tcp\"
                     TCP_Framing=\"octet-counted\" StreamDriver=\"gtls\" StreamDriverMode=\"1\"
                     StreamDriverAuthMode=\"x509/name\" StreamDriverPermittedPeers=\"localhost\"
                     queue.type=\"LinkedList\" action.resumeRetryCount=\"-1\"
-                    action.resumeInterval=\"1\")\n",
-                site.port
+                    action.resumeInterval=\"1\")\n"
             );
+            settings.push_str(&action);
         }
         let file = folder.join("rsyslog.conf");
         std::fs::write(&file, settings).unwrap();
@@ -125,7 +126,7 @@ impl Cell {
 
 impl Drop for Cell {
     fn drop(&mut self) {
-        for mut child in self.daemon.take() {
+        if let Some(mut child) = self.daemon.take() {
             drop(child.kill());
             drop(child.wait());
         }
