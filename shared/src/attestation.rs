@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dsse::{self, Envelope, EnvelopeError};
 use crate::exchange::Exchange;
+use crate::fact::{self, Observer};
 use crate::id::{AgentId, Digest};
 use crate::key::{KeyError, PublicKey, SigningKey};
 use crate::limits;
@@ -450,6 +451,12 @@ fn check(statement: &Statement<Evidence>) -> Result<(), &'static str> {
     let probes = &evidence.run.probes;
     if (evidence.kind == Kind::Evidence) == probes.is_empty() {
         return Err("`run.probes` is empty in all records but those of kind `evidence`");
+    }
+    let foreign = |run: &ProbeRun| {
+        fact::subject(&run.probe).is_some_and(|subject| subject.observer != Observer::Host)
+    };
+    if probes.iter().any(foreign) {
+        return Err("a probe of the collector stands in a record of a host");
     }
     let sorted = probes.is_sorted_by(|a, b| a.probe < b.probe);
     let mut observations = statement

@@ -65,7 +65,8 @@ pub enum ObservedError {
     Content(&'static str),
 }
 
-/// Writes and signs what the collector observed; the newest of too many records in `basis` count.
+/// Writes and signs what the collector observed; of too many records in `basis` the first and the
+/// newest count.
 ///
 /// # Errors
 ///
@@ -79,8 +80,9 @@ pub fn seal(
     let bytes = observation.to_bytes();
     let name = format!("observation/{}", observation.probe);
     let mut subjects = vec![Subject::new(&name, Digest::of(&bytes))];
-    let newest = basis.iter().skip(basis.len().saturating_sub(BASIS_MAX));
-    subjects.extend(newest.map(|id| Subject::new(ATTESTATION, *id)));
+    let middle = basis.len().saturating_sub(BASIS_MAX);
+    let kept = basis.iter().take(1).chain(basis.iter().skip(1 + middle));
+    subjects.extend(kept.map(|id| Subject::new(ATTESTATION, *id)));
     let observed = Observed {
         agent,
         generation,
@@ -147,11 +149,13 @@ mod tests {
     fn it_opens_under_its_key_alone_and_speaks_of_no_probe_of_hosts() {
         let key = SigningKey::from_seed([7; 32]).unwrap();
         let about = || ("web-1".parse().unwrap(), 1, Timestamp::default());
-        let basis = vec![Digest::of(b"record"); BASIS_MAX + 1];
+        let record = |number: usize| Digest::of(number.to_string().as_bytes());
+        let basis: Vec<Digest> = (0..=BASIS_MAX).map(record).collect();
         let (file, bytes) = seal(about(), &observation("offset"), &basis, &key).unwrap();
         let sight = open(&file, &key.public()).unwrap();
         assert_eq!(sight.observation, Digest::of(&bytes));
         assert_eq!(sight.basis.len(), BASIS_MAX);
+        assert_eq!(sight.basis[..2], [record(0), record(2)]);
         let other = SigningKey::from_seed([8; 32]).unwrap().public();
         assert!(matches!(open(&file, &other), Err(ObservedError::Key(_))));
         let (file, _bytes) = seal(about(), &observation("clock"), &[], &key).unwrap();

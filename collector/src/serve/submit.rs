@@ -293,7 +293,9 @@ impl Looked {
 fn compared(stream: &Stream, admitted: &Admitted) -> Option<Event> {
     let attestation = admitted.attestation();
     let exchange = attestation.evidence().time.exchange?;
-    stream.given.take(&exchange).then(|| Event::Compared {
+    // A clock was set while the answer was on its way, or the host says so: it tells nothing.
+    let told = 0 <= exchange.delay_ms() && stream.given.take(&exchange);
+    told.then(|| Event::Compared {
         agent: stream.agent.clone(),
         generation: stream.generation,
         exchange,

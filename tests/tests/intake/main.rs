@@ -442,8 +442,13 @@ fn only_times_that_the_host_was_given_are_compared() {
             answered: own.answered.plus_ms(1),
             ..own
         };
+        // The clock of the host was set back between the question and the answer.
+        let backwards = Exchange {
+            returned: own.sent.plus_ms(-7_200_000),
+            ..own
+        };
         // The right one twice: it counts once.
-        for exchange in [invented, foreign, changed, own, own] {
+        for exchange in [invented, foreign, changed, backwards, own, own] {
             let file = peer.record(&site, |evidence| evidence.time.exchange = Some(exchange));
             assert_eq!(
                 peer.submit(&site, &file).await,
