@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Gathers facts about technological controls on this host, signs them, and brings them to a
-/// collector. It only reads, and changes nothing on the host.
+/// collector.
+///
+/// What it looks at it does not change. It gives the log daemons a short signed line at each look
+/// of the probe `canary`; where the settings want a restore tested, it writes a small file into the
+/// declared folder. Everything else that it writes lies in its state folder.
 #[derive(Debug, Parser)]
 #[command(name = "evident-agent", version, after_help = EXAMPLES)]
 pub struct Cli {

@@ -395,6 +395,14 @@ impl Catalog {
         self.checks.values()
     }
 
+    /// The files of the catalogue inside: names relative to its folder, and texts.
+    pub fn embedded_files() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let checks = EMBEDDED.iter().copied();
+        [("controls.tsv", EMBEDDED_CONTROLS)]
+            .into_iter()
+            .chain(checks)
+    }
+
     /// The same without checks on what only a collector can observe.
     #[must_use]
     pub fn of_hosts(mut self) -> Self {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use collector::authority::Authority;
+use collector::catalog::Catalog;
 use collector::config::Config;
 use collector::fleet::Fleet;
 use collector::ledger::Ledger;
@@ -55,6 +56,22 @@ pub(crate) fn ledger_dir(dir: &Path) -> std::path::PathBuf {
 /// Folder of the imported lists of vulnerabilities, each named by its digest.
 pub(crate) fn feeds_dir(dir: &Path) -> std::path::PathBuf {
     dir.join("feeds")
+}
+
+/// The catalogue that the settings put in force.
+pub(crate) fn catalog(dir: &Path) -> anyhow::Result<Catalog> {
+    let folder = Config::load(dir)?.catalogue.folder;
+    if folder.as_os_str().is_empty() {
+        return Ok(Catalog::embedded()?);
+    }
+    let folder = dir.join(folder);
+    let hint = "`evident-collector check-config` shows where it is wrong";
+    Catalog::load(&folder).with_context(|| {
+        format!(
+            "the catalogue `{}` cannot be used; {hint}",
+            folder.display()
+        )
+    })
 }
 
 /// The key that signs the checkpoints of the ledger.

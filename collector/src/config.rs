@@ -30,8 +30,18 @@ pub struct Config {
     pub logs: Logs,
     /// Who may submit, and for how long.
     pub fleet: Fleet,
+    /// The checks that are in force.
+    pub catalogue: Catalogue,
     /// Diagnostics.
     pub log: Log,
+}
+
+/// The checks that are in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Catalogue {
+    /// Folder of the catalogue, from the collector's folder; empty for the one inside.
+    pub folder: PathBuf,
 }
 
 /// The listener for agents.
@@ -135,6 +145,7 @@ impl Default for Config {
             intake: Intake::default(),
             logs: Logs::default(),
             fleet: Fleet::default(),
+            catalogue: Catalogue::default(),
             log: Log::default(),
         }
     }
@@ -338,7 +349,7 @@ mod tests {
             unknown,
             "did you mean `listen`?",
         );
-        let known = "known are: name, intake, logs, fleet, log";
+        let known = "known are: name, intake, logs, fleet, catalogue, log";
         wrong("title = 1", (1, 1), "unknown field `title`", known);
         let hint = "did you mean `debug`?";
         wrong(

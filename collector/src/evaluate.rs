@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared::fact::{self, Facts, Value};
+use shared::fact::{self, Facts, Record, Value};
 use shared::observation::{Observation, Outcome, Source, Status};
 use shared::time::Timestamp;
 
@@ -18,6 +18,25 @@ pub use crate::catalog::Verdict;
 const SHOWN_CHARS_MAX: usize = 160;
 /// Longest value that the reason of a pass shows, in characters.
 const WORDS_CHARS_MAX: usize = 40;
+/// Most records of a list, and most fields of each, that a reason shows.
+const RECORDS_MAX: usize = 3;
+/// The fields by which a record is called, and those that say what came of it.
+const CALLED_BY: [&str; 14] = [
+    "id",
+    "name",
+    "set",
+    "package",
+    "unit",
+    "path",
+    "file",
+    "target",
+    "uri",
+    "key",
+    "candidate",
+    "outcome",
+    "state",
+    "reason",
+];
 /// Most places that a reason names.
 const PLACES_MAX: usize = 3;
 
@@ -221,7 +240,7 @@ fn why(undecided: &Undecided, observation: &Observation) -> String {
     let mute = |source: &&Source| source.status != Status::Ok;
     let named = |source: &&Source| {
         let own = source.name == *name;
-        own || declared.is_some_and(|fact| fact.source.contains(source.name.as_str()))
+        own || declared.is_some_and(|fact| is_of(fact.source, &source.name))
     };
     let mut places: Vec<_> = observation
         .source
@@ -229,9 +248,11 @@ fn why(undecided: &Undecided, observation: &Observation) -> String {
         .filter(mute)
         .filter(named)
         .collect();
-    if places.is_empty() {
-        // What is certainly not there was looked at, and explains nothing.
-        let refused = |source: &&Source| source.status != Status::Absent;
+    // What is certainly not there was looked at, and explains nothing where a place refused.
+    let refused = |source: &&Source| source.status != Status::Absent;
+    if places.iter().any(refused) {
+        places.retain(refused);
+    } else if places.is_empty() {
         let all = observation.source.iter().filter(mute);
         places = all.filter(refused).collect();
     }
@@ -248,6 +269,20 @@ fn why(undecided: &Undecided, observation: &Observation) -> String {
             Some(fact) => format!("{undecided}; it is read from {}", cut(fact.source)),
             None => undecided.to_string(),
         },
+    }
+}
+
+/// Whether the declaration of a fact names this place, or a folder that it lies in.
+fn is_of(declared: &str, place: &str) -> bool {
+    let mut folder = place;
+    loop {
+        if declared.contains(folder) {
+            return true;
+        }
+        match folder.rsplit_once('/') {
+            Some((above, _)) if 1 < above.matches('/').count() => folder = above,
+            _ => return false,
+        }
     }
 }
 
@@ -286,10 +321,21 @@ fn shown(value: &Value, now: Timestamp) -> String {
         Value::Text(text) if text.is_empty() => "empty".to_owned(),
         Value::Text(text) => cut(text),
         Value::Instant(at) => ago(now.ms_since(*at)),
-        Value::List(records)
-            if records.is_empty() || records.iter().any(|record| 1 < record.len()) =>
-        {
-            counted(records.len())
+        Value::List(records) if records.is_empty() => counted(0),
+        Value::List(records) if records.iter().any(|record| 1 < record.len()) => {
+            let first = records.iter().take(RECORDS_MAX).map(called);
+            let first = first.filter(|name| !name.is_empty()).collect::<Vec<_>>();
+            let more = if RECORDS_MAX < records.len() {
+                "; .."
+            } else {
+                ""
+            };
+            let count = counted(records.len());
+            if first.is_empty() {
+                count
+            } else {
+                cut(&format!("{count} ({}{more})", first.join("; ")))
+            }
         }
         Value::List(records) => {
             let first = records.iter().map(|record| {
@@ -299,6 +345,15 @@ fn shown(value: &Value, now: Timestamp) -> String {
             cut(&format!("[{}]", first.collect::<Vec<_>>().join("; ")))
         }
     }
+}
+
+/// What a record is about, and what came of it: the first three of its fields that say so.
+fn called(record: &Record) -> String {
+    let fields = CALLED_BY.iter().filter_map(|name| match record.get(*name) {
+        Some(Value::Text(text)) if !text.is_empty() => Some(cut(text)),
+        _ => None,
+    });
+    fields.take(RECORDS_MAX).collect::<Vec<_>>().join(" ")
 }
 
 fn counted(records: usize) -> String {

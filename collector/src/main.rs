@@ -179,6 +179,12 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Write the catalogue inside as files, to change parameters of checks or to add some
+    ExportCatalog {
+        /// New folder for it
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Read the settings and the catalogue, and say what is wrong with them
     CheckConfig {
         #[command(flatten)]
@@ -262,6 +268,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             let period = (from.as_deref(), to.as_deref());
             command::look::pack(&folder.dir, period, &out, now).and_then(print)
         }
+        Command::ExportCatalog { out } => command::init::export_catalog(&out).and_then(print),
         Command::CheckConfig { folder, catalog } => {
             command::init::check_config(&folder.dir, catalog.as_deref()).and_then(print)
         }
@@ -275,12 +282,15 @@ fn run(command: Command) -> anyhow::Result<bool> {
             );
             print(String::from_utf8_lossy(&text).into_owned())
         }
-        Command::Man => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
-            print(String::from_utf8_lossy(&text).into_owned())
-        }
+        Command::Man => manual(),
     }
+}
+
+/// Prints the manual page.
+fn manual() -> anyhow::Result<bool> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+    print(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The clock of the machine.

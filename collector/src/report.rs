@@ -147,6 +147,7 @@ impl Report {
             width: width.max(WIDTH_MIN),
             colour,
             now: self.as_of,
+            shown: BTreeMap::new(),
         };
         let with_checks: Vec<_> = self
             .controls
@@ -169,6 +170,8 @@ struct Screen {
     width: usize,
     colour: bool,
     now: Timestamp,
+    /// Checks that were shown whole, and under which control.
+    shown: BTreeMap<String, String>,
 }
 
 impl Screen {
@@ -269,12 +272,12 @@ impl Screen {
         let mut checks: Vec<_> = control.checks.iter().collect();
         checks.sort_by_key(|check| check.deciding.first().map(|one| one.verdict.rank()));
         for check in checks {
-            self.check(check);
+            self.check(check, &control.control);
         }
     }
 
     /// One check: a row for the host that decides, then others with the same verdict.
-    fn check(&mut self, check: &CheckStatus) {
+    fn check(&mut self, check: &CheckStatus, control: &str) {
         let Some((worst, others)) = check.deciding.split_first() else {
             return;
         };
@@ -288,6 +291,11 @@ impl Screen {
         self.line(&format!(
             "  {finding} {collected:<11} {evidence:<13} {id} ({worth})"
         ));
+        if let Some(before) = self.shown.get(id) {
+            let text = format!("see {before} above");
+            return self.wrapped(INDENT, &text);
+        }
+        let _first = self.shown.insert(id.clone(), control.to_owned());
         if check.expected == 1 {
             self.wrapped(INDENT, &worst.reason);
         } else {
@@ -387,7 +395,7 @@ impl Screen {
             .map(|(kind, n)| format!("{kind} {n}"))
             .collect();
         if !counted.is_empty() {
-            let text = format!("Refused or noticed since start: {}.", counted.join(", "));
+            let text = format!("Counted since the start: {}.", counted.join(", "));
             self.wrapped(0, &text);
         }
     }

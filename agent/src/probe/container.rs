@@ -47,17 +47,22 @@ pub fn look(host: &dyn Host, seen: &mut Seen, processes: Option<&Processes>) -> 
     container
 }
 
-/// Whether the first process and this one have the same root mount; `false` when it cannot be told.
+/// Whether the first process and this one have the same root: the same folder of the same file
+/// system. `false` when it cannot be told. Its mount may be another one: a service that systemd
+/// confines has a name space of mounts of its own, on the same host.
 ///
-/// Source: `proc_pid_mountinfo(5)`: the first field is the id of the mount, the fifth its place.
+/// Source: `proc_pid_mountinfo(5)`: the third field is the device, the fourth the folder in it, the
+/// fifth the place.
 fn same_root(host: &dyn Host) -> bool {
     let root = |path| {
         let mounts = host.read(path, MOUNTS_BYTES_MAX).ok()?;
         let mounts = String::from_utf8_lossy(&mounts).into_owned();
-        let mut roots = mounts
-            .lines()
-            .filter(|line| line.split(' ').nth(4) == Some("/"));
-        roots.next_back()?.split(' ').next().map(str::to_owned)
+        let last = mounts.lines().rev().find_map(|line| {
+            let mut fields = line.split(' ').skip(2);
+            let (device, folder, place) = (fields.next()?, fields.next()?, fields.next()?);
+            (place == "/").then(|| (device.to_owned(), folder.to_owned()))
+        });
+        last
     };
     root("/proc/1/mountinfo").is_some_and(|first| root("/proc/self/mountinfo") == Some(first))
 }
@@ -83,8 +88,10 @@ mod tests {
     fn a_machine_made_from_the_image_of_a_container_is_none() {
         let own = "22 27 0:21 / /proc rw - proc proc rw\n27 1 254:0 / / rw - ext4 /dev/vda rw\n";
         let other = "98 1 0:50 / / rw - overlay overlay rw\n99 98 0:21 / /proc rw - proc proc rw\n";
+        let own_namespace = "91 80 254:0 / / ro - ext4 /dev/vda rw\n";
         for (first, this, expected) in [
             (own, own, Some(false)),
+            (own, own_namespace, Some(false)),
             (own, other, Some(true)),
             (own, "", Some(true)),
             ("", own, Some(true)),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use collector::authority::Authority;
-use collector::catalog::Catalog;
+use collector::catalog::{Catalog, Control};
 use collector::config::{self, Config};
 use collector::fleet::token;
 use collector::ledger::Ledger;
@@ -131,13 +131,35 @@ pub(crate) fn check_config(dir: &Path, catalog: Option<&Path>) -> anyhow::Result
     let (config, authority) = super::load(dir)?;
     let catalog = match catalog {
         Some(folder) => Catalog::load(folder)?,
-        None => Catalog::embedded()?,
+        None => super::catalog(dir)?,
     };
+    let bears = |control: &&Control| 0 < catalog.bearing_on(&control.id).count();
     Ok(format!(
-        "settings of `{}` are good; authority {}; {} checks on {} controls",
+        "settings of `{}` are good; authority {}; {} checks on {} of {} controls",
         config.name,
         authority.fingerprint(),
         catalog.checks().count(),
+        catalog.controls().iter().filter(bears).count(),
         catalog.controls().len(),
+    ))
+}
+
+/// Writes the catalogue inside as files, to be changed and put in force by the settings.
+pub(crate) fn export_catalog(out: &Path) -> anyhow::Result<String> {
+    for (name, text) in Catalog::embedded_files() {
+        let path = out.join(name);
+        if path.exists() {
+            bail!("`{}` is there already: name a new folder", path.display());
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        durable::write(&path, text.as_bytes(), 0o644)
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(format!(
+        "the catalogue is in `{0}`; put it in force with `folder = \"{0}\"` under [catalogue] of \
+         collector.toml",
+        out.display()
     ))
 }

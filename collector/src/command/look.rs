@@ -108,7 +108,7 @@ pub(crate) fn replay(dir: &Path) -> anyhow::Result<(String, bool)> {
     // Only one process can have the ledger open for writing, so no collector runs meanwhile.
     let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
     let decisions = authority.decisions.public();
-    let catalog = Arc::new(Catalog::embedded()?);
+    let catalog = Arc::new(super::catalog(dir)?);
     let folder = dir.join("status");
     let (before, rebuilt) = Status::open(&folder, Arc::clone(&catalog))?;
     let before = if rebuilt.is_none() {

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use collector::catalog::Catalog;
 use collector::config::{Config, Format};
 use collector::follow;
 use collector::ledger::Ledger;
@@ -132,7 +131,7 @@ fn read_logs(
 
 /// Opens the derived state; what cannot be trusted is made again by following from the beginning.
 pub(super) fn open_status(dir: &Path) -> anyhow::Result<Status> {
-    let catalog = Arc::new(Catalog::embedded()?);
+    let catalog = Arc::new(super::catalog(dir)?);
     let (status, rebuild) = Status::open(&dir.join("status"), catalog)?;
     if let Some(rebuild) = rebuild {
         tracing::warn!(reason = rebuild.reason, old = %rebuild.moved_to.display(),

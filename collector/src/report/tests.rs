@@ -204,10 +204,7 @@ fn what_was_refused_is_counted_in_one_line() {
     let counted = plain.with_counters([("chain", 1), ("clock-ahead", 0), ("signature", 2)]);
     let screen = counted.screen(90, false);
     let last = screen.lines().last().unwrap();
-    assert_eq!(
-        last,
-        "Refused or noticed since start: signature 2, chain 1."
-    );
+    assert_eq!(last, "Counted since the start: signature 2, chain 1.");
     let json: serde_json::Value = serde_json::from_str(&counted.json()).unwrap();
     let wanted = serde_json::json!({"chain": 1, "clock-ahead": 0, "signature": 2});
     assert_eq!(json["counters"], wanted);

@@ -450,11 +450,8 @@ fn only_times_that_the_host_was_given_are_compared() {
         // The right one twice: it counts once.
         for exchange in [invented, foreign, changed, backwards, own, own] {
             let file = peer.record(&site, |evidence| evidence.time.exchange = Some(exchange));
-            assert_eq!(
-                peer.submit(&site, &file).await,
-                Ok(1),
-                "it is evidence all the same"
-            );
+            // It is evidence all the same.
+            assert_eq!(peer.submit(&site, &file).await, Ok(1));
             peer.advance(&file);
         }
         let observed = || {
