@@ -71,12 +71,12 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn a_host_cannot_say_what_only_the_collector_observes() {
-    for subject in crate::fact::SUBJECTS {
+    for subject in fact::SUBJECTS {
         let mut said = body();
         *said.pointer_mut("/predicate/run/probes/0/probe").unwrap() = subject.probe.into();
         let name = format!("observation/{}", subject.probe);
         *said.pointer_mut("/subject/0/name").unwrap() = name.into();
-        let own = subject.observer == crate::fact::Observer::Host;
+        let own = subject.observer == Observer::Host;
         assert_eq!(read(&said).is_ok(), own, "{}", subject.probe);
     }
 }
