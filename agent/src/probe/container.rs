@@ -57,12 +57,11 @@ fn same_root(host: &dyn Host) -> bool {
     let root = |path| {
         let mounts = host.read(path, MOUNTS_BYTES_MAX).ok()?;
         let mounts = String::from_utf8_lossy(&mounts).into_owned();
-        let last = mounts.lines().rev().find_map(|line| {
+        mounts.lines().rev().find_map(|line| {
             let mut fields = line.split(' ').skip(2);
             let (device, folder, place) = (fields.next()?, fields.next()?, fields.next()?);
             (place == "/").then(|| (device.to_owned(), folder.to_owned()))
-        });
-        last
+        })
     };
     root("/proc/1/mountinfo").is_some_and(|first| root("/proc/self/mountinfo") == Some(first))
 }
