@@ -62,19 +62,22 @@ impl Canary {
     /// Finds the first canary in a line, whatever stands around it.
     #[must_use]
     pub fn find(line: &str) -> Option<Self> {
-        let mut rest = line;
-        while let Some((_before, from)) = rest.split_once(HEAD) {
-            let words = from.split(' ').skip(1).take(4).collect::<Vec<_>>();
-            if let [agent, generation, sent, signature] = words.as_slice() {
-                let signature = signature.get(..SIGNATURE_CHARS).unwrap_or(signature);
-                let text = format!("{HEAD} {agent} {generation} {sent} {signature}");
-                if let Ok(canary) = text.parse() {
-                    return Some(canary);
-                }
-            }
-            rest = from;
-        }
-        None
+        Self::all(line).next()
+    }
+
+    /// Finds every canary in a line, in their order: whoever can write into a line of another must
+    /// not hide what follows. There is one at most for each [`HEAD`] in the line.
+    pub fn all(line: &str) -> impl Iterator<Item = Self> {
+        line.match_indices(HEAD).filter_map(|(begin, _head)| {
+            let words: Vec<&str> = line.get(begin..)?.split(' ').take(5).collect();
+            // The first word may be longer than the head, and is then of another version.
+            let [HEAD, agent, generation, sent, signature] = words.as_slice() else {
+                return None;
+            };
+            let signature = signature.get(..SIGNATURE_CHARS).unwrap_or(signature);
+            let text = format!("{HEAD} {agent} {generation} {sent} {signature}");
+            text.parse().ok()
+        })
     }
 
     /// Verifies it with the key of its agent and generation.
@@ -155,6 +158,22 @@ mod tests {
             assert_eq!(found, canary, "{line}");
             assert!(found.verify(&key.public()).is_ok());
         }
+    }
+
+    #[test]
+    fn every_one_of_a_line_is_found() {
+        let (first, key) = sample();
+        let sent = first.sent.plus_ms(1);
+        let second = Canary::new("web-2".parse().unwrap(), 1, sent, &key);
+        for line in [
+            format!("{first} {second}"),
+            format!("<14>{first}{second}"),
+            format!("{HEAD} {HEAD} {first}, {HEAD} web-1 3 {HEAD} {second} {HEAD}"),
+        ] {
+            let found: Vec<Canary> = Canary::all(&line).collect();
+            assert_eq!(found, [first.clone(), second.clone()], "{line}");
+        }
+        assert_eq!(Canary::all(HEAD).count(), 0);
     }
 
     #[test]
