@@ -126,6 +126,12 @@ enum Command {
         /// Who published the list
         #[arg(long, value_enum)]
         publisher: Publisher,
+        /// Declare that a list of `osv` has all known vulnerabilities of each ecosystem in it
+        ///
+        /// It stands in the ledger. Without it the list finds vulnerabilities and never says that
+        /// there are no others.
+        #[arg(long)]
+        complete: bool,
         /// The file: JSON as it was published
         file: PathBuf,
     },
@@ -237,8 +243,12 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Import {
             folder,
             publisher,
+            complete,
             file,
-        } => command::look::import(&folder.dir, &file, publisher.into()).and_then(print),
+        } => {
+            let list = (publisher.into(), complete);
+            command::look::import(&folder.dir, &file, list, now).and_then(print)
+        }
         Command::Status { folder, format } => {
             command::look::status(&folder.dir, screen(format), now).and_then(show)
         }
