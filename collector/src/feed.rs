@@ -20,6 +20,9 @@ mod kev;
 mod osv;
 mod tracker;
 
+/// Fewest packages of an ecosystem that a complete list has. Each release of Debian and Ubuntu has
+/// several thousand packages with vulnerabilities; fewer are a part of a list, or a beginning.
+const ECOSYSTEM_PACKAGES_MIN: usize = 1000;
 /// Longest list.
 const FEED_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
@@ -111,6 +114,9 @@ pub struct Feed {
     pub records: u64,
     /// When it was published, where it says so.
     pub dated: Option<Timestamp>,
+    /// It has all vulnerabilities of each ecosystem in it, so what it does not list is not there.
+    /// The tracker of Debian is made so; of others only an operator can say so.
+    pub complete: bool,
     affected: Packages,
     /// Vulnerabilities that are exploited, and until when they are to be mended.
     exploited: BTreeMap<String, Option<Timestamp>>,
@@ -201,6 +207,7 @@ impl Feed {
             sha256,
             records: read.records,
             dated: read.dated,
+            complete: publisher == Publisher::DebianTracker,
             affected: read.affected,
             exploited: read.exploited,
         })

@@ -71,6 +71,22 @@ impl From<Publisher> for collector::feed::Publisher {
     }
 }
 
+/// A list of vulnerabilities that is brought.
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Who published the list
+    #[arg(long, value_enum)]
+    publisher: Publisher,
+    /// Declare that a list of `osv` has all known vulnerabilities of each ecosystem in it
+    ///
+    /// It stands in the ledger. Without it the list finds vulnerabilities and never says that
+    /// there are no others.
+    #[arg(long)]
+    complete: bool,
+    /// The file: JSON as it was published
+    file: PathBuf,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the keys, the authority, the ledger and the settings of a new collector
@@ -123,11 +139,8 @@ enum Command {
     Import {
         #[command(flatten)]
         folder: Folder,
-        /// Who published the list
-        #[arg(long, value_enum)]
-        publisher: Publisher,
-        /// The file: JSON as it was published
-        file: PathBuf,
+        #[command(flatten)]
+        list: List,
     },
     /// Show which controls hold, on which hosts, and why not
     Status {
@@ -240,11 +253,10 @@ fn run(command: Command) -> anyhow::Result<bool> {
             host,
             reason,
         } => command::look::revoke(&folder.dir, host, reason).and_then(print),
-        Command::Import {
-            folder,
-            publisher,
-            file,
-        } => command::look::import(&folder.dir, &file, publisher.into()).and_then(print),
+        Command::Import { folder, list } => {
+            let declared = (list.publisher.into(), list.complete);
+            command::look::import(&folder.dir, &list.file, declared, now).and_then(print)
+        }
         Command::Status { folder, format } => {
             command::look::status(&folder.dir, screen(format), now).and_then(show)
         }

@@ -5,7 +5,7 @@
 //! observations of its own. It holds nothing that the ledger does not hold, so it can be killed
 //! anywhere; what it was told and did not enter yet is seen again in time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +46,12 @@ const HISTORY_MS: i64 = 100 * 24 * 3600 * 1000;
 const LINES_MS: i64 = 2 * 24 * 3600 * 1000;
 /// Most events that are taken in one turn.
 const TURN_EVENTS_MAX: usize = 256;
+/// Most sights that wait while the ledger cannot take them; beyond them the oldest are lost.
+const UNSENT_MAX: usize = 4096;
+/// Most sights that are entered together, which is one sync.
+const SUBMISSION_SIGHTS_MAX: usize = 64;
+/// Most bytes that are entered together, if it is more than one sight.
+const SUBMISSION_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What only the collector can see.
 #[derive(Clone, Debug)]
@@ -138,6 +144,8 @@ pub struct Observer {
     deliveries: delivery::Deliveries,
     recoveries: recovery::Recoveries,
     vulnerabilities: vulnerabilities::Vulnerabilities,
+    /// What was seen, with the time, and is not in the ledger yet.
+    unsent: VecDeque<(Timestamp, Sight)>,
 }
 
 impl std::fmt::Debug for Observer {
@@ -168,6 +176,7 @@ impl Observer {
             deliveries: delivery::Deliveries::default(),
             recoveries: recovery::Recoveries::default(),
             vulnerabilities: vulnerabilities::Vulnerabilities::default(),
+            unsent: VecDeque::new(),
         };
         let events = Some(door);
         (observer, Door { events, dropped })
@@ -193,15 +202,20 @@ impl Observer {
 
     /// Observes until the last door is gone.
     pub fn run(mut self) {
+        let mut busy = false;
         loop {
-            let first = match self.events.recv_timeout(PAUSE) {
+            let pause = if busy { Duration::ZERO } else { PAUSE };
+            let first = match self.events.recv_timeout(pause) {
                 Ok(event) => Some(event),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let more = self.events.try_iter().take(TURN_EVENTS_MAX);
             let told = first.into_iter().chain(more).collect();
-            if let Err(error) = self.turn(told) {
+            let turned = self.turn(told);
+            // There is more to tell than one turn takes, and nothing is in its way.
+            busy = turned.is_ok() && self.vulnerabilities.is_waiting();
+            if let Err(error) = turned {
                 tracing::error!(
                     error = chain(&error),
                     "the collector cannot enter what it saw"
@@ -210,9 +224,18 @@ impl Observer {
         }
     }
 
-    /// Takes events and what has grown, and enters what follows.
+    /// Takes events and what has grown, and enters what follows. What cannot be entered now waits
+    /// for the next turn.
     fn turn(&mut self, told: Vec<Event>) -> Result<(), LedgerError> {
         let now = (self.clock)();
+        self.hear(told, now);
+        let followed = self.follow(now);
+        let entered = self.enter(now);
+        followed.and(entered)
+    }
+
+    /// Takes events.
+    fn hear(&mut self, told: Vec<Event>, now: Timestamp) {
         let mut sights = Vec::new();
         for event in told {
             match event {
@@ -234,14 +257,34 @@ impl Observer {
             self.dropped.1 = dropped;
             self.deliveries.missed(now);
         }
+        self.keep(sights, now);
+    }
+
+    /// Takes what has grown.
+    fn follow(&mut self, now: Timestamp) -> Result<(), LedgerError> {
         self.catch_up(now)?;
+        let mut sights = Vec::new();
         sights.extend(self.deliveries.settle(now));
         sights.extend(self.recoveries.settle());
-        sights.extend(self.vulnerabilities.due(&self.ledger, now)?);
-        for sight in sights {
-            self.enter(&sight, now)?;
+        // These are large, and can be made again later.
+        let due = if self.unsent.is_empty() {
+            self.vulnerabilities.due(&self.ledger, now, &mut sights)
+        } else {
+            Ok(())
+        };
+        self.keep(sights, now);
+        due
+    }
+
+    /// Keeps what was seen until it is entered.
+    fn keep(&mut self, sights: Vec<Sight>, now: Timestamp) {
+        self.unsent
+            .extend(sights.into_iter().map(|sight| (now, sight)));
+        let lost = self.unsent.len().saturating_sub(UNSENT_MAX);
+        if 0 < lost {
+            drop(self.unsent.drain(..lost));
+            tracing::error!(lost, "what was seen is lost: the ledger takes nothing");
         }
-        Ok(())
     }
 
     /// Reads the entries that came since.
@@ -316,6 +359,7 @@ impl Observer {
             ("offset", Some(seen)) => self.offset.entered(&sight.observed.agent, &seen.facts),
             ("delivery", Some(seen)) => self.deliveries.entered(&sight, &seen),
             ("recovery", Some(seen)) => self.recoveries.entered(&sight, seen),
+            ("vulnerabilities", Some(seen)) => self.vulnerabilities.entered(&sight, &seen),
             _ => {}
         }
         Ok(())
@@ -326,40 +370,75 @@ impl Observer {
         match decided {
             Decided::Enrol(enrolled) => {
                 self.keys.retain(|(agent, _), _| *agent != enrolled.agent);
+                self.vulnerabilities
+                    .ended(|(agent, of)| *agent == enrolled.agent && *of != enrolled.generation);
                 if let Ok(key) = PublicKey::from_pem(&enrolled.evidence_key) {
                     let of = (enrolled.agent, enrolled.generation);
                     let _before = self.keys.insert(of, key);
                 }
             }
             Decided::Revoke(revoked) => {
-                let _ended = self.keys.remove(&(revoked.agent, revoked.generation));
+                let ended = (revoked.agent, revoked.generation);
+                let _key = self.keys.remove(&ended);
+                self.vulnerabilities.ended(|about| *about == ended);
             }
             Decided::Import(list) => self.vulnerabilities.import(list),
         }
     }
 
-    fn enter(&self, sight: &Sight, now: Timestamp) -> Result<(), LedgerError> {
-        let about = (sight.agent.clone(), sight.generation, now);
-        let sealed = observed::seal(about, &sight.observation, &sight.basis, &self.key);
-        let (envelope, bytes) = match sealed {
-            Ok(sealed) => sealed,
-            // Observations made here are small and of known probes.
-            Err(error) => {
-                tracing::error!(error = chain(&error), "an observation cannot be written");
-                return Ok(());
+    /// Enters what was seen, in groups.
+    fn enter(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        while !self.unsent.is_empty() {
+            let (submission, taken) = self.group(now);
+            if !submission.entries.is_empty() {
+                match self.ledger.append_blocking(submission) {
+                    Ok(_places) => {}
+                    // It would be refused for ever.
+                    Err(error @ (LedgerError::Length { .. } | LedgerError::BlobName { .. })) => {
+                        tracing::error!(error = chain(&error), "what was seen cannot be kept");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
+            drop(self.unsent.drain(..taken));
+        }
+        Ok(())
+    }
+
+    /// The first sights that are entered together, and how many of them.
+    fn group(&self, now: Timestamp) -> (Submission, usize) {
+        let mut submission = Submission {
+            entries: Vec::new(),
+            blobs: Vec::new(),
         };
-        let entry = NewEntry {
-            kind: LeafKind::Observed,
-            stream: None,
-            envelope,
-            received: now,
-        };
-        let submission = Submission {
-            entries: vec![entry],
-            blobs: vec![(Digest::of(&bytes), bytes)],
-        };
-        self.ledger.append_blocking(submission).map(drop)
+        let (mut taken, mut total) = (0, 0_usize);
+        for (at, sight) in self.unsent.iter().take(SUBMISSION_SIGHTS_MAX) {
+            let about = (sight.agent.clone(), sight.generation, *at);
+            match observed::seal(about, &sight.observation, &sight.basis, &self.key) {
+                Ok((envelope, bytes)) => {
+                    total = total.saturating_add(envelope.len() + bytes.len());
+                    if SUBMISSION_BYTES_MAX < total && 0 < taken {
+                        break;
+                    }
+                    let blob = Digest::of(&bytes);
+                    if submission.blobs.iter().all(|(known, _)| *known != blob) {
+                        submission.blobs.push((blob, bytes));
+                    }
+                    submission.entries.push(NewEntry {
+                        kind: LeafKind::Observed,
+                        stream: None,
+                        envelope,
+                        received: now,
+                    });
+                }
+                // Observations made here are small and of known probes.
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "an observation cannot be written");
+                }
+            }
+            taken += 1;
+        }
+        (submission, taken)
     }
 }
 

@@ -80,8 +80,13 @@ pub struct Imported {
     pub sha256: Digest,
     /// How many vulnerabilities it lists.
     pub records: u64,
-    /// When it was published, or when the file was written where it does not say.
+    /// When it was published, or when the file was written where it does not say; not after the
+    /// import.
     pub dated: Timestamp,
+    /// It lists every known vulnerability of each ecosystem that is in it: so is the tracker of
+    /// Debian made, and so did the operator declare a list of `osv`. Of others what is not listed
+    /// is not known.
+    pub complete: bool,
 }
 
 /// What an agent says when it asks to be enrolled, signed with its new evidence key.

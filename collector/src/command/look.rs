@@ -60,18 +60,29 @@ pub(crate) fn revoke(dir: &Path, host: AgentId, reason: String) -> anyhow::Resul
 }
 
 /// Reads a list of vulnerabilities, keeps a copy in the collector's folder and puts it in force.
-pub(crate) fn import(dir: &Path, file: &Path, publisher: Publisher) -> anyhow::Result<String> {
+pub(crate) fn import(
+    dir: &Path,
+    file: &Path,
+    (publisher, complete): (Publisher, bool),
+    now: Timestamp,
+) -> anyhow::Result<String> {
     let (_config, _authority) = super::load(dir)?;
+    if complete && publisher != Publisher::Osv {
+        bail!("only a list of `osv` is declared complete: that of others is known");
+    }
     let name = || format!("`{}` cannot be imported", file.display());
     let feed = Feed::read(file, publisher).with_context(name)?;
     let written = std::fs::metadata(file)?.modified()?;
+    let dated = feed.dated;
     let list = Imported {
         publisher: publisher.as_str().to_owned(),
         sha256: feed.sha256,
         records: feed.records,
-        dated: feed
-            .dated
-            .unwrap_or_else(|| Timestamp::from_system(written)),
+        // A date to come would never grow old.
+        dated: dated
+            .unwrap_or_else(|| Timestamp::from_system(written))
+            .min(now),
+        complete: complete || feed.complete,
     };
     let folder = super::feeds_dir(dir);
     std::fs::create_dir_all(&folder)?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use shared::time::Timestamp;
 use shared::version::compare;
 
-use super::{Affected, Feed, Severity};
+use super::{Affected, ECOSYSTEM_PACKAGES_MIN, Feed, Severity};
 
 /// An installed package, as a bill of materials tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +45,9 @@ pub struct Match {
 pub struct Seen {
     /// Vulnerabilities, the worst first.
     pub matches: Vec<Match>,
-    /// Packages of an ecosystem that a list covers.
+    /// Packages of an ecosystem that a complete list covers.
     pub covered: usize,
-    /// Packages that no list covers.
+    /// Packages that no complete list covers: of them nobody knows what is not listed.
     pub uncovered: usize,
 }
 
@@ -106,14 +106,16 @@ fn ecosystem(purl: &str) -> Option<String> {
 pub fn join(feeds: &[&Feed], components: &[Component]) -> Seen {
     let mut seen = Seen::default();
     let mut found: BTreeMap<(String, String), Match> = BTreeMap::new();
+    let mut complete: BTreeMap<&str, bool> = BTreeMap::new();
     for component in components {
         let Some(ecosystem) = &component.ecosystem else {
             seen.uncovered += 1;
             continue;
         };
-        let mut covered = false;
+        let covered = *complete
+            .entry(ecosystem.as_str())
+            .or_insert_with(|| feeds.iter().any(|feed| covers(feed, ecosystem)));
         for packages in feeds.iter().flat_map(|feed| of(feed, ecosystem)) {
-            covered = true;
             for affected in packages.get(&component.source.0).into_iter().flatten() {
                 if holds(affected, &component.source.1) {
                     merge(&mut found, component, affected);
@@ -141,6 +143,12 @@ pub fn join(feeds: &[&Feed], components: &[Component]) -> Seen {
     };
     seen.matches.sort_by_key(rank);
     seen
+}
+
+/// Whether what a list does not say of an ecosystem is not there.
+fn covers(feed: &Feed, ecosystem: &str) -> bool {
+    let packages = of(feed, ecosystem).map(BTreeMap::len).sum::<usize>();
+    feed.complete && ECOSYSTEM_PACKAGES_MIN <= packages
 }
 
 /// What a list says of an ecosystem. OSV adds words to some releases, such as `Ubuntu:22.04:LTS`.

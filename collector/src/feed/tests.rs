@@ -32,6 +32,55 @@ fn joined(feeds: &[Feed]) -> Vec<String> {
     lines.collect()
 }
 
+/// A list like the tracker of Debian of so many packages, and of those of the fixture.
+fn tracker_of(packages: usize) -> Feed {
+    let whole = shared::durable::read(&list("tracker.json"), 1 << 20).unwrap();
+    let mut whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    for number in whole.as_object().unwrap().len()..packages {
+        whole[format!("package{number}")] = serde_json::json!({"CVE-2020-0001": {"releases": {
+            "bookworm": {"status": "resolved", "fixed_version": "1-1", "urgency": "low"},
+        }}});
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list.json");
+    shared::durable::write(&path, whole.to_string().as_bytes(), 0o644).unwrap();
+    Feed::read(&path, Publisher::DebianTracker).unwrap()
+}
+
+fn covered(feeds: &[&Feed]) -> (usize, usize) {
+    let seen = join(feeds, &installed());
+    (seen.covered, seen.uncovered)
+}
+
+#[test]
+fn one_record_covers_no_distribution() {
+    let osv = read("osv.json", Publisher::Osv);
+    assert!(!osv.complete, "nobody declared it");
+    assert_eq!(covered(&[&osv, &read("kev.json", Publisher::Kev)]), (0, 5));
+    let mut declared = osv;
+    declared.complete = true;
+    assert_eq!(
+        covered(&[&declared]),
+        (0, 5),
+        "too few packages for a whole list"
+    );
+    // In the fixture all but `bash` is affected in bookworm.
+    assert_eq!(covered(&[&tracker_of(1000)]), (0, 5));
+    let whole = tracker_of(1001);
+    assert_eq!(
+        covered(&[&whole]),
+        (4, 1),
+        "another distribution is in no list"
+    );
+    let mut part = whole.clone();
+    part.complete = false;
+    assert_eq!(covered(&[&part]), (0, 5));
+    assert_eq!(
+        join(&[&part], &installed()).matches,
+        join(&[&whole], &installed()).matches
+    );
+}
+
 #[test]
 fn the_tracker_of_debian() {
     let tracker = read("tracker.json", Publisher::DebianTracker);
@@ -68,7 +117,7 @@ fn what_is_exploited_comes_first_and_the_worst_rating_counts() {
     ];
     let all: Vec<&Feed> = feeds.iter().collect();
     let seen = join(&all, &installed());
-    assert_eq!((seen.covered, seen.uncovered), (4, 1));
+    assert_eq!((seen.covered, seen.uncovered), (0, 5));
     let first = &seen.matches[0];
     assert_eq!(first.due.unwrap().to_string(), "2026-01-10T00:00:00.000Z");
     assert_eq!(

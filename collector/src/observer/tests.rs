@@ -8,6 +8,7 @@ use shared::checkpoint::Signer;
 use super::*;
 
 mod delivery;
+mod lists;
 mod recovery;
 mod site;
 
@@ -109,6 +110,60 @@ fn the_observer_ends_with_its_last_door() {
 }
 
 #[test]
+fn what_cannot_be_entered_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    let signer = Signer::new("ledger.example/evident/1", &[7; 32]).unwrap();
+    let closed = Ledger::read_only(dir.path(), &signer).unwrap();
+    let (mut observer, _door) = Observer::new(closed, key(), Arc::new(|| at(0)));
+    let refused = observer.turn(vec![compared(0, 20)]).unwrap_err();
+    assert!(matches!(refused, LedgerError::ReadOnly), "{refused}");
+    assert!(observer.turn(vec![compared(9000, 20)]).is_err());
+    observer.ledger = ledger.clone();
+    observer.turn(Vec::new()).unwrap();
+    assert_eq!(entered(&ledger).len(), 2);
+    observer.turn(Vec::new()).unwrap();
+    assert_eq!(entered(&ledger).len(), 2, "once is enough");
+}
+
+#[test]
+fn what_waits_is_bounded_and_the_oldest_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    let (mut observer, _door) = Observer::new(ledger.clone(), key(), Arc::new(|| at(0)));
+    let sight = |number: usize| Sight {
+        agent: "web-1".parse().unwrap(),
+        generation: 1,
+        observation: facts(
+            "offset",
+            Facts::from([("offset_ms".to_owned(), field::count(number))]),
+            &["POST /v1/time"],
+        ),
+        basis: vec![Digest::of(b"record")],
+    };
+    observer.keep((0..UNSENT_MAX + 3).map(sight).collect(), at(0));
+    assert_eq!(observer.unsent.len(), UNSENT_MAX);
+    assert_eq!(
+        field::number(&observer.unsent[0].1.observation.facts, "offset_ms"),
+        Some(3)
+    );
+    // More than one submission, in their order.
+    drop(
+        observer
+            .unsent
+            .drain(..UNSENT_MAX - 2 * SUBMISSION_SIGHTS_MAX - 1),
+    );
+    let (first, taken) = observer.group(at(0));
+    assert_eq!((first.entries.len(), taken), (64, 64));
+    observer.turn(Vec::new()).unwrap();
+    let numbers: Vec<_> = entered(&ledger)
+        .iter()
+        .map(|seen| field::number(&seen.facts, "offset_ms").unwrap())
+        .collect();
+    assert_eq!(numbers, (3970..=4098).collect::<Vec<_>>());
+}
+
+#[test]
 fn history_begins_where_it_is_young_enough() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = open(dir.path());
@@ -128,157 +183,4 @@ fn history_begins_where_it_is_young_enough() {
     for (begin, first) in [(0, 0), (10, 0), (11, 1), (20, 1), (21, 3), (31, 4)] {
         assert_eq!(since(&ledger, at(begin)), first, "{begin}");
     }
-}
-
-/// A run of a host that names a bill of materials, made as an agent makes it.
-fn run_with(bom: &[u8], seq: u64) -> (NewEntry, (Digest, Vec<u8>)) {
-    use shared::attestation::{
-        Boot, EVIDENCE_TYPE, Evidence, HostTime, Position, ProbeRun, Run, Seen, Statement, Subject,
-    };
-
-    let agent: AgentId = "web-1".parse().unwrap();
-    let evidence = Evidence {
-        stream: Position {
-            agent: agent.clone(),
-            generation: 1,
-            seq,
-            prev: Digest::of(b"enrolment"),
-        },
-        kind: Kind::Evidence,
-        boot: Boot {
-            id: "5f0c2b52".to_owned(),
-            mono_ms: 1,
-        },
-        time: HostTime {
-            wall: at(0),
-            synced: true,
-            max_error_ms: 1,
-            exchange: None,
-        },
-        seen: Seen {
-            size: 0,
-            root: shared::merkle::EMPTY_ROOT,
-            acked: None,
-        },
-        run: Run {
-            agent: "evident-agent/0.1.0".to_owned(),
-            binary: Digest::of(b"binary"),
-            config: Digest::of(b"config"),
-            due: at(0),
-            probes: vec![ProbeRun {
-                probe: "updates".to_owned(),
-                outcome: Outcome::Facts,
-                took_ms: 3,
-            }],
-        },
-        gap: None,
-    };
-    let subjects = vec![
-        Subject::new("artifact/sbom.cdx.json", Digest::of(bom)),
-        Subject::new("observation/updates", Digest::of(b"observation")),
-    ];
-    let file = Statement::new(EVIDENCE_TYPE, subjects, evidence)
-        .seal(&key())
-        .unwrap();
-    let entry = NewEntry {
-        kind: LeafKind::Evidence,
-        stream: Some(crate::ledger::Stream {
-            agent,
-            generation: 1,
-            seq,
-        }),
-        envelope: file,
-        received: at(0),
-    };
-    (entry, (Digest::of(bom), bom.to_vec()))
-}
-
-fn imported(name: &str, publisher: &str, feeds: &Path) -> NewEntry {
-    use shared::decision::{DECISION_TYPE, Decision, Imported};
-
-    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/feeds");
-    let bytes = shared::durable::read(&Path::new(list).join(name), 1 << 20).unwrap();
-    let sha256 = Digest::of(&bytes);
-    shared::durable::write(&feeds.join(sha256.to_string()), &bytes, 0o600).unwrap();
-    let decision = Decision {
-        at: at(0),
-        by: "collector c".to_owned(),
-        decides: Decided::Import(Imported {
-            publisher: publisher.to_owned(),
-            sha256,
-            records: 1,
-            dated: at(0),
-        }),
-    };
-    let statement = shared::attestation::Statement::new(DECISION_TYPE, Vec::new(), decision);
-    NewEntry {
-        kind: LeafKind::Decision,
-        stream: None,
-        envelope: statement.seal(&key()).unwrap(),
-        received: at(0),
-    }
-}
-
-#[test]
-fn what_is_installed_is_joined_with_imported_lists() {
-    let dir = tempfile::tempdir().unwrap();
-    let feeds = tempfile::tempdir().unwrap();
-    let ledger = open(dir.path());
-    let enter = |entry: NewEntry, blobs: Vec<(Digest, Vec<u8>)>| {
-        let entries = vec![entry];
-        drop(
-            ledger
-                .append_blocking(Submission { entries, blobs })
-                .unwrap(),
-        );
-    };
-    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/feeds/sbom.cdx.json");
-    let bom = shared::durable::read(Path::new(list), 1 << 20).unwrap();
-    let (mut observer, _door) = Observer::new(ledger.clone(), key(), Arc::new(|| at(0)));
-    observer = observer.with_feeds(feeds.path().to_owned());
-    let mut told = || {
-        let before = ledger.published().size;
-        observer.turn(Vec::new()).unwrap();
-        let after = ledger.published().size;
-        (before..after)
-            .map(|index| {
-                let entry = ledger.entry(index).unwrap();
-                let sight = observed::open(&entry.envelope, &key().public()).unwrap();
-                let bytes = ledger.blob(&sight.observation).unwrap().unwrap();
-                let seen = Observation::from_bytes(&bytes).unwrap();
-                serde_json::to_string(&seen.facts).unwrap()
-            })
-            .collect::<Vec<_>>()
-    };
-    let (entry, blob) = run_with(&bom, 0);
-    enter(entry, vec![blob]);
-    assert_eq!(told(), [""; 0], "no list is in force");
-    enter(imported("kev.json", "kev", feeds.path()), Vec::new());
-    let alone = told();
-    assert!(alone[0].contains("\"matched_count\":0"), "{alone:?}");
-    enter(
-        imported("tracker.json", "debian-tracker", feeds.path()),
-        Vec::new(),
-    );
-    let both = told();
-    assert!(both[0].contains("\"exploited_count\":1"), "{both:?}");
-    assert!(both[0].contains("CVE-2024-3094"), "{both:?}");
-    let (entry, blob) = run_with(&bom, 1);
-    enter(entry, vec![blob]);
-    assert_eq!(told(), [""; 0], "nothing is new");
-    // A list whose file was changed is not in force, and the one before is.
-    let changed = imported("osv.json", "osv", feeds.path());
-    let osv = Digest::of(
-        &shared::durable::read(
-            Path::new(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../tests/feeds/osv.json"
-            )),
-            1 << 20,
-        )
-        .unwrap(),
-    );
-    shared::durable::write(&feeds.path().join(osv.to_string()), b"[]", 0o600).unwrap();
-    enter(changed, Vec::new());
-    assert_eq!(told(), [""; 0]);
 }

@@ -22,7 +22,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "covered_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Of these, packages of a distribution that a list covers",
+        meaning: "Of these, packages of a distribution that a complete list covers",
         source: "sbom.cdx.json of the host; imported lists",
         right: "",
     },
@@ -92,6 +92,11 @@ const FEEDS: &[Field] = &[
         name: "dated",
         kind: Kind::Instant,
         meaning: "When it was published, or written where it does not say",
+    },
+    Field {
+        name: "complete",
+        kind: Kind::Flag,
+        meaning: "It has all of each ecosystem in it: by its making, or as the operator declared",
     },
     Field {
         name: "records",
