@@ -245,13 +245,13 @@ fn state_events(host: &dyn Host, seen: &mut Seen, journal: &Journal, now: Timest
         }
         record
     });
-    if events.whole || !events.drops.is_empty() {
+    if events.drops_whole || !events.drops.is_empty() {
         let sum = events.drops.iter().map(|drop| drop.count);
         let sum = sum.fold(0, i64::saturating_add);
         seen.state("journal_dropped_count", Value::Number(sum));
         seen.state_list("journal_drops", drops.collect());
     }
-    if events.whole || !events.clock_changes.is_empty() {
+    if events.clock_whole || !events.clock_changes.is_empty() {
         let changes = events.clock_changes.iter().map(|change| {
             Record::from([
                 ("at".to_owned(), Value::Instant(change.at)),

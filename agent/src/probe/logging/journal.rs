@@ -11,6 +11,7 @@ use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 
 mod header;
+mod hash;
 mod gaps;
 mod entries;
 mod events;
@@ -112,7 +113,9 @@ impl Journal {
             .cloned()
             .collect();
         let mut events = events::look(host, seen, &files, since);
-        events.whole &= self.all_read();
+        let read = self.all_read();
+        events.drops_whole &= read;
+        events.clock_whole &= read;
         events
     }
 

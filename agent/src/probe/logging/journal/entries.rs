@@ -1,27 +1,27 @@
 //! The entries of a journal file that have a certain value in a certain field.
 //!
-//! Every value stands once in a file and knows its entries, and every field knows its values: so
-//! a rare message is found by a few hundred small reads, however large the file is. Nothing is
-//! hashed and nothing is decompressed: values of less than 512 bytes are stored as they are unless
-//! `Compress=` sets another limit, and a value that is compressed is passed over.
+//! Every value stands once in a file, is found by its hash, and knows its entries: so a rare
+//! message is found by a few hundred small reads, however large the file is, and whatever other
+//! values its writers choose. Nothing is decompressed: values of less than 512 bytes are stored as
+//! they are unless `Compress=` sets another limit, and a value that is compressed is passed over.
 //!
 //! Format: <https://systemd.io/JOURNAL_FILE_FORMAT>.
 
 use shared::observation::Status;
 use shared::time::Timestamp;
 
+use super::hash;
 use super::header::{self, Header, number};
 use crate::host::{Parts, Unseen};
 
 /// Kinds of objects.
 const DATA: u8 = 1;
-const FIELD: u8 = 2;
 const ENTRY: u8 = 3;
 const ENTRY_ARRAY: u8 = 6;
 /// Bits of an object that is compressed: XZ, LZ4, ZSTD.
 const COMPRESSED: u8 = 7;
-/// Longest table of fields: journald makes one of 333 pairs.
-const TABLE_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of a place in the table of values: where a chain begins, and where it ends.
+const BUCKET_BYTES: u64 = 16;
 /// As much of an object as is read: a short value, or an entry of a hundred fields.
 const OBJECT_BYTES_MAX: usize = 2 * 1024;
 /// Bytes before the offsets of an entry, and of an array of entries.
@@ -48,18 +48,22 @@ pub(super) struct Entry {
 
 /// A value, and where its entries are.
 pub(super) struct Found {
-    /// `NAME=value`.
-    pub(super) text: String,
+    /// Where it stands itself.
+    at: u64,
     first: u64,
     array: u64,
     count: u64,
 }
 
-impl Found {
-    /// How many entries it has.
-    pub(super) fn count(&self) -> usize {
-        usize::try_from(self.count).unwrap_or(usize::MAX)
-    }
+/// How many entries are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// None before this time.
+    pub(super) since: Timestamp,
+    /// Most entries that are looked at.
+    pub(super) looked_max: usize,
+    /// Most entries whose fields are read.
+    pub(super) read_max: usize,
 }
 
 impl Entry {
@@ -88,87 +92,76 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The values of a field.
+    /// The value of a field, written `NAME=value`; `None` when no entry has it. A file without
+    /// a table of values has none.
     ///
     /// # Errors
     ///
     /// [`Unseen`]: [`Status::Malformed`] when the file is damaged, [`Status::Limit`] when it was
     /// read too often.
-    pub(super) fn values(&mut self, field: &str) -> Result<Vec<Found>, Unseen> {
-        let (offset, length) = self.header.fields;
-        if TABLE_BYTES_MAX < length {
-            return Err(self.damaged("the table of fields is too long"));
-        }
-        let length = usize::try_from(length).unwrap_or_default();
-        let table = self.read(offset, length)?;
-        for bucket in (0..table.len()).step_by(16) {
-            let mut at = number(&table, bucket).unwrap_or_default();
-            while at != 0 {
-                let object = self.object(at, FIELD, 40)?;
-                if object
-                    .get(40..)
-                    .is_some_and(|name| name == field.as_bytes())
-                {
-                    let first = number(&object, 32).unwrap_or_default();
-                    return self.values_from(first);
-                }
-                let next = number(&object, 24).unwrap_or_default();
-                // Later ones are appended, so a chain that turns back is no chain.
-                if next != 0 && next <= at {
-                    return Err(self.damaged("a chain of fields leads back"));
-                }
-                at = next;
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// The values of a field from the newest one on.
-    fn values_from(&mut self, first: u64) -> Result<Vec<Found>, Unseen> {
+    pub(super) fn value(&mut self, text: &str) -> Result<Option<Found>, Unseen> {
+        let (table, length) = self.header.values;
+        let hash = hash::of(text.as_bytes(), self.header.hash_key.as_ref());
+        let Some(bucket) = hash.checked_rem(length / BUCKET_BYTES) else {
+            return Ok(None);
+        };
+        let Some(place) = table.checked_add(bucket * BUCKET_BYTES) else {
+            return Err(self.damaged("an offset leads out of the file"));
+        };
+        let chain = self.read(place, 8)?;
         let payload = if self.header.compact { 72 } else { 64 };
-        let mut found = Vec::new();
-        let mut at = first;
+        let mut at = number(&chain, 0).unwrap_or_default();
         while at != 0 {
             let object = self.object(at, DATA, payload)?;
-            if let Some(text) = text_of(&object, payload) {
-                let at = |place| number(&object, place).unwrap_or_default();
-                found.push(Found {
-                    text,
-                    first: at(40),
-                    array: at(48),
-                    count: at(56),
-                });
+            let number = |place| number(&object, place).unwrap_or_default();
+            if number(16) == hash && text_of(&object, payload).is_some_and(|found| found == text) {
+                return Ok(Some(Found {
+                    at,
+                    first: number(40),
+                    array: number(48),
+                    count: number(56),
+                }));
             }
-            let next = number(&object, 32).unwrap_or_default();
-            // Each new value is put before the others.
-            if at <= next {
+            let next = number(24);
+            // Later ones are appended, so a chain that turns back is no chain.
+            if next != 0 && next <= at {
                 return Err(self.damaged("a chain of values leads back"));
             }
             at = next;
         }
-        Ok(found)
+        Ok(None)
     }
 
-    /// The newest entries of a value, at most `count_max` and none before `since`; newest first.
+    /// The newest entries of a value, the newest first, of those only that also have the value
+    /// `with`; and whether these are all that are wanted.
     ///
     /// # Errors
     ///
-    /// As [`Search::values`].
+    /// As [`Search::value`].
     pub(super) fn entries(
         &mut self,
         found: &Found,
-        since: Timestamp,
-        count_max: usize,
-    ) -> Result<Vec<Entry>, Unseen> {
+        with: Option<&Found>,
+        wanted: Wanted,
+    ) -> Result<(Vec<Entry>, bool), Unseen> {
         let mut entries = Vec::new();
-        for offset in self.newest(found, count_max)? {
-            let entry = self.entry(offset)?;
-            if entry.at < since {
-                break;
+        let offsets = self.newest(found, wanted.looked_max)?;
+        let all = u64::try_from(offsets.len()).is_ok_and(|looked| found.count <= looked);
+        for offset in offsets {
+            let (at, items) = self.items(offset)?;
+            if at < wanted.since {
+                return Ok((entries, true));
             }
-            entries.push(entry);
+            if with.is_some_and(|with| !items.contains(&with.at)) {
+                continue;
+            }
+            if entries.len() == wanted.read_max {
+                return Ok((entries, false));
+            }
+            let fields = self.fields(&items)?;
+            entries.push(Entry { at, fields });
         }
-        Ok(entries)
+        Ok((entries, all))
     }
 
     /// Offsets of the newest entries, newest first.
@@ -209,24 +202,26 @@ impl<'a> Search<'a> {
         Ok(offsets)
     }
 
-    fn entry(&mut self, at: u64) -> Result<Entry, Unseen> {
+    /// The time of an entry, and where its values stand.
+    fn items(&mut self, at: u64) -> Result<(Timestamp, Vec<u64>), Unseen> {
         let object = self.object(at, ENTRY, ENTRY_BYTES)?;
         let time = header::time(number(&object, 24).unwrap_or_default());
         let Ok(Some(time)) = time else {
             return Err(self.damaged("an entry without a time"));
         };
-        let (width, payload) = if self.header.compact {
-            (4, 72)
-        } else {
-            (16, 64)
-        };
+        let width = if self.header.compact { 4 } else { 16 };
         let items = object.get(ENTRY_BYTES..).unwrap_or_default();
+        Ok((time, items.chunks_exact(width).map(offset).collect()))
+    }
+
+    fn fields(&mut self, items: &[u64]) -> Result<Vec<String>, Unseen> {
+        let payload = if self.header.compact { 72 } else { 64 };
         let mut fields = Vec::new();
-        for item in items.chunks_exact(width) {
-            let data = self.object(offset(item), DATA, payload)?;
+        for item in items {
+            let data = self.object(*item, DATA, payload)?;
             fields.extend(text_of(&data, payload));
         }
-        Ok(Entry { at: time, fields })
+        Ok(fields)
     }
 
     /// An object of this kind, as far as it is read, with at least `least` bytes.

@@ -13,6 +13,8 @@ const BYTES_MIN: u64 = 208;
 const SEALED: u64 = 1;
 /// Bits of the incompatible flags that are known: XZ, LZ4, keyed hashes, ZSTD, compact.
 const KNOWN: u64 = 0x1f;
+/// Bit of the incompatible flags: hashes have a key.
+const KEYED: u64 = 0x4;
 /// Bit of the incompatible flags: offsets have 4 bytes.
 const COMPACT: u64 = 0x10;
 
@@ -35,8 +37,10 @@ pub(super) struct Header {
     pub(super) bytes: u64,
     /// Where they end.
     pub(super) end: u64,
-    /// Where the table of fields begins, and its length.
-    pub(super) fields: (u64, u64),
+    /// Where the table of values begins, and its length.
+    pub(super) values: (u64, u64),
+    /// Id of the file, when it is the key of its hashes.
+    pub(super) hash_key: Option<[u8; 16]>,
     /// Numbers of the first and the last entry; 0 for none.
     pub(super) numbers: (u64, u64),
     /// Time of the first entry.
@@ -72,7 +76,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Header, &'static str> {
         tail_boot: id_at(56)?,
         bytes: header_bytes,
         end: end.ok_or("impossible size")?,
-        fields: (u64_at(120)?, u64_at(128)?),
+        values: (u64_at(104)?, u64_at(112)?),
+        hash_key: (incompatible & KEYED != 0).then_some(id_at(24)?),
         numbers: (u64_at(168)?, u64_at(160)?),
         head: time(u64_at(184)?)?,
         tail: time(u64_at(192)?)?,

@@ -77,7 +77,8 @@ impl Tree {
         let changes = changes
             .iter()
             .map(|set| format!("{} {}: {}", set.at, set.by, set.text));
-        (drops.chain(changes).collect(), events.whole)
+        let whole = events.drops_whole && events.clock_whole;
+        (drops.chain(changes).collect(), whole)
     }
 
     fn damaged(&self) -> Vec<String> {
@@ -212,9 +213,62 @@ fn chains_that_were_overwritten() {
         .write(true)
         .open(tree.path(&format!("{FIRST}.journal")))
         .unwrap();
-    // The table of fields leads out of the file.
-    file.write_all_at(&[0xff; 16], 120).unwrap();
+    // The table of values leads out of the file.
+    file.write_all_at(&[0xff; 16], 104).unwrap();
     assert!(!tree.events().1);
+}
+
+/// A writer has made so many ids of messages of its own that to walk them all takes too long.
+#[test]
+fn ids_that_others_chose_hide_nothing() {
+    let tree = Tree::new(&["wide"]);
+    let path = tree.path("wide.journal");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let number = |value: usize| {
+        let mut bytes = value.to_be_bytes();
+        bytes.reverse();
+        bytes
+    };
+    let size = number(40 + "MESSAGE_ID".len());
+    let is_field = |object: &[u8]| {
+        object[0] == 2 && object[8..16] == size && object[40..].starts_with(b"MESSAGE_ID")
+    };
+    let field = (272..bytes.len() - 64)
+        .step_by(8)
+        .find(|at| is_field(&bytes[*at..]))
+        .unwrap();
+    for chosen in 0..45_000 {
+        let text = format!("MESSAGE_ID={chosen:032x}");
+        let mut object = vec![0; 64];
+        object[0] = 1;
+        object[8..16].copy_from_slice(&number(64 + text.len()));
+        object[32..40].copy_from_slice(&bytes[field + 32..field + 40]);
+        object.extend(text.into_bytes());
+        object.resize(object.len().next_multiple_of(8), 0);
+        let at = number(bytes.len());
+        bytes[field + 32..field + 40].copy_from_slice(&at);
+        bytes.extend(object);
+    }
+    let arena = number(bytes.len() - 264);
+    bytes[96..104].copy_from_slice(&arena);
+    shared::durable::write(&path, &bytes, 0o640).unwrap();
+    let (found, whole) = tree.events();
+    assert_eq!(found, EVENTS);
+    assert!(whole);
+}
+
+/// 300 messages with the id of journald, and 1100 with the name of chronyd, all of a user.
+#[test]
+fn messages_that_others_forged() {
+    let tree = Tree::new(&["forged"]);
+    let (host, journal) = tree.look();
+    let events = journal.events(&host, &mut Seen::default(), Timestamp::default());
+    let drops: Vec<_> = events.drops.iter().map(|drop| drop.count).collect();
+    assert_eq!(drops, [125]);
+    assert!(events.drops_whole);
+    // The step that chronyd made lies behind them: that there is none must not be said.
+    assert_eq!(events.clock_changes, []);
+    assert!(!events.clock_whole);
 }
 
 #[test]
