@@ -33,8 +33,10 @@ const READ_BYTES: usize = 16 * 1024;
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
 /// What a canary counts for: 64 in a second, as each costs a signature to verify.
 const CANARY_COST: u64 = 16 * 1024;
+/// What passed-over bytes count for: they are told of 16 times in a second at most.
+const HIDDEN_COST: u64 = 64 * 1024;
 /// How long a connection may be open without a whole line: a place costs whoever takes it that.
-const FIRST_LINE: Duration = Duration::from_secs(60);
+const FIRST_LINE: Duration = Duration::from_mins(1);
 /// Bytes for which it is not worth to sleep: 50 ms.
 const DEBT: u64 = BYTES_PER_SECOND / 20;
 
@@ -254,6 +256,7 @@ async fn read(
         });
         if lines.hidden() {
             hidden();
+            debt = debt.saturating_add(HIDDEN_COST);
         }
         if lines.broken() {
             return End::Broken;
@@ -350,7 +353,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(600);
+    const LONG: Duration = Duration::from_mins(10);
     const SHORT: Duration = Duration::from_millis(50);
 
     /// What is read of this, on a connection that stays open or ends: how it ended, which lines
