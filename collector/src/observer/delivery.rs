@@ -6,18 +6,18 @@
 //! it: the collector's own log listener, or a log host whose agent reads the files in which logs of
 //! other hosts arrive. No host is its own receiver. Nobody can show a line that was not made, so a
 //! log host can hide a line, or tell another time, but not invent an arrival. That a line came by
-//! way of the log daemons is not shown: it is a bearer token, so whoever controls the host, or reads
-//! its logs anywhere, can carry its lines to a receiver by hand.
+//! way of the log daemons is not shown: it is a bearer token, so whoever controls the host, or
+//! reads its logs anywhere, can carry its lines to a receiver by hand.
 //!
 //! A line is *due* some minutes after it was sent. The receivers of a host are those that showed a
 //! line of it in the last two days, else the collector's own listener and the log hosts that its
-//! settings name: that an agent says that it watches makes it a receiver of nobody, as it could make
-//! the lines of all others count as lost. A line that none has shown is *lost* when it is due and
-//! each of them must have it by then: the listener was open all the time since it was sent, without
-//! a refused connection or bytes that it passed over, and each log host has since looked, later than
-//! the line was due, and could read everything. Until then the line waits, for two hours at most.
-//! After that nothing is *told* of it: neither the host nor its log daemon is to blame when the
-//! collector was restarted or a log host is silent.
+//! settings name: that an agent says that it watches makes it a receiver of nobody, as it could
+//! make the lines of all others count as lost. A line that none has shown is *lost* when it is due
+//! and each of them must have it by then: the listener was open all the time since it was sent,
+//! without a refused connection or bytes that it passed over, and each log host has since looked,
+//! later than the line was due, and could read everything. Until then the line waits, for two hours
+//! at most. After that nothing is *told* of it: neither the host nor its log daemon is to blame
+//! when the collector was restarted or a log host is silent.
 //!
 //! All times are brought to the clock of the collector by the offset that it has measured. A host
 //! whose clock was never measured has no latency, and its lines count only if they came soon after
