@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use shared::durable;
+use shared::id::AgentId;
 
 use crate::fault::{Complaint, Fault};
 
@@ -77,12 +78,18 @@ pub struct Logs {
     /// Connections at once.
     #[serde(deserialize_with = "upto::<65_536, _, _>")]
     pub connections_max: usize,
-    /// How long a connection may be silent, in seconds.
+    /// Connections at once from one address.
+    #[serde(deserialize_with = "upto::<65_536, _, _>")]
+    pub connections_per_address_max: usize,
+    /// How long a connection may be silent after its first line, in seconds.
     #[serde(deserialize_with = "upto::<604_800, _, _>")]
     pub idle_seconds: u64,
     /// How long the line of a host may be on its way, in seconds.
     #[serde(deserialize_with = "upto::<86_400, _, _>")]
     pub due_seconds: u32,
+    /// Log hosts whose word counts also of hosts of which they never showed a line.
+    #[serde(deserialize_with = "agents")]
+    pub watchers: Vec<AgentId>,
 }
 
 /// Who may submit, and for how long.
@@ -169,8 +176,10 @@ impl Default for Logs {
         Self {
             listen: None,
             connections_max: 256,
+            connections_per_address_max: 64,
             idle_seconds: 86_400,
             due_seconds: 300,
+            watchers: Vec::new(),
         }
     }
 }
@@ -293,6 +302,27 @@ fn host_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Erro
     Ok(names.into_iter().map(|name| name.0).collect())
 }
 
+/// Names of agents.
+fn agents<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<AgentId>, D::Error> {
+    /// One name, so that what is wrong is marked alone.
+    #[derive(Deserialize)]
+    struct Name(#[serde(deserialize_with = "agent")] AgentId);
+
+    let names = Vec::<Name>::deserialize(from)?;
+    Ok(names.into_iter().map(|name| name.0).collect())
+}
+
+fn agent<'de, D: Deserializer<'de>>(from: D) -> Result<AgentId, D::Error> {
+    let name = String::deserialize(from)?;
+    name.parse().map_err(|_form| {
+        let what = format!("{name:?} is no name of an agent");
+        refused(
+            &what,
+            "write it as the log host was enrolled, e.g. \"log-1\"",
+        )
+    })
+}
+
 /// Refuses a value with what is wrong and what to do about it.
 fn refused<E: serde::de::Error>(what: &str, hint: &str) -> E {
     E::custom(format!("{what}\nhint: {hint}"))
@@ -396,6 +426,23 @@ mod tests {
     }
 
     #[test]
+    fn log_hosts_are_named_as_they_were_enrolled() {
+        let logs = parse("[logs]\nwatchers = [\"log-1\", \"log-2\"]")
+            .unwrap()
+            .logs;
+        let names: Vec<&str> = logs.watchers.iter().map(AgentId::as_str).collect();
+        assert_eq!(names, ["log-1", "log-2"]);
+        let hint = "write it as the log host was enrolled, e.g. \"log-1\"";
+        let message = "\"Log 1\" is no name of an agent";
+        wrong(
+            "[logs]\nwatchers = [\n  \"Log 1\",\n]",
+            (3, 3),
+            message,
+            hint,
+        );
+    }
+
+    #[test]
     fn wrong_numbers_are_shown_with_their_place() {
         for (table, name, most) in [
             ("intake", "connections_max", 65_536),
@@ -403,6 +450,7 @@ mod tests {
             ("intake", "connection_seconds", 86_400),
             ("intake", "request_seconds", 3_600),
             ("logs", "connections_max", 65_536),
+            ("logs", "connections_per_address_max", 65_536),
             ("logs", "idle_seconds", 604_800),
             ("logs", "due_seconds", 86_400),
             ("fleet", "certificate_days", 90),

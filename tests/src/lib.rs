@@ -336,6 +336,24 @@ impl Host {
         agent
     }
 
+    /// Lets the clock be compared: the agent runs until the record after its first visit, which
+    /// says so, has been brought too.
+    pub fn compare_clocks(&self) {
+        let acked = || {
+            let status = self.agent("status").args(["--format", "json"]).output();
+            let status: serde_json::Value =
+                serde_json::from_slice(&status.unwrap().stdout).unwrap();
+            status["acked"].as_i64().unwrap_or(-1)
+        };
+        let begun = acked();
+        let mut daemon = self.agent("run").stderr(Stdio::null()).spawn().unwrap();
+        // The records of the start and of the first run: the visit that brought them has compared.
+        soon(|| begun + 2 <= acked());
+        let id = daemon.id().to_string();
+        assert!(Command::new("kill").arg(&id).status().unwrap().success());
+        assert!(daemon.wait().unwrap().success());
+    }
+
     /// One run of the quick probes.
     pub fn once(&self) -> Command {
         let mut agent = self.agent("once");

@@ -26,6 +26,12 @@ impl Estate {
         let deployment = Deployment::start();
         let host = deployment.enrol("web-1");
         let estate = Self { deployment, host };
+        // A restore counts only after the placing, by a clock that was measured. No line is sent
+        // to the log daemon of this machine.
+        let settings = std::fs::read_to_string(&estate.host.settings).unwrap();
+        let silent = format!("{settings}\n[probe.canary]\nsend = false\n");
+        std::fs::write(&estate.host.settings, silent).unwrap();
+        estate.host.compare_clocks();
         let place = |name: &str| estate.path(name).display().to_string();
         std::fs::create_dir(place("data")).unwrap();
         std::fs::write(place("password"), PASSWORD).unwrap();

@@ -45,6 +45,7 @@ pub(crate) fn serve(
     let terms = Terms {
         due_ms: i64::from(config.logs.due_seconds).saturating_mul(1000),
         listener: config.logs.listen.is_some(),
+        watchers: config.logs.watchers.iter().cloned().collect(),
     };
     let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
     let parts = (ledger.clone(), fleet, Arc::clone(&status));

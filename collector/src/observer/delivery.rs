@@ -6,21 +6,24 @@
 //! it: the collector's own log listener, or a log host whose agent reads the files in which logs of
 //! other hosts arrive. No host is its own receiver. Nobody can show a line that was not made, so a
 //! log host can hide a line, or tell another time, but not invent an arrival. That a line came by
-//! way of the log daemons is not shown: whoever controls a host can carry its lines by hand.
+//! way of the log daemons is not shown: it is a bearer token, so whoever controls the host, or
+//! reads its logs anywhere, can carry its lines to a receiver by hand.
 //!
 //! A line is *due* some minutes after it was sent. The receivers of a host are those that showed a
-//! line of it in the last two days, else all that there are. A line that none has shown is *lost*
-//! when it is due and each of them must have it by then: the listener was open all the time since
-//! it was sent, without a refused connection, and each log host has since looked, later than the
-//! line was due, and could read everything. Until then the line waits, for two hours at most. After
-//! that nothing is *told* of it: neither the host nor its log daemon is to blame when the collector
-//! was restarted or a log host is silent.
+//! line of it in the last two days, else the collector's own listener and the log hosts that its
+//! settings name: that an agent says that it watches makes it a receiver of nobody, as it could
+//! make the lines of all others count as lost. A line that none has shown is *lost* when it is due
+//! and each of them must have it by then: the listener was open all the time since it was sent,
+//! without a refused connection or bytes that it passed over, and each log host has since looked,
+//! later than the line was due, and could read everything. Until then the line waits, for two hours
+//! at most. After that nothing is *told* of it: neither the host nor its log daemon is to blame
+//! when the collector was restarted or a log host is silent.
 //!
 //! All times are brought to the clock of the collector by the offset that it has measured. A host
 //! whose clock was never measured has no latency, and its lines count only if they came soon after
 //! they were sent by its own clock, so that a spool that is emptied is not taken for now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::canary::Canary;
 use shared::id::{AgentId, Digest};
@@ -56,12 +59,14 @@ const AGAIN_MS: i64 = 3600 * 1000;
 const SILENT: &str = "the settings of the host say that no line is sent";
 
 /// What the settings say of lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// How long a line may be on its way, in milliseconds.
     pub due_ms: i64,
     /// Whether the collector listens for logs itself.
     pub listener: bool,
+    /// Log hosts that must have the lines of every host whose lines nobody has shown yet.
+    pub watchers: BTreeSet<AgentId>,
 }
 
 impl Default for Terms {
@@ -69,6 +74,7 @@ impl Default for Terms {
         Self {
             due_ms: 5 * 60 * 1000,
             listener: false,
+            watchers: BTreeSet::new(),
         }
     }
 }
@@ -253,26 +259,25 @@ impl Deliveries {
             .watchers
             .insert(name.clone(), Watcher { looked, ..watcher });
         for record in received {
-            let canary = field::text(record, "line").and_then(Canary::find);
-            let Some(canary) = canary.filter(|canary| canary.agent != *name) else {
-                continue;
-            };
-            if !known.believes(&canary) {
-                tracing::debug!(log_host = %name, agent = %canary.agent, "a line that is not genuine");
-                continue;
-            }
             let seen = field::instant(record, "seen").unwrap_or(evidence.time.wall);
             let (at, doubt_ms) = known.place(run, seen).unwrap_or((run.received, None));
-            let arrival = Arrival {
-                receiver: Receiver::Host(name.clone()),
-                at,
-                not_before: before.filter(|before| *before <= at),
-                doubt_ms,
-                encrypted: None,
-                record: Some(run.attestation.id()),
-            };
-            let lines = self.hosts.entry(canary.agent.clone()).or_default();
-            lines.arrived(canary, arrival);
+            let line = field::text(record, "line").unwrap_or_default();
+            for canary in Canary::all(line).filter(|canary| canary.agent != *name) {
+                if !known.believes(&canary) {
+                    tracing::debug!(log_host = %name, agent = %canary.agent, "no genuine line");
+                    continue;
+                }
+                let arrival = Arrival {
+                    receiver: Receiver::Host(name.clone()),
+                    at,
+                    not_before: before.filter(|before| *before <= at),
+                    doubt_ms,
+                    encrypted: None,
+                    record: Some(run.attestation.id()),
+                };
+                let lines = self.hosts.entry(canary.agent.clone()).or_default();
+                lines.arrived(canary, arrival);
+            }
         }
     }
 
@@ -290,15 +295,15 @@ impl Deliveries {
             self.awake = self.looked.max(Some(now));
         }
         self.looked = Some(now);
+        let listener = self.terms.listener.then_some(self.awake).flatten();
+        let receivers = Receivers::new(listener, &self.watchers, &self.terms.watchers, now);
         let mut sights = Vec::new();
         for (agent, lines) in &mut self.hosts {
-            let receivers = Receivers {
-                listener: self.terms.listener.then_some(self.awake).flatten(),
-                watchers: &self.watchers,
-                now,
-            };
-            let receivers = receivers.of(agent, &lines.routes);
-            lines.settle(&receivers, now, |answer| {
+            // Most hosts wait for nothing most of the time, and there may be many.
+            if lines.settled_all() {
+                continue;
+            }
+            lines.settle(&receivers, agent, now, |answer| {
                 sights.push(answer.sight(agent));
             });
         }

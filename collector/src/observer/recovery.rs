@@ -9,7 +9,7 @@
 //! - A content that was never placed, or only in the same record or a later one, is *mismatched*.
 //!   A restore is held to the entry that told of it first, however often it is told again.
 //! - When the collector received the placing only after the restore, as the host was not connected,
-//!   the restore is *unproven*.
+//!   the restore is *unproven*; and so it is when the clock of the host is too uncertain to tell.
 //! - What a host placed under an older generation counts: it is the same host, and its backups are
 //!   not made anew because it was enrolled again.
 //! - Times are those of the host. A restore is not dated later than its record came; ages that are
@@ -272,9 +272,14 @@ impl Host {
                 "the host had placed no such content in this set before",
             ),
             (Some(_), Some(true)) => (Result::Matched, ""),
-            (Some(_), Some(false) | None) => (
+            (Some(_), Some(false)) => (
                 Result::Unproven,
                 "the collector learnt of the content only after the restore",
+            ),
+            (Some(_), None) => (
+                Result::Unproven,
+                "the clock of the host is too uncertain to tell whether the collector had the \
+                 content before the restore",
             ),
         };
         let matched = match result {
@@ -330,12 +335,17 @@ impl Restore {
     }
 
     /// Whether the collector had the record of a placing when the host did something; `None` when
-    /// the time of it is not known.
+    /// the time of it is not known, or not well enough. The doubt is never to the good of the host.
     fn known_at(&self, placed: &Placed, name: &str) -> Option<bool> {
         let (offset, doubt) = self.clock?;
         let at = field::instant(&self.told, name)?;
-        let latest = at.plus_ms(doubt.saturating_sub(offset)).min(self.received);
-        Some(placed.received <= latest)
+        let at = at.plus_ms(offset.saturating_neg());
+        let earliest = at.plus_ms(doubt.saturating_neg()).min(self.received);
+        let latest = at.plus_ms(doubt).min(self.received);
+        if placed.received <= earliest {
+            return Some(true);
+        }
+        (latest < placed.received).then_some(false)
     }
 
     fn duration_ms(&self) -> Option<i64> {

@@ -69,14 +69,14 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "lost_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "How many these are; every receiver of the host had listened or looked since",
+        meaning: "How many these are; every receiver that showed lines of the host before, or that the collector is set to trust, had listened or looked since",
         source: ARRIVALS,
         right: "",
     },
     Fact {
         name: "receiver_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Who showed lines of the host in the last two days",
+        meaning: "Who showed lines of the host in the last two days; whoever reads a line can bring it to a further receiver, so they are no proof of as many ways",
         source: ARRIVALS,
         right: "",
     },
@@ -127,7 +127,7 @@ const RECEIVERS: &[Field] = &[
     Field {
         name: "encrypted",
         kind: Kind::Flag,
-        meaning: "They came over TLS; left out when the receiver does not say",
+        meaning: "The last hop to it was TLS; of hops before it nothing is known; left out when the receiver does not say",
     },
 ];
 

@@ -74,7 +74,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "unproven_count",
         kind: Kind::Number(Unit::Count),
-        meaning: "Sets whose last restore gave back what the collector learnt of only afterwards, as the host was not connected",
+        meaning: "Sets whose last restore gave back what the collector had perhaps not learnt of before, as the host was not connected or its clock is too uncertain",
         source: RESTORE,
         right: "",
     },
@@ -111,7 +111,7 @@ const SETS: &[Field] = &[
     Field {
         name: "before_snapshot",
         kind: Kind::Flag,
-        meaning: "The collector had it before the snapshot was made, as the tool dates it",
+        meaning: "The collector had it before the snapshot was made, as the tool dates it; left out when the clock is too uncertain to tell",
     },
     Field {
         name: "placed",

@@ -213,14 +213,16 @@ fn lines_that_are_not_those_of_this_run_are_no_arrival() {
     let stranger = SigningKey::generate().unwrap();
     let foreign = cell.look(&other);
     let first = cell.look(&host);
-    let mut noise = Vec::from(*b"9999999 \xff\xfe<\n\n<1>x\n");
-    for line in &first {
-        let forged = Canary::new(line.agent.clone(), line.generation, line.sent, &stranger);
-        let text = format!("<14>{forged}");
-        noise = format!("{} {text}<14>{forged}\n", text.len()).into_bytes();
-    }
-    bring(&site, &noise);
-    bring(&site, b"<14>no canary\n");
+    let forged = Canary::new(
+        first[0].agent.clone(),
+        first[0].generation,
+        first[0].sent,
+        &stranger,
+    );
+    let text = format!("<14>{forged}");
+    bring(&site, format!("{} {text}", text.len()).as_bytes());
+    bring(&site, format!("\n\n<1>x\n{text}\n").as_bytes());
+    bring(&site, b"<14>no canary \xff\xfe<\n");
     site.counts("log-canary-false", 2);
     let unknown = Canary::new("db-9".parse().unwrap(), 1, first[0].sent, &stranger);
     bring(

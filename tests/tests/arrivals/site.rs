@@ -1,6 +1,6 @@
 //! A deployment with a log listener, and what can be asked of it.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use evident_tests::{Deployment, Host, bytes, ends, soon};
 
@@ -88,20 +88,7 @@ impl Site {
     /// Lets the clock of a host be compared: its agent runs, and says so in its last record.
     pub(crate) fn compare_clocks(&self, host: &Host) {
         let before = self.of_kind("offset").len();
-        let acked = || {
-            let status = host.agent("status").args(["--format", "json"]).output();
-            let status: serde_json::Value =
-                serde_json::from_slice(&status.unwrap().stdout).unwrap();
-            status["acked"].as_i64().unwrap_or(-1)
-        };
-        let begun = acked();
-        let mut agent = host.agent("run");
-        let mut daemon = agent.stderr(Stdio::null()).spawn().unwrap();
-        // The records of the start and of the first run: the visit that brought them has compared.
-        soon(|| begun + 2 <= acked());
-        let id = daemon.id().to_string();
-        assert!(Command::new("kill").arg(&id).status().unwrap().success());
-        assert!(daemon.wait().unwrap().success());
+        host.compare_clocks();
         soon(|| before < self.of_kind("offset").len());
     }
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use shared::canary::Canary;
 use shared::fact::Value;
-use shared::id::Digest;
+use shared::id::{AgentId, Digest};
 use shared::observation::{Observation, Outcome};
 use shared::observed;
 use shared::time::Timestamp;
 
-use super::told::{Answer, Expected, Fate, facts, nothing};
+use super::told::{Answer, Expected, Fate, Receivers, facts, nothing};
 use super::{AGAIN_MS, Arrival, Open, ROUTE_MS, Receiver, Sent, WAIT_MS};
 use crate::observer::{Run, field};
 
@@ -154,13 +154,24 @@ impl Lines {
         self.forget(&gone);
     }
 
+    /// Whether there is nothing to decide and nothing to say.
+    pub(super) fn settled_all(&self) -> bool {
+        self.open.is_empty() && self.saying.is_none()
+    }
+
     /// Decides about each run whose lines are all settled.
     pub(super) fn settle(
         &mut self,
-        expected: &Expected<'_>,
+        receivers: &Receivers<'_>,
+        agent: &AgentId,
         now: Timestamp,
         mut tell: impl FnMut(Answer),
     ) {
+        let young = |at: &Timestamp| now.ms_since(*at) <= ROUTE_MS;
+        self.routes.retain(|_receiver, at| young(at));
+        self.arrivals
+            .retain(|_canary, shown| shown.iter().any(|arrival| young(&arrival.at)));
+        let expected = &receivers.of(agent, &self.routes);
         for _run in 0..self.open.len() {
             let Some(open) = self.open.pop_front() else {
                 break;
@@ -188,10 +199,6 @@ impl Lines {
         if let Some(answer) = self.saying.take() {
             tell(answer);
         }
-        let young = |at: &Timestamp| now.ms_since(*at) <= ROUTE_MS;
-        self.routes.retain(|_receiver, at| young(at));
-        self.arrivals
-            .retain(|_canary, shown| shown.iter().any(|arrival| young(&arrival.at)));
     }
 
     fn fate(&self, line: &Sent, expected: &Expected<'_>, now: Timestamp) -> Fate {
@@ -201,7 +208,7 @@ impl Lines {
         if now <= line.due {
             return Fate::Waiting;
         }
-        if expected.nobody() {
+        if !expected.somebody() {
             return Fate::Untold;
         }
         if expected.all_know(line) {

@@ -1,6 +1,6 @@
 //! What is said of the lines of one run, and who must know of a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::canary::Canary;
 use shared::fact::{Facts, Record, Value};
@@ -18,6 +18,9 @@ const LISTENER: &str = "(collector)";
 /// Nobody could show a line.
 const NOBODY: &str =
     "no receiver is known: the collector does not listen for logs, and no log host reports any";
+/// Nobody whose word counts could show a line.
+const UNNAMED: &str = "no receiver is known: the collector does not listen for logs, its settings \
+    name no log host, and none has shown a line of this host";
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,77 +52,121 @@ impl Answer {
     }
 }
 
-/// Everybody who shows lines.
+/// Everybody who shows lines, as it is at one moment.
 pub(super) struct Receivers<'a> {
     /// Since when the listener has missed nothing.
-    pub(super) listener: Option<Timestamp>,
-    pub(super) watchers: &'a BTreeMap<AgentId, Watcher>,
-    pub(super) now: Timestamp,
+    listener: Option<Timestamp>,
+    watchers: &'a BTreeMap<AgentId, Watcher>,
+    /// Those whose word counts for every host; one that does not report has told nothing.
+    named: Vec<(&'a AgentId, Option<&'a Watcher>)>,
+    /// Two of those that reported lately: to know whether there is another than a host itself.
+    some: Vec<&'a AgentId>,
+    now: Timestamp,
 }
 
 /// Those who must have the lines of one host, and up to when they have told.
 pub(super) struct Expected<'a> {
     listener: Option<Timestamp>,
-    hosts: Vec<(&'a AgentId, &'a Watcher)>,
+    hosts: Vec<(&'a AgentId, Option<&'a Watcher>)>,
+    /// There are log hosts, whose silence says nothing of this host.
+    unnamed: bool,
 }
 
 impl<'a> Receivers<'a> {
-    /// Those who showed lines of this host lately; without any, all others.
+    /// Those of this moment, with the log hosts that the settings name.
+    pub(super) fn new(
+        listener: Option<Timestamp>,
+        watchers: &'a BTreeMap<AgentId, Watcher>,
+        named: &'a BTreeSet<AgentId>,
+        now: Timestamp,
+    ) -> Self {
+        let named = named.iter().map(|name| (name, watchers.get(name)));
+        let young = watchers
+            .iter()
+            .filter(|(_name, watcher)| now.ms_since(watcher.reported) <= ROUTE_MS);
+        Self {
+            listener,
+            watchers,
+            named: named.collect(),
+            some: young.map(|(name, _watcher)| name).take(2).collect(),
+            now,
+        }
+    }
+
+    /// Those who showed lines of this host lately; without any, those whose word counts for all.
     pub(super) fn of(
         &self,
         agent: &AgentId,
         routes: &BTreeMap<Receiver, Timestamp>,
     ) -> Expected<'a> {
         let young = |at: Timestamp| self.now.ms_since(at) <= ROUTE_MS;
-        let used = |receiver: &Receiver| routes.get(receiver).is_some_and(|at| young(*at));
-        let watchers = self.watchers.iter();
-        let hosts: Vec<_> = watchers
-            .filter(|(name, watcher)| *name != agent && young(watcher.reported))
-            .collect();
-        let own = self.listener.filter(|_since| used(&Receiver::Listener));
-        let shown = |(name, _): &(&AgentId, &Watcher)| used(&Receiver::Host((*name).clone()));
-        let known: Vec<_> = hosts.iter().copied().filter(shown).collect();
-        if own.is_none() && known.is_empty() {
-            let listener = self.listener;
-            return Expected { listener, hosts };
+        let used = routes.iter().filter(|(_receiver, at)| young(**at));
+        let mut known = Expected {
+            listener: None,
+            hosts: Vec::new(),
+            unnamed: false,
+        };
+        for (receiver, _at) in used {
+            match receiver {
+                Receiver::Listener => known.listener = self.listener,
+                Receiver::Host(name) => {
+                    let watcher = self.watchers.get_key_value(name);
+                    let watcher = watcher.filter(|(_name, watcher)| young(watcher.reported));
+                    let watcher = watcher.map(|(name, watcher)| (name, Some(watcher)));
+                    known.hosts.extend(watcher);
+                }
+            }
         }
+        if !known.nobody() {
+            return known;
+        }
+        let named = self.named.iter().copied();
         Expected {
-            listener: own,
-            hosts: known,
+            listener: self.listener,
+            hosts: named.filter(|(name, _)| *name != agent).collect(),
+            unnamed: self.some.iter().any(|name| *name != agent),
         }
     }
 }
 
 impl Expected<'_> {
-    /// Whether no one is there who could show a line.
+    /// Whether no one is there whose silence says something.
     pub(super) fn nobody(&self) -> bool {
         self.listener.is_none() && self.hosts.is_empty()
+    }
+
+    /// Whether somebody may still show a line.
+    pub(super) fn somebody(&self) -> bool {
+        !self.nobody() || self.unnamed
     }
 
     /// Whether each of them would have shown this line, had it come in time.
     pub(super) fn all_know(&self, line: &Sent) -> bool {
         let sent = line.at.plus_ms(line.doubt_ms.unwrap_or(0).saturating_neg());
-        self.listener.is_none_or(|since| since <= sent)
-            && self.hosts.iter().all(|(_name, host)| knows(host, line))
+        !self.nobody()
+            && self.listener.is_none_or(|since| since <= sent)
+            && self.hosts.iter().all(|(_name, host)| knows(*host, line))
     }
 
     /// Why nothing can be told of these lines; `None` when the collector itself is the reason.
     pub(super) fn why(&self, lines: &[Sent]) -> Option<String> {
         if self.nobody() {
-            return Some(NOBODY.to_owned());
+            let why = if self.unnamed { UNNAMED } else { NOBODY };
+            return Some(why.to_owned());
         }
         let silent = self
             .hosts
             .iter()
-            .find(|(_name, host)| !lines.iter().all(|line| knows(host, line)));
+            .find(|(_name, host)| !lines.iter().all(|line| knows(*host, line)));
         silent.map(|(name, _host)| {
             format!("the log host `{name}` has not told in time what arrived there")
         })
     }
 }
 
-fn knows(host: &Watcher, line: &Sent) -> bool {
-    host.looked.is_some_and(|looked| line.due < looked)
+fn knows(host: Option<&Watcher>, line: &Sent) -> bool {
+    let looked = host.and_then(|host| host.looked);
+    looked.is_some_and(|looked| line.due < looked)
 }
 
 /// Says that there are no facts.

@@ -107,7 +107,7 @@ fn a_line_that_never_comes_is_lost_and_may_come_late() {
 
 #[test]
 fn a_log_host_has_its_time_to_look() {
-    let mut site = Site::new(false);
+    let mut site = Site::trusting("log-1");
     let (mut host, mut log_host) = (site.enrol("web-1", 1), site.enrol("log-1", 1));
     log_host.ahead_ms = -7_000;
     site.measure(&host, 2);
@@ -146,7 +146,7 @@ fn a_log_host_has_its_time_to_look() {
 
 #[test]
 fn what_is_not_genuine_or_not_of_another_is_no_arrival() {
-    let mut site = Site::new(false);
+    let mut site = Site::trusting("log-1");
     let (mut host, mut log_host) = (site.enrol("web-1", 1), site.enrol("log-1", 1));
     let stranger = SigningKey::generate().unwrap();
     let forged = |line: &Canary| Canary::new(host.agent.clone(), 1, line.sent, &stranger);
@@ -200,7 +200,7 @@ fn without_a_receiver_it_is_unknown_and_said_once_an_hour() {
 
 #[test]
 fn of_a_silent_log_host_nothing_is_told() {
-    let mut site = Site::new(false);
+    let mut site = Site::trusting("log-1");
     let (mut host, mut log_host) = (site.enrol("web-1", 1), site.enrol("log-1", 1));
     let told = received(&log_host, site.now(), &[]);
     let _id = site.report(&mut log_host, &told, 0);
@@ -221,6 +221,63 @@ fn of_a_silent_log_host_nothing_is_told() {
         (found.outcome, found.reason.as_str()),
         (Outcome::Unknown, reason)
     );
+}
+
+#[test]
+fn an_agent_that_says_it_watches_makes_no_line_of_others_lost() {
+    let mut site = Site::new(false);
+    let (mut host, mut rogue) = (site.enrol("web-1", 1), site.enrol("db-1", 1));
+    for one in [&host, &rogue] {
+        site.measure(one, 2);
+    }
+    let look = |site: &mut Site, rogue: &mut Host, lines: &[String]| {
+        let told = received(rogue, site.now(), lines);
+        let _id = site.report(rogue, &told, 0);
+    };
+    look(&mut site, &mut rogue, &[]);
+    let lines = sends(&mut site, &mut host);
+    site.pass(6 * MINUTE);
+    look(&mut site, &mut rogue, &[]);
+    site.pass(2 * HOUR - 2 * MINUTE);
+    site.nothing();
+    site.pass(2 * MINUTE);
+    let found = site.one();
+    assert_eq!(found.outcome, Outcome::Unknown);
+    assert!(found.reason.contains("name no log host"), "{found:?}");
+    // A line that it shows makes it one of the receivers of this host.
+    look(&mut site, &mut rogue, &[lines[0].to_string()]);
+    site.measure(&host, 2);
+    site.measure(&rogue, 2);
+    let _lines = sends(&mut site, &mut host);
+    site.pass(6 * MINUTE);
+    look(&mut site, &mut rogue, &[]);
+    assert_eq!(counts(&site.one()), [Some(2), Some(0), Some(2), Some(0)]);
+}
+
+#[test]
+fn a_named_log_host_that_never_reported_has_told_nothing() {
+    let mut site = Site::trusting("log-1");
+    let (mut host, mut rogue) = (site.enrol("web-1", 1), site.enrol("db-1", 1));
+    site.measure(&rogue, 2);
+    let _lines = sends(&mut site, &mut host);
+    site.pass(10 * MINUTE);
+    let told = received(&rogue, site.now(), &[]);
+    let _id = site.report(&mut rogue, &told, 0);
+    site.pass(2 * HOUR);
+    let found = site.one();
+    assert_eq!(found.outcome, Outcome::Unknown);
+    assert!(found.reason.contains("`log-1`"), "{found:?}");
+}
+
+#[test]
+fn each_line_of_one_that_a_log_host_shows_has_arrived() {
+    let mut site = Site::trusting("log-1");
+    let (mut host, mut log_host) = (site.enrol("web-1", 1), site.enrol("log-1", 1));
+    let lines = sends(&mut site, &mut host);
+    let both = vec![format!("<14>{} {}", lines[0], lines[1])];
+    let told = received(&log_host, site.now(), &both);
+    let _id = site.report(&mut log_host, &told, 0);
+    assert_eq!(counts(&site.one()), [Some(2), Some(2), Some(0), Some(0)]);
 }
 
 #[test]

@@ -153,6 +153,40 @@ fn what_the_collector_learnt_afterwards_is_unproven() {
 }
 
 #[test]
+fn a_clock_that_is_too_uncertain_proves_nothing() {
+    // How long after the placing the restore was, and what is found out: the clock is known to 5 s.
+    for (after, wanted, before) in [
+        (4 * SECOND, [0, 0, 0, 0, 1], None),
+        (-4 * SECOND, [0, 0, 0, 0, 1], None),
+        (-6 * SECOND, [0, 0, 0, 0, 1], Some(false)),
+        (MINUTE, [1, 0, 0, 0, 0], Some(true)),
+    ] {
+        let (mut site, mut host, _file) = begun();
+        site.measure(&host, 10 * SECOND - 4);
+        let placing = site.now();
+        let file = placed("etc", "new", placing);
+        let _id = site.report(&mut host, &restore(1, vec![file], Vec::new()), 0);
+        let _untested = site.observed();
+        site.pass(2 * MINUTE);
+        site.measure(&host, 10 * SECOND - 4);
+        let mut back = restored("etc", Some("new"), placing.plus_ms(after));
+        let snapshot = Value::Instant(placing.plus_ms(after));
+        let _before = back.insert("snapshot_at".to_owned(), snapshot);
+        let _id = site.report(&mut host, &restore(1, Vec::new(), vec![back]), 0);
+        let found = site.one();
+        assert_eq!(counts(&found), wanted, "{after}");
+        assert_eq!(
+            field::flag(set(&found), "before_snapshot"),
+            before,
+            "{after}"
+        );
+        let reason = field::text(set(&found), "reason").unwrap_or_default();
+        let uncertain = reason.contains("too uncertain");
+        assert_eq!(uncertain, before.is_none(), "{after} {reason}");
+    }
+}
+
+#[test]
 fn a_restore_that_gave_nothing_has_failed() {
     let (mut site, mut host, file) = begun();
     let back = restored("etc", None, site.now());
