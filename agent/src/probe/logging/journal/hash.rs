@@ -1,7 +1,7 @@
-//! The hashes by which a journal file finds a value: SipHash with a key of the file, or lookup3.
+//! The hashes by which a journal file finds a value: with a key of the file, or without.
 //!
-//! Format: <https://systemd.io/JOURNAL_FILE_FORMAT>, "Data Objects": files with the flag KEYED_HASH
-//! (systemd 246 and later) have the first, others the second.
+//! Format: <https://systemd.io/JOURNAL_FILE_FORMAT>, "Data Objects": files with the flag
+//! `KEYED_HASH` (systemd 246 and later) use `SipHash`, others `lookup3`.
 
 use super::header::number;
 
@@ -25,7 +25,7 @@ fn keyed(text: &[u8], id: &[u8; 16]) -> u64 {
     hash.finish()
 }
 
-/// hashlittle2() of Bob Jenkins, <https://burtleburtle.net/bob/c/lookup3.c>, begun with zeros.
+/// `hashlittle2()` of Bob Jenkins, <https://burtleburtle.net/bob/c/lookup3.c>, begun with zeros.
 fn lookup3(text: &[u8]) -> u64 {
     // The length counts modulo 2^32 there.
     let length = u32::try_from(text.len()).unwrap_or_default();
@@ -83,7 +83,7 @@ fn mixed(words: [u32; 3]) -> [u32; 3] {
 mod tests {
     use super::*;
 
-    /// The cases that stand in lookup3.c, driver5(), and in the paper on SipHash, appendix A.
+    /// The cases that stand in lookup3.c, `driver5()`, and in the paper on `SipHash`, appendix A.
     #[test]
     fn published_values() {
         assert_eq!(lookup3(b""), 0xdead_beef_dead_beef);

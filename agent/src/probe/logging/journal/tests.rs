@@ -223,7 +223,7 @@ fn chains_that_were_overwritten() {
 fn ids_that_others_chose_hide_nothing() {
     let tree = Tree::new(&["wide"]);
     let path = tree.path("wide.journal");
-    let mut bytes = std::fs::read(&path).unwrap();
+    let mut bytes = shared::durable::read(&path, 16 << 20).unwrap();
     let number = |value: usize| {
         let mut bytes = value.to_be_bytes();
         bytes.reverse();
