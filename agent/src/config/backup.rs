@@ -107,6 +107,14 @@ impl TryFrom<Raw> for BackupSettings {
                      the set that holds the first copy"
                 ));
             }
+            let first = raw.set.iter().find(|set| set.name == of);
+            if first.is_some_and(|first| first.copy_of.is_some()) {
+                let name = &set.name;
+                return Err(format!(
+                    "backup set `{name}` is a copy of `{of}`, which is itself a copy\nhint: name \
+                     the set that holds the first copy"
+                ));
+            }
         }
         for data in &raw.data {
             if let Some(set) = data.sets.iter().find(|set| !names.contains(set.as_str())) {

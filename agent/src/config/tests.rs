@@ -167,6 +167,13 @@ fn other_wrong_files() {
         (&format!("{set}copy_of = \"a\""), "1:"),
         (&format!("{set}copy_of = \"b\""), "1:"),
         (
+            &format!(
+                "{set}copy_of = \"b\"\n{}copy_of = \"a\"",
+                set.replace("\"a\"", "\"b\"")
+            ),
+            "1:",
+        ),
+        (
             &format!("{set}[[probe.backup.data]]\npath = \"/etc\"\nsets = [\"b\"]"),
             "1:",
         ),

@@ -103,7 +103,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "postgres",
         kind: Kind::List(POSTGRES),
-        meaning: "Database clusters of PostgreSQL on this host, and how they archive their write-ahead log",
+        meaning: "Database clusters of PostgreSQL on this host, and how they archive their write-ahead log; where one may be that could not be seen, the path alone",
         source: "postgresql.conf, postgresql.auto.conf, pg_wal/archive_status",
         right: "root or postgres",
     },

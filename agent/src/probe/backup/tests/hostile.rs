@@ -63,3 +63,42 @@ fn notes_that_may_not_be_read_are_not_absent() {
         assert!(reason.contains("not-permitted"), "{refused}: {reason}");
     }
 }
+
+/// The record of the cluster of the hand-written host.
+fn cluster(folder: &tempfile::TempDir) -> Record {
+    let seen = observed_in(&Recorded::open(folder.path()).unwrap(), &scene(&[]));
+    let Some(Value::List(clusters)) = seen.facts.get("postgres") else {
+        panic!("{seen:?}")
+    };
+    clusters[0].clone()
+}
+
+#[test]
+fn a_cluster_that_cannot_be_seen_is_not_none() {
+    let data = "/var/lib/postgresql/15/main";
+    let folder = tempfile::tempdir().unwrap();
+    copy(&vault().join("../jobs"), folder.path());
+    assert!(cluster(&folder).contains_key("version"));
+    // The account of the database may do this.
+    let version = format!("root{data}/PG_VERSION");
+    write(&folder, &version, &[b'1'; 70]);
+    let record = cluster(&folder);
+    assert_eq!(record["path"], Value::Text(data.to_owned()));
+    assert!(!record.contains_key("version") && record.contains_key("archives"));
+    // The agent does not run as root.
+    write(&folder, "live/refused.txt", format!("{data}\n").as_bytes());
+    let record = cluster(&folder);
+    assert!(!record.contains_key("archives"), "{record:?}");
+    // One that the settings name and that is not there.
+    let folder = copied();
+    let settings = BackupSettings {
+        postgres: vec!["/data/postgres".to_owned()],
+        ..BackupSettings::default()
+    };
+    let host = Recorded::open(folder.path()).unwrap();
+    let seen = observed_in(&host, &scene_of(settings));
+    let Value::List(clusters) = &seen.facts["postgres"] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(clusters.len(), 1);
+}
