@@ -54,7 +54,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "exposed",
         kind: Kind::List(PATHS),
-        meaning: "Files with secrets that others may read, and units, crontabs and their scripts in which a secret stands; left out when `credentials` or `jobs` is",
+        meaning: "Files with secrets that others may read, and units, crontabs and their scripts in which a secret stands; when `credentials` or `jobs` is left out, those that are known, and left out when there are none",
         source: "agent.toml, [[probe.backup.set]] password_file; units; crontabs",
         right: "right to read the units",
     },
@@ -78,6 +78,13 @@ const FACTS: &[Fact] = &[
         meaning: "Units of systemd and lines of crontabs that run a program which makes backups, and units that a set names",
         source: "systemd.unit(5), systemd.timer(5), crontab(5); /etc/systemd/system, /usr/lib/systemd/system, /etc/crontab, /etc/cron.d, /var/spool/cron",
         right: "root for the crontabs of users",
+    },
+    Fact {
+        name: "missing_units",
+        kind: Kind::List(PATHS),
+        meaning: "Services and crontabs that a set names and that are not on this host, or are masked; left out when one could not be looked for and none is known to be gone",
+        source: "agent.toml, [[probe.backup.set]] unit; units; crontabs",
+        right: "right to read the units",
     },
     Fact {
         name: "never_count",

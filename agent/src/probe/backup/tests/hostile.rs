@@ -102,3 +102,97 @@ fn a_cluster_that_cannot_be_seen_is_not_none() {
     };
     assert_eq!(clusters.len(), 1);
 }
+
+/// The hand-written host with one more crontab of a user.
+fn with_crontab(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&vault().join("../jobs"), folder.path());
+    let crontab = "root/var/spool/cron/crontabs/eve";
+    write(&folder, crontab, text.as_bytes());
+    folder
+}
+
+/// The hand-written host as seen where one set names `unit`.
+fn with_unit(folder: &tempfile::TempDir, unit: &str) -> Observation {
+    let set = BackupSet {
+        unit: Some(unit.to_owned()),
+        ..set("etc", BackupTool::Restic, "/srv/restic")
+    };
+    one(folder, set)
+}
+
+fn exposed(seen: &Observation) -> usize {
+    match seen.facts.get("exposed") {
+        Some(Value::List(files)) => files.len(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn a_crontab_of_many_variables_and_lines_costs_little() {
+    let mut text = String::new();
+    for number in 0..240 {
+        text.push_str(&format!("PASSWORD{number}={}\n", "x".repeat(1000)));
+    }
+    for _line in 0..750 {
+        text.push_str("@daily borg a\n");
+    }
+    let folder = with_crontab(&text);
+    let begun = std::time::Instant::now();
+    let seen = with_unit(&folder, "restic-etc.service");
+    // It was half a minute.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    assert!(seen.reason.contains("750 commands"), "{}", seen.reason);
+    // The jobs that are not looked at could be backups; all else is told.
+    assert!(!seen.facts.contains_key("jobs"));
+    assert!(seen.facts.contains_key("sets") && seen.facts.contains_key("postgres"));
+}
+
+#[test]
+fn what_is_exposed_stays_so() {
+    let text = "RESTIC_PASSWORD_FILE=/home/eve/loop\n@daily restic backup /home/eve\n";
+    let folder = with_crontab(text);
+    let home = folder.path().join("root/home/eve");
+    std::fs::create_dir_all(&home).unwrap();
+    std::os::unix::fs::symlink("loop", home.join("loop")).unwrap();
+    let seen = with_unit(&folder, "restic-etc.service");
+    assert!(seen.reason.contains("/home/eve/loop"), "{}", seen.reason);
+    assert!(!seen.facts.contains_key("credentials"));
+    assert!(1 <= exposed(&seen));
+    // Where nothing bad is known, nothing is told.
+    for bad in [
+        "cron.d/copy",
+        "systemd/system/nightly.service",
+        "restic/etc.password",
+    ] {
+        std::fs::remove_file(folder.path().join("root/etc").join(bad)).unwrap();
+    }
+    let seen = with_unit(&folder, "restic-etc.service");
+    assert!(!seen.facts.contains_key("exposed"), "{seen:?}");
+}
+
+#[test]
+fn units_that_are_gone_are_told() {
+    let folder = with_crontab("");
+    let missing = |folder: &tempfile::TempDir, unit: &str| {
+        let seen = with_unit(folder, unit);
+        let missing = seen.facts.get("missing_units");
+        missing.map(|units| serde_json::to_string(units).unwrap())
+    };
+    let none = Some("[]".to_owned());
+    let gone = |unit: &str| Some(format!("[{{\"path\":\"{unit}\"}}]"));
+    for there in ["restic-etc.service", "/etc/cron.d/copy"] {
+        assert_eq!(missing(&folder, there), none, "{there}");
+    }
+    for unit in ["no.service", "restic@no.service", "/etc/cron.d/no"] {
+        assert_eq!(missing(&folder, unit), gone(unit));
+    }
+    // An instance that no target wants may be started by something else.
+    let template = "root/etc/systemd/system/restic@.service";
+    write(&folder, template, b"[Service]\nExecStart=/bin/true\n");
+    assert_eq!(missing(&folder, "restic@no.service"), None);
+    // Where the units may not be seen, a crontab still can.
+    write(&folder, "live/refused.txt", b"/etc/systemd/system\n");
+    assert_eq!(missing(&folder, "no.service"), None);
+    assert_eq!(missing(&folder, "/etc/cron.d/no"), gone("/etc/cron.d/no"));
+}
