@@ -196,3 +196,30 @@ fn units_that_are_gone_are_told() {
     assert_eq!(missing(&folder, "no.service"), None);
     assert_eq!(missing(&folder, "/etc/cron.d/no"), gone("/etc/cron.d/no"));
 }
+
+#[test]
+fn files_with_holes_are_not_read() {
+    // Twice the longest that there may be, so that a look without a limit still ends.
+    for (file, bytes, found) in [
+        ("snapshots", 2_u64 << 20, "false"),
+        ("keys", 32 << 10, "false"),
+        ("data/ff", 512 << 20, "true"),
+    ] {
+        let folder = copied();
+        let path = format!("root/srv/restic/{file}/{}", "f".repeat(64));
+        write(&folder, &path, b"");
+        let long = std::fs::File::options()
+            .write(true)
+            .open(folder.path().join(&path))
+            .unwrap();
+        long.set_len(bytes).unwrap();
+        let seen = one(&folder, set("a", BackupTool::Restic, "/srv/restic"));
+        assert!(
+            seen.reason.contains("longer than"),
+            "{file} {}",
+            seen.reason
+        );
+        assert_eq!(field(&seen, "found").unwrap(), found, "{file}");
+        assert_eq!(field(&seen, "damaged_files"), None, "{file}");
+    }
+}
