@@ -29,6 +29,10 @@ pub struct BackupSet {
     /// Path of the repository, of the folder, or of the manifest; of a borg repository elsewhere
     /// its address, as borg was given it: `ssh://..` or `host:path`.
     pub path: String,
+    /// Home folder of the user whose borg writes to a repository elsewhere; without it `/root`.
+    /// Whoever owns it can make up what is seen of the set.
+    #[serde(default)]
+    pub home: Option<String>,
     /// The stanza of a `pgBackRest` repository; without it, the only one that is there.
     #[serde(default)]
     pub stanza: Option<String>,
@@ -103,6 +107,14 @@ impl TryFrom<Raw> for BackupSettings {
                      the set that holds the first copy"
                 ));
             }
+            let first = raw.set.iter().find(|set| set.name == of);
+            if first.is_some_and(|first| first.copy_of.is_some()) {
+                let name = &set.name;
+                return Err(format!(
+                    "backup set `{name}` is a copy of `{of}`, which is itself a copy\nhint: name \
+                     the set that holds the first copy"
+                ));
+            }
         }
         for data in &raw.data {
             if let Some(set) = data.sets.iter().find(|set| !names.contains(set.as_str())) {
@@ -159,14 +171,15 @@ fn sets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<BackupSet>, D::Error> 
                 "write it as in pgbackrest.conf, without `[` and `]`",
             ));
         }
-        let files = [&set.check, &set.password_file];
+        let files = [&set.check, &set.home, &set.password_file];
         if files
             .into_iter()
             .flatten()
             .any(|file| !file.starts_with('/'))
         {
             let what = format!("a file of backup set `{}` is no absolute path", set.name);
-            return Err(refused(&what, "begin `check` and `password_file` with `/`"));
+            let hint = "begin `check`, `home` and `password_file` with `/`";
+            return Err(refused(&what, hint));
         }
         let is_job = |unit: &String| unit.ends_with(".service") || unit.starts_with('/');
         if !set.unit.as_ref().is_none_or(is_job) {

@@ -162,9 +162,17 @@ fn other_wrong_files() {
         (&format!("{set}stanza = \"../x\""), "1:"),
         (&format!("{set}check = \"x\""), "1:"),
         (&format!("{set}password_file = \"x\""), "1:"),
+        (&format!("{set}home = \"x\""), "1:"),
         (&format!("{set}unit = \"a.timer\""), "1:"),
         (&format!("{set}copy_of = \"a\""), "1:"),
         (&format!("{set}copy_of = \"b\""), "1:"),
+        (
+            &format!(
+                "{set}copy_of = \"b\"\n{}copy_of = \"a\"",
+                set.replace("\"a\"", "\"b\"")
+            ),
+            "1:",
+        ),
         (
             &format!("{set}[[probe.backup.data]]\npath = \"/etc\"\nsets = [\"b\"]"),
             "1:",

@@ -74,7 +74,7 @@ impl Probe for Backup {
         }
         coverage::state(host, &mut seen, settings, &sets);
         let jobs = jobs::look(host, &mut seen, declared);
-        credentials::state(host, &mut seen, declared, jobs.as_deref());
+        credentials::state(host, &mut seen, declared, &jobs);
         postgres::state(host, &mut seen, &settings.postgres);
         state_pools(host, &mut seen);
         seen.facts()

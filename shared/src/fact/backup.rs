@@ -54,7 +54,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "exposed",
         kind: Kind::List(PATHS),
-        meaning: "Files with secrets that others may read, and units, crontabs and their scripts in which a secret stands; left out when `credentials` or `jobs` is",
+        meaning: "Files with secrets that others may read, and units, crontabs and their scripts in which a secret stands; when `credentials` or `jobs` is left out, those that are known, and left out when there are none",
         source: "agent.toml, [[probe.backup.set]] password_file; units; crontabs",
         right: "right to read the units",
     },
@@ -80,6 +80,13 @@ const FACTS: &[Fact] = &[
         right: "root for the crontabs of users",
     },
     Fact {
+        name: "missing_units",
+        kind: Kind::List(PATHS),
+        meaning: "Services and crontabs that a set names and that are not on this host, or are masked; left out when one could not be looked for and none is known to be gone",
+        source: "agent.toml, [[probe.backup.set]] unit; units; crontabs",
+        right: "right to read the units",
+    },
+    Fact {
         name: "never_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Sets that were found and have no successful backup; left out when none was found",
@@ -103,7 +110,7 @@ const FACTS: &[Fact] = &[
     Fact {
         name: "postgres",
         kind: Kind::List(POSTGRES),
-        meaning: "Database clusters of PostgreSQL on this host, and how they archive their write-ahead log",
+        meaning: "Database clusters of PostgreSQL on this host, and how they archive their write-ahead log; where one may be that could not be seen, the path alone",
         source: "postgresql.conf, postgresql.auto.conf, pg_wal/archive_status",
         right: "root or postgres",
     },

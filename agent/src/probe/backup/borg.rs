@@ -16,8 +16,8 @@
 //! `borg init`, so up to it there is no backup. A manifest of the job tells more.
 //!
 //! A repository on another machine shows what borg noted on this host at its last use, in
-//! `.config/borg/security/<id>` of root and of the users: the declared path is then written as in
-//! the file `location` there. The key in `config` is never copied.
+//! `.config/borg/security/<id>` of root, or of the one home that the set names: the declared path is
+//! then written as in the file `location` there. The key in `config` is never copied.
 //!
 //! Source: borg 1.2, "Internals", "Data structures and file formats".
 
@@ -42,10 +42,8 @@ const NOT_SHOWN_REMOTE: &str = "the repository itself: what is kept, its size, i
                                 it is whole";
 /// The number of the transaction that `borg init` makes.
 const INIT_TRANSACTION: u64 = 1;
-/// Where the users' homes are.
-const HOMES: &str = "/home";
-/// Most home folders and most repositories of one client that are looked through.
-const CLIENTS_MAX: usize = 256;
+/// Whose notes count when the settings name no other home.
+const ROOT_HOME: &str = "/root";
 
 /// Looks at the repository in the folder `path`.
 ///
@@ -190,58 +188,70 @@ fn sample(
     Ok(())
 }
 
-/// What this host's clients noted of a repository on another machine.
+/// What the client of one user noted of a repository on another machine; without a `home` that of
+/// root. Other users could note whatever they like.
 ///
 /// # Errors
 ///
-/// [`Status::Absent`] when none that may be read used it.
-pub(super) fn look_remote(host: &dyn Host, location: &str) -> Result<Shown, Unseen> {
-    let users = host.list(HOMES).unwrap_or_default();
-    let homes = users.into_iter().take(CLIENTS_MAX);
-    let homes = homes.map(|user| format!("{HOMES}/{user}"));
-    let note = |path: &str| {
-        let bytes = host.read(path, CONFIG_BYTES_MAX)?;
-        let text = String::from_utf8(bytes);
-        text.map_err(|_not_text| Unseen::new(path, Status::Malformed, None))
+/// [`Status::Absent`] when this client did not use it; else why a note cannot be read.
+pub(super) fn look_remote(
+    host: &dyn Host,
+    location: &str,
+    home: Option<&str>,
+) -> Result<Shown, Unseen> {
+    let home = home.unwrap_or(ROOT_HOME).trim_end_matches('/');
+    let security = format!("{home}/.config/borg/security");
+    let why = Some("no client on this host that may be read has noted it");
+    let absent = || Unseen::new(&security, Status::Absent, why);
+    let names = match host.list(&security) {
+        Err(unseen) if unseen.is_absent() => return Err(absent()),
+        names => names?,
     };
+    let mut unread = None;
     let mut best: Option<Shown> = None;
-    for home in std::iter::once("/root".to_owned()).chain(homes) {
-        let security = format!("{home}/.config/borg/security");
-        for id in host
-            .list(&security)
-            .unwrap_or_default()
-            .iter()
-            .take(CLIENTS_MAX)
-        {
-            let folder = format!("{security}/{id}");
-            if !is_digest(id)
-                || note(&format!("{folder}/location")).ok().as_deref() != Some(location)
-            {
+    for id in names.iter().filter(|id| is_digest(id)) {
+        let folder = format!("{security}/{id}");
+        match note(host, &format!("{folder}/location")) {
+            Ok(noted) if noted == location => {}
+            Ok(_) => continue,
+            Err(unseen) => {
+                unread = unread.or_else(|| Some(unseen).filter(|unseen| !unseen.is_absent()));
                 continue;
             }
-            let path = format!("{folder}/manifest-timestamp");
-            let time = note(&path)?;
-            // It is UTC, written without a zone.
-            let time: Timestamp = format!("{}Z", time.trim())
-                .parse()
-                .map_err(|_no_time| Unseen::new(&path, Status::Malformed, None))?;
-            let kind = note(&format!("{folder}/key-type")).unwrap_or_default();
-            let kind: Option<u8> = kind.trim().parse().ok();
-            let shown = Shown {
-                last_success: Some(time),
-                encrypted: kind.and_then(encrypts),
-                cipher: kind.and_then(segment::cipher),
-                hidden: Some(NOT_SHOWN_REMOTE),
-                ..Shown::default()
-            };
-            let newer = best
-                .as_ref()
-                .is_none_or(|best| best.last_success < shown.last_success);
-            best = if newer { Some(shown) } else { best };
         }
+        let shown = noted(host, &folder)?;
+        let newer = best
+            .as_ref()
+            .is_none_or(|best| best.last_success < shown.last_success);
+        best = if newer { Some(shown) } else { best };
     }
-    let why = Some("no client on this host that may be read has noted it");
-    best.ok_or_else(|| Unseen::new("/root/.config/borg/security", Status::Absent, why))
+    // A note that cannot be read may be that of this repository.
+    best.ok_or_else(|| unread.unwrap_or_else(absent))
+}
+
+/// What the notes on one repository show.
+fn noted(host: &dyn Host, folder: &str) -> Result<Shown, Unseen> {
+    let path = format!("{folder}/manifest-timestamp");
+    let time = note(host, &path)?;
+    // It is UTC, written without a zone.
+    let time: Timestamp = format!("{}Z", time.trim())
+        .parse()
+        .map_err(|_no_time| Unseen::new(&path, Status::Malformed, None))?;
+    let kind = note(host, &format!("{folder}/key-type")).unwrap_or_default();
+    let kind: Option<u8> = kind.trim().parse().ok();
+    Ok(Shown {
+        last_success: Some(time),
+        encrypted: kind.and_then(encrypts),
+        cipher: kind.and_then(segment::cipher),
+        hidden: Some(NOT_SHOWN_REMOTE),
+        ..Shown::default()
+    })
+}
+
+fn note(host: &dyn Host, path: &str) -> Result<String, Unseen> {
+    let bytes = host.read(path, CONFIG_BYTES_MAX)?;
+    let text = String::from_utf8(bytes);
+    text.map_err(|_not_text| Unseen::new(path, Status::Malformed, None))
 }
 
 /// The values of the section `[repository]`; lines that begin with white space go on with a value.

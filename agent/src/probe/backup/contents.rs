@@ -9,6 +9,7 @@ use std::io::Read;
 
 use sha2::{Digest as _, Sha256};
 use shared::id::Digest;
+use shared::observation::Status;
 
 use super::shown::{Grade, Hashed, Shown, View};
 use crate::host::Unseen;
@@ -49,19 +50,24 @@ impl<'a> Contents<'a> {
         self.left == 0
     }
 
-    /// Compares a file with the SHA-256 that it must have. `None`: it was not compared, because
+    /// Compares a file of at most `bytes_max` bytes with the SHA-256 that it must have. `None`: it was not compared, because
     /// the budget is spent or it is gone.
     ///
     /// # Errors
     ///
-    /// [`Unseen`] when it cannot be read.
-    pub(super) fn sha256(&mut self, path: &str, hash: &str) -> Result<Option<bool>, Unseen> {
+    /// [`Unseen`] when it cannot be read; [`Status::Limit`] when it is longer.
+    pub(super) fn sha256(
+        &mut self,
+        path: &str,
+        hash: &str,
+        bytes_max: u64,
+    ) -> Result<Option<bool>, Unseen> {
         match &self.first {
             Some((first, whole)) if first == path => return Ok(Some(*whole)),
             Some(_) | None if self.spent() => return Ok(None),
             Some(_) | None => {}
         }
-        let found = match sha256(self.view, path) {
+        let found = match sha256(self.view, path, bytes_max) {
             Err(unseen) if unseen.is_absent() => return Ok(None),
             found => found?,
         };
@@ -88,14 +94,27 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// SHA-256 of a file and how many bytes it has.
+/// SHA-256 of a file and how many bytes it has: at most `bytes_max`.
 ///
 /// # Errors
 ///
-/// [`Unseen`].
-pub(super) fn sha256(view: View<'_>, path: &str) -> Result<(Digest, u64), Unseen> {
+/// [`Unseen`]; [`Status::Limit`] when it is longer, before it is read: it may have holes.
+pub(super) fn sha256(view: View<'_>, path: &str, bytes_max: u64) -> Result<(Digest, u64), Unseen> {
+    let long = || {
+        let why = format!("longer than {bytes_max} bytes");
+        Unseen::new(path, Status::Limit, Some(&why))
+    };
+    if bytes_max < view.host.stat(path)?.bytes {
+        return Err(long());
+    }
     let mut hash = Sha256::new();
-    let bytes = stream(view, path, u64::MAX, |chunk| hash.update(chunk))?;
+    // It may grow meanwhile.
+    let bytes = stream(view, path, bytes_max.saturating_add(1), |chunk| {
+        hash.update(chunk);
+    })?;
+    if bytes_max < bytes {
+        return Err(long());
+    }
     Ok((Digest(hash.finalize().into()), bytes))
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Source: crontab(5), cron(8), run-parts(8).
 
+use std::rc::Rc;
+
 use shared::observation::{Means, Status};
 
+use super::words::Secrets;
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 
@@ -20,6 +23,8 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("/etc/cron.weekly", "weekly"),
 ];
 const CRONTAB_BYTES_MAX: u64 = 256 * 1024;
+/// Most commands of one crontab.
+const ENTRIES_MAX: usize = 128;
 /// Most crontabs and scripts of one folder.
 const FILES_MAX: usize = 1024;
 
@@ -34,12 +39,12 @@ pub(super) struct Entry {
     pub(super) schedule: String,
     /// The command; of a script its path.
     pub(super) command: String,
-    /// Lines of the crontab that set variables, which hold for all of its commands.
-    pub(super) variables: String,
+    /// The secrets in the lines of the crontab that set variables, for all of its commands.
+    pub(super) variables: Rc<Secrets>,
 }
 
-/// Everything that cron runs; `None` when a crontab cannot be seen.
-pub(super) fn look(host: &dyn Host, seen: &mut Seen) -> Option<Vec<Entry>> {
+/// What cron runs, and whether that is all: every crontab could be seen.
+pub(super) fn look(host: &dyn Host, seen: &mut Seen) -> (Vec<Entry>, bool) {
     let mut entries = Vec::new();
     let mut whole = true;
     let mut files = vec![(SYSTEM.to_owned(), true)];
@@ -55,12 +60,16 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) -> Option<Vec<Entry>> {
     }
     for (file, with_user) in files {
         match host.read(&file, CRONTAB_BYTES_MAX) {
-            Ok(bytes) => read(
-                &file,
-                with_user,
-                &String::from_utf8_lossy(&bytes),
-                &mut entries,
-            ),
+            Ok(bytes) => {
+                let mut found = read(&file, with_user, &String::from_utf8_lossy(&bytes));
+                if ENTRIES_MAX < found.len() {
+                    let why = format!("{} commands", found.len());
+                    seen.unseen(Means::File, Unseen::new(&file, Status::Limit, Some(&why)));
+                    found.truncate(ENTRIES_MAX);
+                    whole = false;
+                }
+                entries.append(&mut found);
+            }
             Err(unseen) if unseen.is_absent() || unseen.status == Status::Malformed => {}
             Err(unseen) => {
                 seen.unseen(Means::File, unseen);
@@ -79,12 +88,12 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen) -> Option<Vec<Entry>> {
                     file: path.clone(),
                     schedule: schedule.to_owned(),
                     command: path,
-                    variables: String::new(),
+                    variables: Rc::default(),
                 });
             }
         }
     }
-    whole.then_some(entries)
+    (entries, whole)
 }
 
 fn listed(host: &dyn Host, folder: &str) -> Result<Vec<String>, Unseen> {
@@ -101,20 +110,17 @@ fn is_taken(name: &str) -> bool {
     name.bytes().all(taken)
 }
 
-fn read(file: &str, with_user: bool, text: &str, entries: &mut Vec<Entry>) {
-    let mut variables = String::new();
+/// The commands of a crontab.
+fn read(file: &str, with_user: bool, text: &str) -> Vec<Entry> {
+    let variables = text.lines().filter(|line| sets_variable(line.trim()));
+    let variables = Rc::new(Secrets::of(&variables.collect::<Vec<_>>().join("\n")));
+    let mut entries = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        if line.is_empty() || line.starts_with('#') || sets_variable(line) {
             continue;
         }
-        let is_named = line.starts_with('@');
-        if !is_named && !line.starts_with(|c: char| c.is_ascii_digit() || c == '*') {
-            variables.push_str(line);
-            variables.push('\n');
-            continue;
-        }
-        let times = if is_named { 1 } else { 5 };
+        let times = if line.starts_with('@') { 1 } else { 5 };
         let Some((schedule, rest)) = split_words(line, times) else {
             continue;
         };
@@ -131,9 +137,15 @@ fn read(file: &str, with_user: bool, text: &str, entries: &mut Vec<Entry>) {
             file: file.to_owned(),
             schedule,
             command: command.to_owned(),
-            variables: variables.clone(),
+            variables: Rc::clone(&variables),
         });
     }
+    entries
+}
+
+/// Whether a line that is no comment is no command either.
+fn sets_variable(line: &str) -> bool {
+    !line.starts_with(|c: char| c.is_ascii_digit() || c == '*' || c == '@')
 }
 
 /// The first words of a line, joined by blanks, and what follows them.
@@ -156,8 +168,7 @@ mod tests {
     fn lines() {
         let text = "SHELL=/bin/sh\n# no\n17 3 * * *\troot  restic backup /\n@daily me borg create\n\
                     */5 * * * * root\n\nMAILTO=me\n0 1 * * 1-5 root a b\n";
-        let mut entries = Vec::new();
-        read("/etc/cron.d/x", true, text, &mut entries);
+        let entries = read("/etc/cron.d/x", true, text);
         let found: Vec<_> = entries
             .iter()
             .map(|e| (e.name.as_str(), e.schedule.as_str(), e.command.as_str()))
@@ -170,14 +181,10 @@ mod tests {
                 ("/etc/cron.d/x:8", "0 1 * * 1-5", "a b"),
             ]
         );
-        assert_eq!(entries[2].variables, "SHELL=/bin/sh\nMAILTO=me\n");
-        entries.clear();
-        read(
-            "/var/spool/cron/crontabs/root",
-            false,
-            "@daily borg create ::x /",
-            &mut entries,
-        );
+        let text = "@daily borg create ::x /\nBORG_PASSPHRASE=a\nPGPASSFILE=/x\n@daily b\n";
+        let entries = read("/var/spool/cron/crontabs/root", false, text);
         assert_eq!(entries[0].command, "borg create ::x /");
+        assert!(entries[0].variables.inside);
+        assert_eq!(entries[1].variables.named, ["/x"]);
     }
 }

@@ -7,13 +7,16 @@
 //! Of services systemd is asked how the last run ended and when the next one is. It forgets the
 //! runs before a boot; of what cron runs nothing is known but its line.
 
+use std::rc::Rc;
+
 use shared::fact::{Record, Value};
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
 use super::cron::{self, Entry};
+use super::paths;
 use super::unitfiles::{Unit, Units};
-use super::words;
+use super::words::{self, Secrets};
 use crate::config::BackupSet;
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
@@ -23,6 +26,8 @@ use crate::probe::units::{service_unit, timer_unit};
 const OWN: [&str; 6] = ["/etc/", "/home/", "/opt/", "/root/", "/srv/", "/usr/local/"];
 /// Longest script that is read.
 const SCRIPT_BYTES_MAX: u64 = 64 * 1024;
+/// Most files of a command that are looked at for a script.
+const SCRIPTS_MAX: usize = 8;
 /// Most services of which systemd is asked.
 const ASKED_MAX: usize = 64;
 /// What a service runs.
@@ -32,10 +37,12 @@ const COMMANDS: [&str; 3] = ["ExecStart", "ExecStartPre", "ExecStartPost"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) name: String,
-    /// Text that may name files with secrets: commands, variables, the script.
-    pub(super) text: String,
+    /// What its commands, its own variables and its script tell of secrets.
+    secrets: Secrets,
+    /// The same of the variables that it shares with the other commands of a crontab.
+    shared: Rc<Secrets>,
     /// Files that systemd or the unit itself names as holding variables or credentials.
-    pub(super) files: Vec<String>,
+    files: Vec<String>,
     kind: &'static str,
     file: String,
     tool: Option<&'static str>,
@@ -44,6 +51,13 @@ pub(super) struct Job {
     enabled: bool,
     timer: Option<String>,
     last: Last,
+}
+
+/// The jobs of a host.
+pub(super) struct Jobs {
+    pub(super) found: Vec<Job>,
+    /// Whether every place of jobs was seen.
+    pub(super) whole: bool,
 }
 
 /// What systemd says of the last run, and of the next one.
@@ -56,11 +70,11 @@ struct Last {
     next: Option<Timestamp>,
 }
 
-/// Finds the jobs and states them; `None` when a place of jobs could not be seen.
-pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Option<Vec<Job>> {
+/// Finds the jobs; states them when every place of jobs was seen.
+pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Jobs {
     let units = Units::look(host, seen);
-    let entries = cron::look(host, seen);
-    let whole = units.is_some() && entries.is_some();
+    let (entries, cron_whole) = cron::look(host, seen);
+    let whole = units.is_some() && cron_whole;
     let mut jobs = Vec::new();
     if let Some(units) = &units {
         let services = units.services();
@@ -69,16 +83,42 @@ pub(super) fn look(host: &dyn Host, seen: &mut Seen, sets: &[BackupSet]) -> Opti
         );
     }
     ask(host, seen, &mut jobs);
-    let entries = entries.unwrap_or_default();
     jobs.extend(
         entries
             .into_iter()
             .filter_map(|entry| of_cron(host, entry, sets)),
     );
-    whole.then(|| {
+    let named = sets.iter().filter_map(|set| set.unit.as_deref());
+    let missing: Vec<(&str, Option<bool>)> = named
+        .map(|unit| (unit, is_missing(host, units.as_ref(), &jobs, unit)))
+        .collect();
+    let known = missing.iter().all(|(_, missing)| missing.is_some());
+    let missing = missing.iter().filter(|(_, missing)| *missing == Some(true));
+    let missing = paths(missing.map(|(unit, _)| (*unit).to_owned()));
+    // What is known to be gone stays so whatever else could not be seen.
+    if known || !missing.is_empty() {
+        seen.state_list("missing_units", missing);
+    }
+    if whole {
         seen.state_list("jobs", jobs.iter().map(Job::record).collect());
-        jobs
-    })
+    }
+    Jobs { found: jobs, whole }
+}
+
+/// Whether nothing on this host is the unit that a set names; `None` when that cannot be seen.
+fn is_missing(host: &dyn Host, units: Option<&Units>, jobs: &[Job], unit: &str) -> Option<bool> {
+    if jobs.iter().any(|job| job.name == unit || job.file == unit) {
+        return Some(false);
+    }
+    if unit.starts_with('/') {
+        // A crontab that is there may have lines that are not known.
+        return match host.stat(unit) {
+            Err(unseen) if unseen.is_absent() => Some(true),
+            Ok(_) | Err(_) => None,
+        };
+    }
+    // Of a template only the instances that are enabled are known.
+    (!units?.has_template(unit)).then_some(true)
 }
 
 /// Asks systemd about the services.
@@ -121,7 +161,13 @@ fn last(host: &dyn Host, job: &Job) -> Result<Last, Unseen> {
 impl Job {
     /// Whether a secret stands in it.
     pub(super) fn has_secret(&self) -> bool {
-        words::has_secret(&self.text)
+        self.secrets.inside || self.shared.inside
+    }
+
+    /// The files that it names as holding a secret.
+    pub(super) fn named(&self) -> impl Iterator<Item = String> {
+        let named = self.secrets.named.iter().chain(&self.shared.named);
+        self.files.iter().chain(named).cloned()
     }
 
     fn record(&self) -> Record {
@@ -197,7 +243,8 @@ fn of_service(
         enabled: units.is_enabled(wanted),
         timer: timer.map(|(timer, _)| timer.to_owned()),
         last: Last::default(),
-        text,
+        secrets: Secrets::of(&text),
+        shared: Rc::default(),
     })
 }
 
@@ -211,7 +258,8 @@ fn of_cron(host: &dyn Host, entry: Entry, sets: &[BackupSet]) -> Option<Job> {
     }
     Some(Job {
         name: entry.name,
-        text: format!("{}\n{text}", entry.variables),
+        secrets: Secrets::of(&text),
+        shared: entry.variables,
         files: Vec::new(),
         kind: "cron",
         file: entry.file,
@@ -237,6 +285,7 @@ fn script(host: &dyn Host, command: &str) -> String {
     let read = |path: &str| host.read(path, SCRIPT_BYTES_MAX).ok();
     words::words(command)
         .filter(own)
+        .take(SCRIPTS_MAX)
         .filter_map(read)
         .find(|bytes| bytes.starts_with(b"#!"))
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

@@ -187,7 +187,10 @@ fn compare(view: View<'_>, shown: &mut Shown, file: &str) -> Result<(), Unseen> 
         _ if shown.bytes != Some(stat.bytes) => Some((false, view.now)),
         _ if ARCHIVE_BYTES_MAX < stat.bytes => None,
         _ => match shown.sha256 {
-            Some(expected) => Some((sha256(view, file)?.0 == expected, view.now)),
+            Some(expected) => Some((
+                sha256(view, file, ARCHIVE_BYTES_MAX)?.0 == expected,
+                view.now,
+            )),
             None => None,
         },
     };

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use shared::fact::{Record, Value};
-use shared::observation::Means;
+use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
 use super::shown::written;
@@ -47,11 +47,12 @@ struct Cluster {
     settings: String,
 }
 
-/// States the clusters that packages make, and those that the settings of the agent name.
+/// States the clusters that packages make, and those that the settings of the agent name. What may
+/// be one and cannot be seen is stated too: then nothing is known but its path.
 pub(super) fn state(host: &dyn Host, seen: &mut Seen, declared: &[String]) {
     let mut clusters = Vec::new();
     let found = debian(host, &mut clusters).and_then(|()| rhel(host, &mut clusters));
-    let whole = found.is_ok();
+    let mut whole = found.is_ok();
     if let Err(unseen) = found {
         seen.unseen(Means::File, unseen);
     }
@@ -59,12 +60,15 @@ pub(super) fn state(host: &dyn Host, seen: &mut Seen, declared: &[String]) {
         data: data.clone(),
         settings: data.clone(),
     }));
-    let mut records = Vec::new();
-    for cluster in clusters.iter().take(CLUSTERS_MAX) {
-        if let Some(record) = record(host, seen, cluster) {
-            records.push(record);
-        }
+    if CLUSTERS_MAX < clusters.len() {
+        let why = format!("{} clusters", clusters.len());
+        seen.unseen(Means::File, Unseen::new(DEBIAN, Status::Limit, Some(&why)));
+        whole = false;
     }
+    let clusters = clusters.iter().take(CLUSTERS_MAX);
+    let records = clusters
+        .map(|cluster| record(host, seen, cluster))
+        .collect();
     if whole {
         seen.state_list("postgres", records);
     }
@@ -85,11 +89,17 @@ fn is_version(name: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
+/// Whether a cluster is there, or may be: it cannot be seen that there is none.
+fn may_be(host: &dyn Host, data: &str) -> bool {
+    let stat = host.stat(&format!("{data}/PG_VERSION"));
+    !stat.is_err_and(|unseen| unseen.is_absent())
+}
+
 fn debian(host: &dyn Host, clusters: &mut Vec<Cluster>) -> Result<(), Unseen> {
     for version in names(host, DEBIAN)?.iter().filter(|name| is_version(name)) {
         for name in names(host, &format!("{DEBIAN}/{version}"))? {
             let data = format!("{DEBIAN}/{version}/{name}");
-            if host.stat(&format!("{data}/PG_VERSION")).is_ok() {
+            if may_be(host, &data) {
                 let settings = format!("{DEBIAN_SETTINGS}/{version}/{name}");
                 clusters.push(Cluster { data, settings });
             }
@@ -103,7 +113,7 @@ fn rhel(host: &dyn Host, clusters: &mut Vec<Cluster>) -> Result<(), Unseen> {
     let versions = versions.iter().filter(|name| is_version(name));
     let folders = versions.map(|version| format!("{RHEL}/{version}/data"));
     for data in std::iter::once(format!("{RHEL}/data")).chain(folders) {
-        if host.stat(&format!("{data}/PG_VERSION")).is_ok() {
+        if may_be(host, &data) {
             let settings = data.clone();
             clusters.push(Cluster { data, settings });
         }
@@ -111,14 +121,14 @@ fn rhel(host: &dyn Host, clusters: &mut Vec<Cluster>) -> Result<(), Unseen> {
     Ok(())
 }
 
-fn record(host: &dyn Host, seen: &mut Seen, cluster: &Cluster) -> Option<Record> {
+fn record(host: &dyn Host, seen: &mut Seen, cluster: &Cluster) -> Record {
     let data = &cluster.data;
     let version = host.read(&format!("{data}/PG_VERSION"), 64);
-    let version = seen.note(Means::File, data, version)?;
-    let version = String::from_utf8_lossy(&version).trim().to_owned();
+    let version = seen.note(Means::File, data, version);
+    let version = version.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
     let mut fields = vec![
         ("path", Some(Value::Text(data.clone()))),
-        ("version", Some(Value::Text(version))),
+        ("version", version.map(Value::Text)),
     ];
     if let Some(settings) = seen.note(Means::File, &cluster.settings, settings(host, cluster)) {
         let get = |name: &str| settings.get(name).map_or("", String::as_str);
@@ -141,7 +151,7 @@ fn record(host: &dyn Host, seen: &mut Seen, cluster: &Cluster) -> Option<Record>
     }
     let fields = fields.into_iter();
     let fields = fields.filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Some(fields.collect())
+    fields.collect()
 }
 
 #[derive(Default)]

@@ -38,6 +38,10 @@ use crate::probe::Seen;
 
 /// Longest file of a key.
 const KEY_BYTES_MAX: u64 = 16 * 1024;
+/// Longest snapshot: a list of paths, not of files.
+const SNAPSHOT_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest pack and index: restic makes packs of up to 128 MiB.
+const PACK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const CIPHER: &str = "AES-256-CTR with Poly1305-AES";
 const NOT_SHOWN: &str = "version of the repository, hosts, paths and files of the snapshots, \
                          whether every pack that they need is there, whether they can be restored";
@@ -73,7 +77,7 @@ pub(super) fn look(view: View<'_>, seen: &mut Seen, path: &str) -> Result<Shown,
     let mut contents = Contents::new(view);
     if let Some(file) = contents.damaged_before(path) {
         let hash = file.rsplit('/').next().unwrap_or_default();
-        let _whole: Option<bool> = contents.sha256(&file, hash)?;
+        let _whole: Option<bool> = contents.sha256(&file, hash, PACK_BYTES_MAX)?;
     }
     shown.kdf = key_derivation(view, &mut contents, path)?;
     let times = snapshots(view, &mut contents, path)?;
@@ -121,7 +125,7 @@ fn key_derivation(
     let mut usable = false;
     for name in names.iter().filter(|name| is_digest(name)) {
         let file = format!("{folder}/{name}");
-        usable |= contents.sha256(&file, name)? != Some(false);
+        usable |= contents.sha256(&file, name, KEY_BYTES_MAX)? != Some(false);
         let Ok(key) = serde_json::from_slice::<Key>(&view.host.read(&file, KEY_BYTES_MAX)?) else {
             continue;
         };
@@ -156,7 +160,8 @@ fn snapshots(
     found.sort_unstable_by(|a, b| b.cmp(a));
     let mut times = Vec::with_capacity(found.len());
     for (time, name) in found {
-        if contents.sha256(&format!("{folder}/{name}"), &name)? != Some(false) {
+        let file = format!("{folder}/{name}");
+        if contents.sha256(&file, &name, SNAPSHOT_BYTES_MAX)? != Some(false) {
             times.push(time);
         }
     }
@@ -194,7 +199,8 @@ fn sample(view: View<'_>, contents: &mut Contents<'_>, path: &str) -> Result<(),
         }
         for name in view.host.list(&folder)? {
             if is_digest(&name) {
-                let _whole: Option<bool> = contents.sha256(&format!("{folder}/{name}"), &name)?;
+                let file = format!("{folder}/{name}");
+                let _whole: Option<bool> = contents.sha256(&file, &name, PACK_BYTES_MAX)?;
             }
         }
     }

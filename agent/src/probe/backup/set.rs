@@ -40,7 +40,10 @@ impl Set {
         let remote = !path.starts_with('/');
         let (tool, found) = match set.tool {
             BackupTool::Basebackup => ("basebackup", basebackup::look(view, seen, path)),
-            BackupTool::Borg if remote => ("borg", borg::look_remote(view.host, path)),
+            BackupTool::Borg if remote => {
+                let home = set.home.as_deref();
+                ("borg", borg::look_remote(view.host, path, home))
+            }
             BackupTool::Borg => ("borg", borg::look(view, seen, path)),
             BackupTool::Manifest => ("manifest", manifest::look(view, &set.name, path)),
             BackupTool::Pgbackrest => ("pgbackrest", pgbackrest::look(view, seen, path, set)),

@@ -15,6 +15,7 @@ use crate::config::{BackupData, BackupSettings, BackupTool, ProbeSettings};
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
 
+mod hostile;
 mod jobs;
 mod memory;
 
@@ -39,6 +40,7 @@ fn set(name: &str, tool: BackupTool, path: &str) -> BackupSet {
         name: name.to_owned(),
         tool,
         path: path.to_owned(),
+        home: None,
         stanza: None,
         unit: None,
         copy_of: None,

@@ -192,6 +192,14 @@ impl Units {
         timers.max_by_key(|(name, _)| self.is_enabled(name))
     }
 
+    /// Whether there is a template of which this is an instance.
+    pub(super) fn has_template(&self, name: &str) -> bool {
+        name.split_once('@').is_some_and(|(stem, _)| {
+            let template = format!("{stem}@.service");
+            self.units.contains_key(&template)
+        })
+    }
+
     /// Whether a target wants it.
     pub(super) fn is_enabled(&self, name: &str) -> bool {
         self.enabled.contains(name)

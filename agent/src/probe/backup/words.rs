@@ -46,6 +46,8 @@ const COPIERS: [&str; 13] = [
     "xtrabackup",
     "zfs-auto-snapshot",
 ];
+/// What ends a word in which a secret may stand.
+const SIGNS: [char; 5] = [' ', '\t', ';', '"', '\''];
 /// How the name of a variable ends whose value is a secret.
 const SECRETS: [&str; 9] = [
     "ACCOUNT_KEY",
@@ -58,6 +60,37 @@ const SECRETS: [&str; 9] = [
     "SECRET_ACCESS_KEY",
     "SECRET_KEY",
 ];
+
+/// Variables that name a file with a secret.
+const VARIABLES: [&str; 4] = [
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "BORG_KEY_FILE",
+    "PGPASSFILE",
+    "RESTIC_PASSWORD_FILE",
+];
+/// Variables with a command that shows a secret; `cat FILE` names the file.
+const COMMANDS: [&str; 2] = ["BORG_PASSCOMMAND", "RESTIC_PASSWORD_COMMAND"];
+/// Most files that are taken from one text.
+const NAMED_MAX: usize = 64;
+/// Options that are followed by a file with a secret.
+const OPTIONS: [&str; 2] = ["--password-file", "--encrypt-secret-keyring"];
+/// What a text of commands and variables tells of secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Secrets {
+    /// Whether one stands in it.
+    pub(super) inside: bool,
+    /// Files that it names as holding one.
+    pub(super) named: Vec<String>,
+}
+
+impl Secrets {
+    pub(super) fn of(text: &str) -> Self {
+        Self {
+            inside: has_secret(text),
+            named: named(text),
+        }
+    }
+}
 
 /// Whether a program of this name makes backups.
 pub(super) fn is_program(name: &str) -> bool {
@@ -73,21 +106,25 @@ pub(super) fn program(text: &str) -> Option<&'static str> {
 }
 
 fn program_of_line(line: &str) -> Option<&'static str> {
-    let words: Vec<&str> = words(line).collect();
-    words.iter().enumerate().find_map(|(at, word)| {
+    let daemon = line.contains("--daemon");
+    let mut words = words(line).peekable();
+    while let Some(word) = words.next() {
         let name = word.rsplit('/').next().unwrap_or_default();
-        let next = words.get(at.saturating_add(1)).copied().unwrap_or_default();
+        let next = words.peek().copied().unwrap_or_default();
         let known = PROGRAMS
             .iter()
             .chain(&COPIERS)
-            .find(|known| **known == name)?;
+            .find(|known| **known == name);
         let backup = match name {
-            "rsync" => !line.contains("--daemon"),
+            "rsync" => !daemon,
             "tar" => creates(next),
             _ => true,
         };
-        backup.then_some(*known)
-    })
+        if let (true, Some(known)) = (backup, known) {
+            return Some(known);
+        }
+    }
+    None
 }
 
 /// Whether the first argument of tar makes an archive.
@@ -111,14 +148,18 @@ fn is_secret(name: &str) -> bool {
 }
 
 /// Whether a text holds a secret: a variable with a value, or an address with a password.
-pub(super) fn has_secret(text: &str) -> bool {
+fn has_secret(text: &str) -> bool {
     let lines = text
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'));
     lines.into_iter().any(|line| {
-        let words = line.split([' ', '\t', ';', '"', '\'']);
-        let mut words = words.filter(|word| !word.is_empty()).peekable();
-        while let Some(word) = words.next() {
+        // Each word with the sign that ends it.
+        let words = line.split_inclusive(SIGNS).map(|piece| {
+            let word = piece.strip_suffix(SIGNS).unwrap_or(piece);
+            (word, piece.ends_with(['"', '\'']))
+        });
+        let mut words = words.filter(|(word, _)| !word.is_empty()).peekable();
+        while let Some((word, quoted)) = words.next() {
             let address = word.split_once("://").and_then(|(_, rest)| {
                 let place = rest.split('/').next().unwrap_or_default();
                 let (user, _host) = place.rsplit_once('@')?;
@@ -131,13 +172,8 @@ pub(super) fn has_secret(text: &str) -> bool {
                 continue;
             };
             // In `NAME="value"` the quote has parted them.
-            let quoted = || {
-                ['"', '\'']
-                    .iter()
-                    .any(|sign| line.contains(&format!("{name}={sign}")))
-            };
-            let value = if value.is_empty() && quoted() {
-                words.peek().copied().unwrap_or_default()
+            let value = if value.is_empty() && quoted {
+                words.peek().map_or("", |(next, _)| next)
             } else {
                 value
             };
@@ -152,6 +188,37 @@ pub(super) fn has_secret(text: &str) -> bool {
 /// Whether a value stands there itself, and is not taken from elsewhere.
 fn plain(value: &str) -> bool {
     !value.is_empty() && !value.starts_with(['$', '`', '%'])
+}
+
+/// The files that a text of commands and variables names as holding a secret.
+fn named(text: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+    {
+        let mut words = words(line).peekable();
+        while let Some(word) = words.next() {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            if COMMANDS.contains(&name) {
+                let _cat = words.next_if(|word| *word == "cat" || *word == "/bin/cat");
+            }
+            let wanted = VARIABLES.contains(&name) || COMMANDS.contains(&name);
+            if wanted || OPTIONS.contains(&name) {
+                let file = if value.starts_with('/') {
+                    Some(value)
+                } else {
+                    words.peek().copied()
+                };
+                let path = file.filter(|file| file.starts_with('/'));
+                files.extend(path.map(str::to_owned));
+                if NAMED_MAX <= files.len() {
+                    return files;
+                }
+            }
+        }
+    }
+    files
 }
 
 #[cfg(test)]
@@ -209,6 +276,22 @@ mod tests {
             "",
         ] {
             assert!(!has_secret(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn named_files() {
+        for (text, expected) in [
+            ("RESTIC_PASSWORD_FILE=/root/a", &["/root/a"][..]),
+            ("export RESTIC_PASSWORD_FILE=\"/root/a\"", &["/root/a"]),
+            ("restic --password-file /root/a backup /", &["/root/a"]),
+            ("restic --password-file=/root/a backup /", &["/root/a"]),
+            ("\"BORG_PASSCOMMAND=cat /root/b\"", &["/root/b"]),
+            ("BORG_PASSCOMMAND=\"pass show x\"", &[]),
+            ("# RESTIC_PASSWORD_FILE=/root/a", &[]),
+            ("RESTIC_PASSWORD=secret /root/a", &[]),
+        ] {
+            assert_eq!(named(text), expected, "{text}");
         }
     }
 

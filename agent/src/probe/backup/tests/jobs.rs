@@ -152,7 +152,6 @@ fn what_may_not_be_read_is_left_out() {
         ("/usr/lib/systemd/system/borgmatic.service", "jobs"),
         ("/var/spool/cron/crontabs", "jobs"),
         ("/etc/cron.d/copy", "jobs"),
-        ("/etc/cron.d/copy", "exposed"),
         ("/etc/restic", "credentials"),
         ("/var/lib/postgresql", "postgres"),
         ("/srv", "undeclared"),
