@@ -64,7 +64,10 @@ impl Canary {
     pub fn find(line: &str) -> Option<Self> {
         let mut rest = line;
         while let Some((_before, from)) = rest.split_once(HEAD) {
-            let words = from.split(' ').skip(1).take(4).collect::<Vec<_>>();
+            // No canary is longer, and a line may have thousands of heads.
+            let near = from.get(..from.floor_char_boundary(CANARY_BYTES_MAX));
+            let words = near.unwrap_or_default().split(' ').skip(1).take(4);
+            let words = words.collect::<Vec<_>>();
             if let [agent, generation, sent, signature] = words.as_slice() {
                 let signature = signature.get(..SIGNATURE_CHARS).unwrap_or(signature);
                 let text = format!("{HEAD} {agent} {generation} {sent} {signature}");
