@@ -296,12 +296,13 @@ mod tests {
         for [first, second] in [["/a", "/b"], ["/b", "/a"]] {
             let mut found = Found::new("own", &[]);
             for file in [first, second] {
-                for at in 0..2000 {
-                    if file == "/a" {
-                        found.line(line(&format!("a-{at}"), at).as_bytes(), file);
-                    } else if at < 100 {
-                        found.line(line(&format!("z-{at}"), at).as_bytes(), file);
-                    }
+                let (letter, count) = if file == "/a" {
+                    ('a', 2000)
+                } else {
+                    ('z', 100)
+                };
+                for at in 0..count {
+                    found.line(line(&format!("{letter}-{at}"), at).as_bytes(), file);
                 }
             }
             let names = names(found);
