@@ -26,11 +26,13 @@ use super::{Own, Probe, Scene, Seen, notes};
 use crate::host::log::Way;
 use crate::host::{Host, Unseen};
 
+use found::{Found, Received};
 use local::Mark;
-use watch::{Cursor, Received};
+use watch::Cursor;
 
 mod pieces;
 mod local;
+mod found;
 mod watch;
 
 /// Most lines that are told of as sent.
@@ -211,7 +213,8 @@ fn state_sent(seen: &mut Seen, notes: &Notes) {
 
 fn watch(host: &dyn Host, seen: &mut Seen, scene: &Scene, (own, notes): (&Own, &mut Notes)) {
     let patterns = &scene.settings.canary.watches;
-    let watched = watch::look(host, seen, patterns, &mut notes.cursors, own.agent.as_str());
+    let found = Found::new(own.agent.as_str(), &notes.received);
+    let watched = watch::look(host, seen, patterns, &mut notes.cursors, found);
     let mut told = Vec::new();
     if scene.before.is_none() {
         // The process that saw these may have ended before it recorded them.

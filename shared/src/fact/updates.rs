@@ -82,6 +82,13 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "automatic_log_read",
+        kind: Kind::Flag,
+        meaning: "The log of the tool was read back to its last success, or as far as there is one, so that an error since then would have been seen; of dnf-automatic how it ended last",
+        source: "/var/log/unattended-upgrades/unattended-upgrades.log, .log.1, .log.1.gz; D-Bus org.freedesktop.systemd1 for dnf-automatic",
+        right: "group adm",
+    },
+    Fact {
         name: "automatic_security",
         kind: Kind::Flag,
         meaning: "Automatic updates may install what comes from every source of security updates",

@@ -5,17 +5,14 @@
 //! again when it has one.
 //!
 //! Anybody who may log to this host can write lines that look like canaries. They are told as they
-//! stand, at most [`OF_ONE_AGENT_MAX`] in one agent's name: those that came last.
+//! stand, within the bounds of [`Found`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::canary::{Canary, HEAD};
-use shared::fact::{Record, Value};
-use shared::limits::LIST_RECORDS_MAX;
 use shared::observation::{Means, Status};
-use shared::time::Timestamp;
 
+use super::found::{Found, Received};
 use super::local::is_rotated;
 use super::pieces;
 use crate::host::{Host, Unseen};
@@ -33,43 +30,12 @@ const BYTES_MAX: u64 = 128 * 1024 * 1024;
 const FIRST_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest line that is understood.
 const LINE_BYTES_MAX: usize = 16 * 1024;
-/// Most lines that are told in the name of one agent.
-const OF_ONE_AGENT_MAX: usize = 32;
-/// Most lines that are told which are no canaries.
-const MALFORMED_MAX: usize = 8;
-/// Most bytes that are told of such a line.
-const MALFORMED_BYTES_MAX: usize = 256;
-
 /// How far a file was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cursor {
     path: String,
     inode: (u64, u64),
     at: u64,
-}
-
-/// A line that was received.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Received {
-    pub(super) line: String,
-    pub(super) file: String,
-    pub(super) seen: Timestamp,
-    pub(super) written: Option<Timestamp>,
-}
-
-impl Received {
-    pub(super) fn record(&self) -> Record {
-        let fields = [
-            ("line", Some(Value::Text(self.line.clone()))),
-            ("file", Some(Value::Text(self.file.clone()))),
-            ("seen", Some(Value::Instant(self.seen))),
-            ("written", self.written.map(Value::Instant)),
-        ];
-        let fields = fields.into_iter();
-        fields
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect()
-    }
 }
 
 /// What stood in the watched files.
@@ -91,7 +57,7 @@ pub(super) fn look(
     seen: &mut Seen,
     patterns: &[String],
     cursors: &mut Vec<Cursor>,
-    own: &str,
+    found: Found,
 ) -> Watched {
     let first = cursors.is_empty();
     let mut paths = BTreeSet::new();
@@ -103,7 +69,7 @@ pub(super) fn look(
         host,
         seen,
         left: BYTES_MAX,
-        found: Found::new(own),
+        found,
     };
     let old: BTreeMap<String, Cursor> = cursors
         .drain(..)
@@ -124,7 +90,12 @@ pub(super) fn look(
             }
         }
     }
-    watcher.found.hand_over(&mut told);
+    let found = watcher.found;
+    told.dropped = found.dropped();
+    told.malformed = found.malformed();
+    let (lines, over) = found.into_lines();
+    told.lines = lines;
+    told.dropped = told.dropped.saturating_add(over);
     told
 }
 
@@ -226,84 +197,6 @@ impl Lines {
             }
         }
     }
-}
-
-/// What was found, in the name of each agent.
-struct Found {
-    own: String,
-    of: BTreeMap<String, Vec<Received>>,
-    known: BTreeSet<String>,
-    malformed: Vec<Received>,
-    malformed_count: usize,
-    dropped: usize,
-}
-
-impl Found {
-    fn new(own: &str) -> Self {
-        Self {
-            own: own.to_owned(),
-            of: BTreeMap::new(),
-            known: BTreeSet::new(),
-            malformed: Vec::new(),
-            malformed_count: 0,
-            dropped: 0,
-        }
-    }
-
-    fn line(&mut self, line: &[u8], file: &str) {
-        let Some(at) = pieces::place(line, HEAD.as_bytes()) else {
-            return;
-        };
-        let line = String::from_utf8_lossy(line);
-        let received = |line: String, written| Received {
-            line,
-            file: file.to_owned(),
-            seen: Timestamp::default(),
-            written,
-        };
-        let Some(canary) = Canary::find(&line) else {
-            self.malformed_count = self.malformed_count.saturating_add(1);
-            if self.malformed.len() < MALFORMED_MAX {
-                let at = line.ceil_char_boundary(at);
-                let mut text: String = line.get(at..).unwrap_or_default().trim_end().to_owned();
-                text.truncate(text.floor_char_boundary(MALFORMED_BYTES_MAX));
-                self.malformed.push(received(text, None));
-            }
-            return;
-        };
-        let (agent, text) = (canary.agent.as_str(), canary.to_string());
-        if agent == self.own || !self.known.insert(text.clone()) {
-            return;
-        }
-        let of = self.of.entry(agent.to_owned()).or_default();
-        of.push(received(text, head_time(&line)));
-        if OF_ONE_AGENT_MAX < of.len() {
-            drop(of.remove(0));
-            self.dropped = self.dropped.saturating_add(1);
-        }
-    }
-
-    fn hand_over(self, watched: &mut Watched) {
-        watched.dropped = self.dropped;
-        watched.malformed = self.malformed_count;
-        watched.lines = self.malformed;
-        watched.lines.extend(self.of.into_values().flatten());
-        let over = watched.lines.len().saturating_sub(LIST_RECORDS_MAX);
-        watched.dropped = watched.dropped.saturating_add(over);
-        drop(watched.lines.drain(..over));
-    }
-}
-
-/// The time at the head of a log line: RFC 3339, behind the head of RFC 5424 where that is kept.
-fn head_time(line: &str) -> Option<Timestamp> {
-    let mut words = line.split(' ');
-    let first = words.next()?;
-    let word = if first.starts_with('<') {
-        words.next()?
-    } else {
-        first
-    };
-    word.parse().ok()
 }
 
 /// The files that a pattern means; `*` and `?` may stand in every part of it.

@@ -16,8 +16,10 @@ use crate::host::{Host, Unseen, place};
 
 /// How long one program may take.
 const PROGRAM_TIME_MAX: Duration = Duration::from_mins(6);
-/// Longest list of snapshots.
-const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Longest list of snapshots. restic lists the newest one of each host and set of paths, with 310
+/// bytes for each in version 0.14, so this is enough for some hundred. It is not more, since it is
+/// in memory as a whole, and what is read out of it takes up to ten times as much.
+const LIST_BYTES_MAX: u64 = 256 * 1024;
 /// Most bytes of a tool's own words that are told.
 const REASON_BYTES_MAX: usize = 240;
 

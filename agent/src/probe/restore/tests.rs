@@ -148,6 +148,28 @@ fn secrets_locks_and_versions_of_restic() {
 }
 
 #[test]
+fn a_list_of_snapshots_that_is_too_long_is_not_read() {
+    let mut site = Site::new("restic");
+    let _placed = site.look();
+    site.restic(&["init"]);
+    site.restic(&["backup", &site.data()]);
+    // A snapshot of 4500 paths: its list has more than 256 KiB, and far less than 4 MiB.
+    let mut paths = String::new();
+    for at in 0..4500 {
+        let path = site.path(&format!("data/{}{at}", "x".repeat(60)));
+        drop(std::fs::File::create(&path).unwrap());
+        paths += path.to_str().unwrap();
+        paths.push('\n');
+    }
+    durable::write(&site.path("paths"), paths.as_bytes(), 0o600).unwrap();
+    assert_eq!(field(&site.look(), "outcome"), "restored");
+    site.restic(&["backup", "--files-from-verbatim", "paths"]);
+    site.now = site.now.plus_ms(24 * HOUR_MS);
+    let observation = site.look();
+    assert_eq!(field(&observation, "outcome"), "limit", "{observation:?}");
+}
+
+#[test]
 fn what_the_backup_does_not_hold_or_holds_changed() {
     let mut site = Site::new("restic");
     site.restic(&["init"]);

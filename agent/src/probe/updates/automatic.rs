@@ -5,6 +5,8 @@
 //!
 //! Source: /usr/lib/apt/apt.systemd.daily, unattended-upgrades(8).
 
+use std::io::Read as _;
+
 use jiff::tz::TimeZone;
 use shared::fact::{Record, Value};
 use shared::observation::{Means, Status};
@@ -17,15 +19,27 @@ use super::lists::Archives;
 use super::release::Release;
 use crate::host::{Host, Unseen};
 use crate::probe::Seen;
-use crate::probe::settings::{glob, text};
+use crate::probe::settings::glob;
 use crate::probe::units;
 
 /// The tool that installs updates by itself.
 const UNATTENDED: &str = "unattended-upgrades";
 /// Touched only when unattended-upgrade ended without an error.
 const UPGRADE_STAMP: &str = "/var/lib/apt/periodic/upgrade-stamp";
-/// Its log, which root and the group `adm` may read.
-const LOG: &str = "/var/log/unattended-upgrades/unattended-upgrades.log";
+/// Its log and the one before, which root and the group `adm` may read; rotated each month.
+const LOGS: [&str; 3] = [
+    "/var/log/unattended-upgrades/unattended-upgrades.log",
+    "/var/log/unattended-upgrades/unattended-upgrades.log.1",
+    "/var/log/unattended-upgrades/unattended-upgrades.log.1.gz",
+];
+/// How much is read of the end of a log.
+const LOG_BYTES_MAX: u64 = 256 * 1024;
+/// Longest packed log, unpacked: its end is known only when all of it was.
+const PACKED_BYTES_MAX: u64 = 1024 * 1024;
+/// What it says when it begins.
+const STARTING: &str = "INFO Starting unattended upgrades";
+/// What it says when something went wrong.
+const ERROR: &str = "ERROR ";
 /// The timers that fetch lists, and that install.
 const TIMERS: [&str; 2] = ["apt-daily.timer", "apt-daily-upgrade.timer"];
 /// Settings of what it may install: lists of patterns.
@@ -95,30 +109,93 @@ pub(super) fn state_timers(host: &dyn Host, seen: &mut Seen) {
     seen.state_list("automatic_timers", records);
 }
 
-/// States when the tool last said in its log that it ran, and that something went wrong.
+/// States when the tool last said in its log that it ran, and that something went wrong; and whether
+/// its whole log since the last success was read, so that no error means none.
 pub(super) fn state_log(host: &dyn Host, seen: &mut Seen, zone: &TimeZone) {
-    let Some(log) = seen.note(Means::File, LOG, text(host, LOG)) else {
-        return;
-    };
-    let last = |word: &str| {
-        let lines = log.lines().rev().filter(|line| {
-            let said = line.get(24..).unwrap_or_default();
-            said.starts_with(word)
-        });
-        let mut times = lines.filter_map(|line| history::local_time(line.get(..19)?, zone));
-        times.next()
-    };
-    let state = |seen: &mut Seen, fact: &str, at: Option<Timestamp>| {
+    let success = host.stat(UPGRADE_STAMP).ok().map(|stat| stat.modified);
+    let mut said = Said::default();
+    let mut read_back = false;
+    // Newest first. Who just rotated the log has the last run in the one before.
+    for path in LOGS {
+        let read = end_of(host, path);
+        let absent = read.as_ref().is_err_and(Unseen::is_absent);
+        let Some((text, whole)) = seen.note(Means::File, path, read) else {
+            if absent {
+                continue;
+            }
+            read_back = false;
+            break;
+        };
+        said.read(&text, zone);
+        read_back = true;
+        if said.first.zip(success).is_some_and(|(at, last)| at < last) {
+            break;
+        }
+        if !whole {
+            let why = format!("its last {LOG_BYTES_MAX} bytes do not reach back to a success");
+            seen.unseen(Means::File, Unseen::new(path, Status::Limit, Some(&why)));
+            read_back = false;
+            break;
+        }
+    }
+    for (fact, at) in [
+        ("automatic_last_run", said.run),
+        ("automatic_last_error", said.error),
+    ] {
         if let Some(at) = at {
             seen.state(fact, Value::Instant(at));
         }
-    };
-    state(
-        seen,
-        "automatic_last_run",
-        last("INFO Starting unattended upgrades"),
-    );
-    state(seen, "automatic_last_error", last("ERROR "));
+    }
+    seen.state("automatic_log_read", Value::Flag(read_back));
+}
+
+/// What the logs say, read from the newest to the oldest.
+#[derive(Default)]
+struct Said {
+    run: Option<Timestamp>,
+    error: Option<Timestamp>,
+    /// The oldest time that was read.
+    first: Option<Timestamp>,
+}
+
+impl Said {
+    fn read(&mut self, text: &str, zone: &TimeZone) {
+        let time = |line: &str| history::local_time(line.get(..19)?, zone);
+        let last = |begin: &str| {
+            let lines = text.lines().rev().filter(|line| {
+                let said = line.get(24..).unwrap_or_default();
+                said.starts_with(begin)
+            });
+            let mut times = lines.filter_map(time);
+            times.next()
+        };
+        self.run = self.run.or_else(|| last(STARTING));
+        self.error = self.error.or_else(|| last(ERROR));
+        self.first = text.lines().find_map(time).or(self.first);
+    }
+}
+
+/// The end of a log, and whether that is all of it.
+fn end_of(host: &dyn Host, path: &str) -> Result<(String, bool), Unseen> {
+    let bytes = host.stat(path)?.bytes;
+    if path.strip_suffix(".gz").is_some() {
+        let packed = host.open(path, bytes.min(LOG_BYTES_MAX))?;
+        let mut text = Vec::new();
+        let mut whole = flate2::read::MultiGzDecoder::new(packed).take(PACKED_BYTES_MAX);
+        let length = whole.read_to_end(&mut text);
+        let length = length.map_err(|error| Unseen::from_io(path, &error))?;
+        if LOG_BYTES_MAX < bytes || u64::try_from(length).unwrap_or(u64::MAX) == PACKED_BYTES_MAX {
+            return Err(Unseen::new(path, Status::Limit, None));
+        }
+        return Ok((String::from_utf8_lossy(&text).into_owned(), true));
+    }
+    let begin = bytes.saturating_sub(LOG_BYTES_MAX);
+    let length = usize::try_from(bytes - begin).unwrap_or_default();
+    let mut text = vec![0; length];
+    let file = host.open_parts(path)?;
+    file.fill(&mut text, begin)
+        .map_err(|error| Unseen::from_io(path, &error))?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), begin == 0))
 }
 
 /// States whether the tool may install what comes from the sources of security updates. Left out

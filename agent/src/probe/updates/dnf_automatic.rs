@@ -111,6 +111,8 @@ fn state_service(host: &dyn Host, seen: &mut Seen, name: &str) {
         &format!("systemd {name}"),
         service_unit(host, name),
     );
+    // systemd tells only how it ended last, so an error since the last success is not missed.
+    seen.state("automatic_log_read", Value::Flag(service.is_some()));
     let Some(Some(service)) = service else {
         return;
     };

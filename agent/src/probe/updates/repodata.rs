@@ -16,6 +16,9 @@ use super::xml::{Tag, Tags};
 
 /// Most CVE ids of one advisory.
 const CVES_MAX: usize = 1024;
+/// Most bytes that are kept of one advisory, and of all advisories of a file.
+const ADVISORY_BYTES_MAX: usize = 1024 * 1024;
+const ADVISORIES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What `repomd.xml` says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -77,6 +80,16 @@ pub(super) struct Offer {
 }
 
 impl Offer {
+    /// Bytes that it takes.
+    fn bytes(&self) -> usize {
+        let Version {
+            version, release, ..
+        } = &self.version;
+        let source = self.source.as_ref().map_or(0, String::len);
+        let name = self.name.len() + self.architecture.len();
+        size_of::<Self>() + name + version.len() + release.len() + source
+    }
+
     /// Name, version and architecture in one text.
     pub(super) fn named(&self) -> String {
         format!(
@@ -161,11 +174,22 @@ pub(super) struct Advisory {
     pub(super) packages: Vec<Offer>,
 }
 
+impl Advisory {
+    /// Bytes that it takes.
+    fn bytes(&self) -> usize {
+        let texts = self.id.len() + self.severity.as_ref().map_or(0, String::len);
+        let cves = self.cves.iter().map(|id| size_of::<String>() + id.len());
+        let packages = self.packages.iter().map(Offer::bytes);
+        size_of::<Self>() + texts + cves.sum::<usize>() + packages.sum::<usize>()
+    }
+}
+
 /// Hands on each advisory that has a wanted package. How many there are about security at all.
 ///
 /// # Errors
 ///
-/// Those of [`Tags::next`]; [`ErrorKind::InvalidData`] for a package without name or version.
+/// Those of [`Tags::next`]; [`ErrorKind::InvalidData`] for a package without name or version;
+/// [`ErrorKind::FileTooLarge`] when one advisory, or all, have more than is kept.
 pub(super) fn advisories(
     from: impl BufRead,
     wanted: impl Fn(&Offer) -> bool,
@@ -175,9 +199,16 @@ pub(super) fn advisories(
     let mut advisory = Advisory::default();
     let mut security = 0;
     let mut list = false;
+    let (mut room, mut room_of_all) = (ADVISORY_BYTES_MAX, ADVISORIES_BYTES_MAX);
+    let spend = |room: &mut usize, bytes: usize| {
+        let left = room.checked_sub(bytes);
+        *room = left.ok_or_else(|| Error::new(ErrorKind::FileTooLarge, "too many packages"))?;
+        Ok::<(), Error>(())
+    };
     while let Some(tag) = tags.next()? {
         match tag.name() {
             "update" => {
+                room = ADVISORY_BYTES_MAX;
                 advisory = Advisory {
                     security: tag.attribute("type").is_some_and(|kind| kind == "security"),
                     ..Advisory::default()
@@ -192,6 +223,8 @@ pub(super) fn advisories(
                 let id = tag
                     .attribute("id")
                     .filter(|_| advisory.cves.len() < CVES_MAX);
+                let bytes = id.as_ref().map_or(0, |id| size_of::<String>() + id.len());
+                spend(&mut room, bytes)?;
                 advisory.cves.extend(id);
             }
             "package" => {
@@ -203,6 +236,7 @@ pub(super) fn advisories(
                     source: None,
                 };
                 if wanted(&package) {
+                    spend(&mut room, package.bytes())?;
                     advisory.packages.push(package);
                 }
             }
@@ -210,6 +244,7 @@ pub(super) fn advisories(
                 security += u64::from(advisory.security);
                 let advisory = std::mem::take(&mut advisory);
                 if !advisory.packages.is_empty() {
+                    spend(&mut room_of_all, advisory.bytes())?;
                     each(advisory)?;
                 }
             }
@@ -290,6 +325,41 @@ mod tests {
         assert_eq!(released, "1970-01-01T00:02:00.000Z");
         assert!(Index::read(&b"<repomd></repomd>"[..]).is_err());
         assert!(Index::read(&text.as_bytes()[..text.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn what_is_kept_of_advisories_is_bounded() {
+        let read = |updates: usize, packages: usize, cves: usize| {
+            let package = "<package name=\"a\" arch=\"noarch\" version=\"1\" release=\"2\"/>";
+            let cve = format!("<reference type=\"cve\" id=\"{}\"/>", "x".repeat(60_000));
+            let update = format!(
+                "<update type=\"security\"><id>A</id>{}{}</update>",
+                cve.repeat(cves),
+                package.repeat(packages)
+            );
+            let text = format!("<updates>{}</updates>", update.repeat(updates));
+            let mut asked = 0;
+            let asked_for = std::cell::Cell::new(0_usize);
+            let wanted = |_: &Offer| {
+                asked_for.set(asked_for.get() + 1);
+                true
+            };
+            let result = advisories(text.as_bytes(), wanted, |advisory| {
+                asked += advisory.packages.len();
+                Ok(())
+            });
+            let result = result.map_err(|error| error.kind());
+            (result, asked, asked_for.get())
+        };
+        assert_eq!(read(3, 100, 2), (Ok(3), 300, 300));
+        // One with more than fits ends the look long before its end.
+        let (result, kept, asked) = read(1, 20_000, 0);
+        assert_eq!((result, kept), (Err(ErrorKind::FileTooLarge), 0));
+        assert!(asked * size_of::<Offer>() <= ADVISORY_BYTES_MAX, "{asked}");
+        assert_eq!(read(1, 1, 20).0, Err(ErrorKind::FileTooLarge));
+        let (result, kept, _) = read(20, 4000, 0);
+        assert_eq!(result, Err(ErrorKind::FileTooLarge));
+        assert!(kept * size_of::<Offer>() <= ADVISORIES_BYTES_MAX, "{kept}");
     }
 
     #[test]

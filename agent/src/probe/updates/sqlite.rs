@@ -165,9 +165,12 @@ impl<'a> Database<'a> {
         // The size in the header holds only when it was written together with the counter.
         let in_header = (field(24, 4) == field(92, 4)).then(|| field(28, 4));
         let pages = database.log.pages().map(u64::from).or(in_header);
+        // Whatever is said there, no more pages are read than there are.
+        let there = in_file.saturating_add(database.log.frames());
         database.pages = pages
             .filter(|pages| *pages != 0)
             .unwrap_or(in_file)
+            .min(there)
             .try_into()
             .unwrap_or(u32::MAX);
         Ok(database)
@@ -331,5 +334,53 @@ impl<'a> Database<'a> {
 
     fn malformed(&self, why: &str) -> Unseen {
         Unseen::new(self.path, Status::Malformed, Some(why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::machine::Machine;
+
+    /// A database of 18 pages, each of which has the next one twice below it.
+    fn folded(pages_in_header: u32) -> Vec<u8> {
+        let mut database = Vec::new();
+        for number in 1..=18_u32 {
+            let (mut page, head) = (vec![0; 512], if number == 1 { HEADER_BYTES } else { 0 });
+            let mut put = |at: usize, bytes: &[u8]| {
+                page[at..at + bytes.len()].copy_from_slice(bytes);
+            };
+            if number == 1 {
+                put(0, MAGIC);
+                put(16, &[2, 0, 1, 1, 0, 64, 32, 32, 0, 0, 0, 1]);
+                put(28, &pages_in_header.to_be_bytes());
+                put(44, &[0, 0, 0, 4]);
+                put(56, &[0, 0, 0, 1]);
+                put(92, &[0, 0, 0, 1]);
+            }
+            if number == 18 {
+                put(head, &[13]);
+            } else {
+                let next = (number + 1).to_be_bytes();
+                put(head, &[5, 0, 0, 0, 1]);
+                put(head + 8, &next);
+                put(head + 12, &500_u16.to_be_bytes());
+                put(500, &next);
+            }
+            database.extend(page);
+        }
+        database
+    }
+
+    #[test]
+    fn no_more_pages_are_read_than_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Machine::open(folder.path()).unwrap();
+        for pages in [0, 18, 0x7fff_ffff] {
+            shared::durable::write(&folder.path().join("db"), &folded(pages), 0o600).unwrap();
+            let unseen = read(&host, "/db", |database| database.table("a")).unwrap_err();
+            // Who read all 131,071 pages of the tree would say that there is no such table.
+            assert_eq!(unseen.status, Status::Malformed, "{pages}: {unseen}");
+        }
     }
 }

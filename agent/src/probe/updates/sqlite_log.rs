@@ -110,6 +110,11 @@ impl Log {
         self.pages
     }
 
+    /// How many pages the log has a version of.
+    pub(super) fn frames(&self) -> u64 {
+        u64::try_from(self.offsets.len()).unwrap_or(u64::MAX)
+    }
+
     /// Reads a page from the log. Whether it is there.
     ///
     /// # Errors

@@ -22,6 +22,9 @@ pub(super) struct Tags<R> {
     tag: Vec<u8>,
     depth: usize,
     begun: bool,
+    /// Bytes in which quotes were looked for.
+    #[cfg(test)]
+    steps: usize,
 }
 
 /// A tag, and the text before it.
@@ -40,6 +43,8 @@ impl<R: BufRead> Tags<R> {
             tag: Vec::new(),
             depth: 0,
             begun: false,
+            #[cfg(test)]
+            steps: 0,
         }
     }
 
@@ -113,7 +118,9 @@ impl<R: BufRead> Tags<R> {
 
     fn tag(&mut self) -> Result<()> {
         self.tag.clear();
+        let mut quote = None;
         loop {
+            let before = self.tag.len();
             let left = TAG_BYTES_MAX.saturating_sub(u64::try_from(self.tag.len()).unwrap_or(0));
             let from = &mut self.from;
             let length = from.take(left).read_until(b'>', &mut self.tag)?;
@@ -124,7 +131,12 @@ impl<R: BufRead> Tags<R> {
                     ErrorKind::UnexpectedEof.into()
                 });
             }
-            if ended(&self.tag) {
+            #[cfg(test)]
+            {
+                self.steps += self.tag.len().saturating_sub(before);
+            }
+            quote = quote_after(quote, self.tag.get(before..).unwrap_or_default());
+            if ended(&self.tag, quote) {
                 return Ok(());
             }
             // A comment may be long, and only its end matters.
@@ -137,21 +149,22 @@ impl<R: BufRead> Tags<R> {
     }
 }
 
-/// Whether `>` ends a tag that has these bytes before it.
-fn ended(tag: &[u8]) -> bool {
+/// The quote that is open after more bytes of a tag, when `quote` was before them.
+fn quote_after(quote: Option<u8>, more: &[u8]) -> Option<u8> {
+    more.iter().fold(quote, |quote, byte| match (quote, byte) {
+        (None, b'"' | b'\'') => Some(*byte),
+        (Some(open), byte) if open == *byte => None,
+        (quote, _) => quote,
+    })
+}
+
+/// Whether `>` ends a tag that has these bytes before it, and this quote open.
+fn ended(tag: &[u8], quote: Option<u8>) -> bool {
     if tag.starts_with(b"!--") {
         return 5 <= tag.len() && tag.ends_with(b"--");
     }
     if tag.starts_with(b"![") {
         return tag.ends_with(b"]]");
-    }
-    let mut quote = None;
-    for byte in tag {
-        match (quote, byte) {
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (Some(open), byte) if open == byte => quote = None,
-            _ => {}
-        }
     }
     quote.is_none()
 }
@@ -296,6 +309,18 @@ mod tests {
         }
         assert!(tags(&"<m>".repeat(65)).is_err());
         assert!(tags(&format!("<m a=\"{}\"/>", "x".repeat(70_000))).is_err());
+    }
+
+    #[test]
+    fn each_byte_of_a_tag_is_looked_at_once() {
+        let text = format!("<m a=\"{}\"/>", ">".repeat(60_000));
+        let mut tags = Tags::new(text.as_bytes());
+        assert_eq!(
+            tags.next().unwrap().map(|tag| tag.name() == "m"),
+            Some(true)
+        );
+        assert!(tags.next().unwrap().is_none());
+        assert!(tags.steps <= text.len(), "{}", tags.steps);
     }
 
     proptest! {

@@ -254,6 +254,39 @@ fn how_automatic_updates_went() {
 }
 
 #[test]
+fn a_log_of_automatic_updates_is_read_back_to_the_last_success() {
+    const LOG: &str = "var/log/unattended-upgrades/unattended-upgrades.log";
+    let host = Copy::new();
+    let names = ["automatic_last_error", "automatic_log_read"];
+    assert_eq!(facts(&host.look(), &names), ["-", "false"]);
+    host.write("var/lib/apt/periodic/upgrade-stamp", b"");
+    let error = "2026-11-20 06:30:05,001 ERROR Lock could not be acquired\n";
+    let filler = "2026-11-21 06:30:02,123 INFO Checking if system is running on battery\n";
+    let at = instant("2026-11-20T05:30:05Z");
+    // Far longer than what is read: the end of it has no error, and does not reach back.
+    let stamp = |text: &str| text.replace("2026", "2096");
+    let long = stamp(&format!("{error}{}", filler.repeat(5000)));
+    host.write(LOG, long.as_bytes());
+    let seen = host.look();
+    assert_eq!(facts(&seen, &names), ["-", "false"]);
+    assert!(seen.reason.contains("reach back"), "{}", seen.reason);
+    // The end reaches back to a time before the stamp.
+    host.write(LOG, format!("{}{error}", filler.repeat(5000)).as_bytes());
+    assert_eq!(facts(&host.look(), &names), [at.clone(), "true".to_owned()]);
+    // Just rotated: the newest error is in the log before.
+    host.write(LOG, b"")
+        .write(&format!("{LOG}.1"), error.as_bytes());
+    assert_eq!(facts(&host.look(), &names), [at.clone(), "true".to_owned()]);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    std::io::Write::write_all(&mut packed, error.as_bytes()).unwrap();
+    host.remove(&format!("{LOG}.1"))
+        .write(&format!("{LOG}.1.gz"), &packed.finish().unwrap());
+    assert_eq!(facts(&host.look(), &names), [at, "true".to_owned()]);
+    host.refuse(&format!("/{LOG}"));
+    assert_eq!(facts(&host.look(), &names), ["-", "false"]);
+}
+
+#[test]
 fn the_kernel_is_patched_while_it_runs() {
     let host = Copy::new();
     host.write("sys/kernel/notes", b"");
