@@ -62,7 +62,6 @@ impl Canary {
     /// Finds the first canary in a line, whatever stands around it.
     #[must_use]
     pub fn find(line: &str) -> Option<Self> {
-<<<<<<< HEAD
         Self::all(line).next()
     }
 
@@ -70,7 +69,10 @@ impl Canary {
     /// not hide what follows. There is one at most for each [`HEAD`] in the line.
     pub fn all(line: &str) -> impl Iterator<Item = Self> {
         line.match_indices(HEAD).filter_map(|(begin, _head)| {
-            let words: Vec<&str> = line.get(begin..)?.split(' ').take(5).collect();
+            let rest = line.get(begin..)?;
+            // No canary is longer, and a line may have thousands of heads.
+            let near = rest.get(..rest.floor_char_boundary(CANARY_BYTES_MAX))?;
+            let words: Vec<&str> = near.split(' ').take(5).collect();
             // The first word may be longer than the head, and is then of another version.
             let [HEAD, agent, generation, sent, signature] = words.as_slice() else {
                 return None;
@@ -79,24 +81,6 @@ impl Canary {
             let text = format!("{HEAD} {agent} {generation} {sent} {signature}");
             text.parse().ok()
         })
-=======
-        let mut rest = line;
-        while let Some((_before, from)) = rest.split_once(HEAD) {
-            // No canary is longer, and a line may have thousands of heads.
-            let near = from.get(..from.floor_char_boundary(CANARY_BYTES_MAX));
-            let words = near.unwrap_or_default().split(' ').skip(1).take(4);
-            let words = words.collect::<Vec<_>>();
-            if let [agent, generation, sent, signature] = words.as_slice() {
-                let signature = signature.get(..SIGNATURE_CHARS).unwrap_or(signature);
-                let text = format!("{HEAD} {agent} {generation} {sent} {signature}");
-                if let Ok(canary) = text.parse() {
-                    return Some(canary);
-                }
-            }
-            rest = from;
-        }
-        None
->>>>>>> fixupdates
     }
 
     /// Verifies it with the key of its agent and generation.
