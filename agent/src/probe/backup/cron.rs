@@ -186,5 +186,7 @@ mod tests {
         assert_eq!(entries[0].command, "borg create ::x /");
         assert!(entries[0].variables.inside);
         assert_eq!(entries[1].variables.named, ["/x"]);
+        // However many commands there are, the variables are kept and gone through once.
+        assert!(Rc::ptr_eq(&entries[0].variables, &entries[1].variables));
     }
 }
