@@ -16,8 +16,8 @@
 //! `borg init`, so up to it there is no backup. A manifest of the job tells more.
 //!
 //! A repository on another machine shows what borg noted on this host at its last use, in
-//! `.config/borg/security/<id>` of root, or of the one home that the set names: the declared path is
-//! then written as in the file `location` there. The key in `config` is never copied.
+//! `.config/borg/security/<id>` of root, or of the one home that the set names: the declared path
+//! is then written as in the file `location` there. The key in `config` is never copied.
 //!
 //! Source: borg 1.2, "Internals", "Data structures and file formats".
 

@@ -50,8 +50,8 @@ impl<'a> Contents<'a> {
         self.left == 0
     }
 
-    /// Compares a file of at most `bytes_max` bytes with the SHA-256 that it must have. `None`: it was not compared, because
-    /// the budget is spent or it is gone.
+    /// Compares a file of at most `bytes_max` bytes with the SHA-256 that it must have. `None`: it
+    /// was not compared, because the budget is spent or it is gone.
     ///
     /// # Errors
     ///

@@ -109,8 +109,8 @@ pub(super) fn state_timers(host: &dyn Host, seen: &mut Seen) {
     seen.state_list("automatic_timers", records);
 }
 
-/// States when the tool last said in its log that it ran, and that something went wrong; and whether
-/// its whole log since the last success was read, so that no error means none.
+/// States when the tool last said in its log that it ran, and that something went wrong; and
+/// whether its whole log since the last success was read, so that no error means none.
 pub(super) fn state_log(host: &dyn Host, seen: &mut Seen, zone: &TimeZone) {
     let success = host.stat(UPGRADE_STAMP).ok().map(|stat| stat.modified);
     let mut said = Said::default();

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Where the users of a host live.
+const HOME: &str = "/home";
+
 const NOTES: &str = "root/.config/borg/security";
 const ID: &str = "8808c8dabf1e33eec42132c4c45bd4a0d9f599289e9aaa692a31bfd4b4688d46";
 
@@ -26,13 +29,13 @@ fn the_notes_of_other_users_do_not_count() {
     let folder = copied();
     let honest = field(&one(&folder, off_site(None)), "last_success");
     assert!(honest.is_some());
-    let own = format!("root/home/eve/.config/borg/security/{ID}");
+    let own = format!("root{HOME}/eve/.config/borg/security/{ID}");
     write(&folder, &format!("{own}/location"), REMOTE.as_bytes());
     let time = format!("{own}/manifest-timestamp");
     write(&folder, &time, b"2026-11-22T08:59:00.000000");
     assert_eq!(field(&one(&folder, off_site(None)), "last_success"), honest);
     // Named in the settings, they do.
-    let named = one(&folder, off_site(Some("/home/eve/")));
+    let named = one(&folder, off_site(Some(&format!("{HOME}/eve/"))));
     assert_ne!(field(&named, "last_success"), honest);
     write(&folder, &time, b"garbage");
     assert_eq!(field(&one(&folder, off_site(None)), "last_success"), honest);
@@ -40,9 +43,12 @@ fn the_notes_of_other_users_do_not_count() {
     let seen = one(&folder, off_site(None));
     assert!(field(&seen, "reason").unwrap().contains("absent"));
     assert!(
-        field(&one(&folder, off_site(Some("/home/no"))), "reason")
-            .unwrap()
-            .contains("absent")
+        field(
+            &one(&folder, off_site(Some(&format!("{HOME}/no")))),
+            "reason"
+        )
+        .unwrap()
+        .contains("absent")
     );
 }
 
@@ -142,13 +148,17 @@ fn a_crontab_of_many_lines_hides_the_jobs_alone() {
 
 #[test]
 fn what_is_exposed_stays_so() {
-    let text = "RESTIC_PASSWORD_FILE=/home/eve/loop\n@daily restic backup /home/eve\n";
-    let folder = with_crontab(text);
-    let home = folder.path().join("root/home/eve");
+    let text = format!("RESTIC_PASSWORD_FILE={HOME}/eve/loop\n@daily restic backup {HOME}/eve\n");
+    let folder = with_crontab(&text);
+    let home = folder.path().join(format!("root{HOME}/eve"));
     std::fs::create_dir_all(&home).unwrap();
     std::os::unix::fs::symlink("loop", home.join("loop")).unwrap();
     let seen = with_unit(&folder, "restic-etc.service");
-    assert!(seen.reason.contains("/home/eve/loop"), "{}", seen.reason);
+    assert!(
+        seen.reason.contains(&format!("{HOME}/eve/loop")),
+        "{}",
+        seen.reason
+    );
     assert!(!seen.facts.contains_key("credentials"));
     assert!(1 <= exposed(&seen));
     // Where nothing bad is known, nothing is told.
