@@ -343,7 +343,8 @@ impl Host {
             let status = self.agent("status").args(["--format", "json"]).output();
             let status: serde_json::Value =
                 serde_json::from_slice(&status.unwrap().stdout).unwrap();
-            status["acked"].as_i64().unwrap_or(-1)
+            let acked = status.get("acked").and_then(serde_json::Value::as_i64);
+            acked.unwrap_or(-1)
         };
         let begun = acked();
         let mut daemon = self.agent("run").stderr(Stdio::null()).spawn().unwrap();
