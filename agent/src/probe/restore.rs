@@ -14,7 +14,7 @@
 //! `metadata`.
 //!
 //! Each set is tested as often as the settings say, those first that were tested longest ago,
-//! within [`CHILDREN_MAX`] programs a look. Rights: to write the canary file, and to read the
+//! within `CHILDREN_MAX` programs a look. Rights: to write the canary file, and to read the
 //! repository and its secret; mostly root.
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //! Read are the database and the lists of the host's package manager, `/boot` and
 //! `/run/reboot-required`; no command runs, and no list is fetched. No right is needed.
 //!
-//! Each package manager is one module with one function in the table [`MANAGERS`]; the first one
+//! Each package manager is one module with one function in the table `MANAGERS`; the first one
 //! that has a database here states its part.
 //!
 //! - The outcome is never `absent`: every host has software. A host with a package manager that is
