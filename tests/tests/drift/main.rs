@@ -24,7 +24,10 @@ const CASES: [Case; 4] = [
         found: &[("logging.forwarded", "fail", "forwarding_count 0")],
         remains: &[],
         broken: "mv /etc/rsyslog.d/forward.conf /root/; systemctl restart rsyslog",
-        repaired: "mv /root/forward.conf /etc/rsyslog.d/; systemctl restart rsyslog",
+        // It connects when it has something to send: port 6514 is 1972, state 01 is established.
+        repaired: "mv /root/forward.conf /etc/rsyslog.d/; systemctl restart rsyslog; \
+                   timeout 120 bash -c 'until grep -q \":1972 01 \" /proc/net/tcp; \
+                   do logger again; sleep 0.2; done'",
     },
     // One byte of what was saved is another, as on a disk that begins to fail.
     Case {

@@ -261,7 +261,7 @@ fn a_database_that_is_not_whole_is_never_half_read() {
         }
     }
     put(&whole[..whole.len() / 2]);
-    unknown(&host, "it ends early");
+    unknown(&host, "malformed");
     put(b"");
     unknown(&host, "shorter than a page");
     put(&vec![b'x'; 8192]);
