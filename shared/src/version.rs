@@ -76,8 +76,9 @@ fn weight(byte: Option<&u8>) -> i32 {
     }
 }
 
-/// Steps over a number, and gives its length without leading zeros and its digits.
-fn number<'a>(text: &mut &'a [u8]) -> (usize, &'a [u8]) {
+/// Steps over a number, and gives its length without leading zeros and its digits: these compare as
+/// numbers of any length do.
+pub fn number<'a>(text: &mut &'a [u8]) -> (usize, &'a [u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit());
     let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
     *text = rest;

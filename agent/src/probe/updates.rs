@@ -15,6 +15,7 @@ mod sqlite_log;
 mod sqlite;
 mod rpmdb;
 mod packed;
+mod cache;
 mod xml;
 mod repodata;
 mod modules;

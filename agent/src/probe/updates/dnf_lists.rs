@@ -12,12 +12,13 @@
 //!   long as the file and those packages are the same.
 
 use std::io::{Error, ErrorKind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use shared::id::Digest;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
+use super::cache::Cache;
 use super::dnf_config::{Config, Repository};
 use super::modules::{self, Modules};
 use super::packed;
@@ -32,8 +33,6 @@ const CACHES: [&str; 2] = ["/var/cache/dnf", "/var/cache/libdnf5"];
 const INDEX_BYTES_MAX: u64 = 1024 * 1024;
 /// Most offers and advisories of one file that are kept.
 const KEPT_MAX: usize = 20_000;
-/// Most files that are remembered.
-const REMEMBERED_MAX: usize = 64;
 
 /// Which packages are asked for.
 pub(super) struct Wanted<'a> {
@@ -257,56 +256,3 @@ fn room(kept: usize) -> std::io::Result<()> {
 static OFFERS: Cache<Vec<Offer>> = Cache::new();
 static ADVISORIES: Cache<(Vec<Advisory>, bool)> = Cache::new();
 static MODULES: Cache<Modules> = Cache::new();
-
-/// What files said before.
-struct Cache<T>(Mutex<Vec<Remembered<T>>>);
-
-struct Remembered<T> {
-    path: String,
-    stat: Stat,
-    wanted: Digest,
-    said: Arc<T>,
-}
-
-impl<T> Cache<T> {
-    const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
-    }
-
-    /// What a file says, read only when it or what is asked for changed. A recorded file without
-    /// times is not remembered, because nothing tells that it changed.
-    fn get(
-        &self,
-        host: &dyn Host,
-        path: &str,
-        wanted: Digest,
-        read: impl FnOnce() -> Result<T, Unseen>,
-    ) -> Result<Arc<T>, Unseen> {
-        let stat = host.stat(path)?;
-        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = remembered
-            .iter()
-            .find(|old| old.path == path && old.stat == stat && old.wanted == wanted)
-            .map(|old| Arc::clone(&old.said));
-        drop(remembered);
-        if let Some(said) = same {
-            return Ok(said);
-        }
-        let said = Arc::new(read()?);
-        if stat.changed == Timestamp::default() {
-            return Ok(said);
-        }
-        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.retain(|old| old.path != path);
-        if REMEMBERED_MAX <= remembered.len() {
-            drop(remembered.remove(0));
-        }
-        remembered.push(Remembered {
-            path: path.to_owned(),
-            stat,
-            wanted,
-            said: Arc::clone(&said),
-        });
-        Ok(said)
-    }
-}

@@ -11,17 +11,17 @@
 //! the file and the set of installed packages are the same. A recorded file without times is not
 //! remembered, because nothing tells that it changed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use shared::id::Digest;
 use shared::observation::{Means, Status};
 use shared::time::Timestamp;
 
+use super::cache::Cache;
 use super::inventory::Inventory;
 use super::preference::Place;
 use super::release::Release;
 use super::{packed, stanza};
-use crate::host::{Host, Stat, Unseen};
+use crate::host::{Host, Unseen};
 use crate::probe::Seen;
 
 /// Where apt keeps its lists.
@@ -30,8 +30,6 @@ pub(super) const FOLDER: &str = "/var/lib/apt/lists";
 const RELEASE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Most release files and lists of one host; one with ten archives has about a hundred.
 const FILES_MAX: usize = 512;
-/// Most lists whose offers are remembered.
-const REMEMBERED_MAX: usize = 64;
 
 /// An archive whose release file was read.
 #[derive(Clone, Debug)]
@@ -138,7 +136,7 @@ impl Archives {
         let mut lists = Vec::new();
         for name in self.names.iter().filter(|name| self.is_list(name)) {
             let path = format!("{FOLDER}/{name}");
-            let offers = offers(host, &path, names, inventory);
+            let offers = OFFERS.get(host, &path, names, || scan(host, &path, inventory));
             match seen.note(Means::File, &path, offers) {
                 Some(offers) => lists.push(List {
                     place: self.place(name),
@@ -223,50 +221,7 @@ fn archive(host: &dyn Host, name: &str) -> Result<Archive, Unseen> {
     })
 }
 
-/// What was read before.
-struct Remembered {
-    path: String,
-    stat: Stat,
-    names: Digest,
-    offers: Arc<Vec<Offer>>,
-}
-
-/// Oldest first.
-static REMEMBERED: Mutex<Vec<Remembered>> = Mutex::new(Vec::new());
-
-fn offers(
-    host: &dyn Host,
-    path: &str,
-    names: Digest,
-    inventory: &Inventory,
-) -> Result<Arc<Vec<Offer>>, Unseen> {
-    let stat = host.stat(path)?;
-    let remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
-    let same = remembered
-        .iter()
-        .find(|old| old.path == path && old.stat == stat && old.names == names)
-        .map(|old| Arc::clone(&old.offers));
-    drop(remembered);
-    if let Some(offers) = same {
-        return Ok(offers);
-    }
-    let offers = Arc::new(scan(host, path, inventory)?);
-    if stat.changed == Timestamp::default() {
-        return Ok(offers);
-    }
-    let mut remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
-    remembered.retain(|old| old.path != path);
-    if REMEMBERED_MAX <= remembered.len() {
-        drop(remembered.remove(0));
-    }
-    remembered.push(Remembered {
-        path: path.to_owned(),
-        stat,
-        names,
-        offers: Arc::clone(&offers),
-    });
-    Ok(offers)
-}
+static OFFERS: Cache<Vec<Offer>> = Cache::new();
 
 fn scan(host: &dyn Host, path: &str, inventory: &Inventory) -> Result<Vec<Offer>, Unseen> {
     let list = packed::open(host, path)?;

@@ -8,6 +8,8 @@
 
 use std::cmp::Ordering;
 
+use shared::version::number;
+
 /// Epoch, version and release of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(
@@ -134,13 +136,6 @@ fn taken<'a>(text: &mut &'a [u8], wanted: impl Fn(&u8) -> bool) -> &'a [u8] {
     let (taken, rest) = text.split_at(end.unwrap_or(text.len()));
     *text = rest;
     taken
-}
-
-/// Steps over a number, and gives its length without leading zeros and its digits.
-fn number<'a>(text: &mut &'a [u8]) -> (usize, &'a [u8]) {
-    let mut digits = taken(text, u8::is_ascii_digit);
-    let _zeros = taken(&mut digits, |digit| *digit == b'0');
-    (digits.len(), digits)
 }
 
 #[cfg(test)]
