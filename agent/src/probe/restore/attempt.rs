@@ -125,6 +125,22 @@ impl Broken {
             status: None,
         }
     }
+
+    /// What was not seen, as an ending; `absent` is the one of what is not there.
+    pub(super) fn unseen(unseen: &Unseen, absent: Ending) -> Self {
+        let ending = match unseen.status {
+            Status::Absent => absent,
+            Status::TimedOut => Ending::TimedOut,
+            Status::Limit => Ending::Limit,
+            Status::Ok
+            | Status::NotPermitted
+            | Status::Malformed
+            | Status::Unsupported
+            | Status::Unreachable
+            | Status::Failed => Ending::Failed,
+        };
+        Self::new(ending, &unseen.to_string())
+    }
 }
 
 /// An attempt, as it is kept and told.
@@ -323,20 +339,7 @@ impl Bench<'_> {
 
 /// Adds up the time of a program, and turns a failed one into what its words mean.
 fn ended(result: Result<Ended, Unseen>, attempt: &mut Attempt) -> Result<Ended, Broken> {
-    let ended = result.map_err(|unseen| {
-        let ending = match unseen.status {
-            Status::Absent => Ending::NoTool,
-            Status::TimedOut => Ending::TimedOut,
-            Status::Limit => Ending::Limit,
-            Status::Ok
-            | Status::NotPermitted
-            | Status::Malformed
-            | Status::Unsupported
-            | Status::Unreachable
-            | Status::Failed => Ending::Failed,
-        };
-        Broken::new(ending, &unseen.to_string())
-    })?;
+    let ended = result.map_err(|unseen| Broken::unseen(&unseen, Ending::NoTool))?;
     let before = attempt.duration_ms.unwrap_or(0);
     attempt.duration_ms = Some(before.saturating_add(ended.took_ms));
     if ended.status == Some(0) {

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use shared::id::Digest;
-use shared::observation::Status;
 use shared::time::Timestamp;
 
 use super::attempt::{Attempt, Back, Bench};
@@ -50,20 +49,10 @@ pub(super) fn restore(
     attempt.snapshot = Some(name);
     attempt.snapshot_at = Some(at);
     let most = u64::try_from(place::FILE_BYTES_MAX).unwrap_or(u64::MAX);
-    let bytes = bench.host.read(&path, most).map_err(|unseen| {
-        let ending = match unseen.status {
-            Status::Absent => Ending::Missing,
-            Status::Limit => Ending::Limit,
-            Status::TimedOut => Ending::TimedOut,
-            Status::Ok
-            | Status::NotPermitted
-            | Status::Malformed
-            | Status::Unsupported
-            | Status::Unreachable
-            | Status::Failed => Ending::Failed,
-        };
-        Broken::new(ending, &unseen.to_string())
-    })?;
+    let bytes = bench
+        .host
+        .read(&path, most)
+        .map_err(|unseen| Broken::unseen(&unseen, Ending::Missing))?;
     Ok(Back {
         sha256: Digest::of(&bytes),
         bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
