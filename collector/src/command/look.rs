@@ -45,18 +45,7 @@ pub(crate) fn status(dir: &Path, screen: Screen, now: Timestamp) -> anyhow::Resu
 
 /// Ends the enrolment of a host.
 pub(crate) fn revoke(dir: &Path, host: AgentId, reason: String) -> anyhow::Result<String> {
-    match ask(dir, &Ask::Revoke { host, reason })? {
-        Some(Told {
-            text,
-            refused: false,
-            ..
-        }) => Ok(text),
-        Some(told) => bail!("{}", told.text),
-        None => bail!(
-            "no collector runs in `{}`: start it with `serve`",
-            dir.display()
-        ),
-    }
+    order(dir, &Ask::Revoke { host, reason })
 }
 
 /// Reads a list of vulnerabilities, keeps a copy in the collector's folder and puts it in force.
@@ -90,7 +79,12 @@ pub(crate) fn import(
     let part = folder.join(format!("{}.part", feed.sha256));
     let _bytes = std::fs::copy(file, &part).with_context(name)?;
     std::fs::rename(&part, &copy)?;
-    match ask(dir, &Ask::Import { list })? {
+    order(dir, &Ask::Import { list })
+}
+
+/// Lets the collector that runs carry out an order, and says what came of it.
+fn order(dir: &Path, order: &Ask) -> anyhow::Result<String> {
+    match ask(dir, order)? {
         Some(Told {
             text,
             refused: false,
