@@ -75,6 +75,21 @@ pub fn ends(output: &Output, status: i32) -> String {
     text
 }
 
+/// What a collector that nobody set up makes of observations, as `once --format json` prints them.
+#[track_caller]
+pub fn judge(observations: &[u8]) -> Output {
+    let mut judge = program("evident-collector")
+        .args(["judge", "-", "--format", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = judge.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, observations).unwrap();
+    drop(input);
+    judge.wait_with_output().unwrap()
+}
+
 /// Waits until something is so, for a minute at most.
 #[track_caller]
 pub fn soon(done: impl Fn() -> bool) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use evident_tests::booted::{Booted, install};
 use evident_tests::roots::Release;
 use evident_tests::site::Site;
-use evident_tests::{Deployment, Host, ends, program, programs, until};
+use evident_tests::{Deployment, Host, ends, judge, programs, until};
 use serde_json::{Value, json};
 
 /// How long something may take that comes by itself.
@@ -214,16 +214,8 @@ fn judged(seen: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
         .values()
         .map(|one| json!({ "collected": now, "observation": one, "took_ms": 1 }))
         .collect();
-    let mut judge = program("evident-collector")
-        .args(["judge", "-", "--format", "json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = judge.stdin.take().unwrap();
-    serde_json::to_writer(&mut input, &json!({ "host": "web-1", "observations": all })).unwrap();
-    drop(input);
-    let report = judge.wait_with_output().unwrap();
+    let once = json!({ "host": "web-1", "observations": all });
+    let report = judge(once.to_string().as_bytes());
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     let controls = report["controls"].as_array().unwrap().iter();
     let checks = controls.flat_map(|control| control["checks"].as_array().unwrap());

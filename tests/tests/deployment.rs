@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-use evident_tests::{Deployment, Host, bytes, ends, files, program};
+use evident_tests::{Deployment, Host, bytes, ends, files, judge, program};
 
 #[test]
 fn evidence_of_this_host_becomes_a_pack_that_others_verify() {
@@ -147,17 +147,7 @@ fn observations_are_judged_without_a_collector() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let mut judge = program("evident-collector")
-        .args(["judge", "-", "--format", "json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let observed = ends(&once, 0);
-    let mut input = judge.stdin.take().unwrap();
-    std::io::Write::write_all(&mut input, observed.as_bytes()).unwrap();
-    drop(input);
-    let judged = judge.wait_with_output().unwrap();
+    let judged = judge(ends(&once, 0).as_bytes());
     let report: serde_json::Value = serde_json::from_slice(&judged.stdout).unwrap();
     let clock = control(&report, "A.8.17");
     assert_eq!(report["origin"], "unsigned");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use shared::fact::{Record, Value};
 use shared::observation::{Observation, Outcome};
 
 use super::{Probe, Scene};
@@ -58,4 +59,23 @@ pub(crate) fn check_here(probe: &dyn Probe) -> Observation {
     }
     assert!(!observation.reason.contains("fault of the probe"));
     observation
+}
+
+/// A number that was stated, if it was.
+#[track_caller]
+pub(crate) fn number(observation: &Observation, name: &str) -> Option<i64> {
+    let value = observation.facts.get(name)?;
+    let Value::Number(number) = value else {
+        panic!("{name}: {value:?}")
+    };
+    Some(*number)
+}
+
+/// The records of a list that was stated.
+#[track_caller]
+pub(crate) fn list(observation: &Observation, name: &str) -> Vec<Record> {
+    match observation.facts.get(name) {
+        Some(Value::List(records)) => records.clone(),
+        other => panic!("{name}: {other:?}"),
+    }
 }

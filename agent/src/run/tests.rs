@@ -43,6 +43,50 @@ impl Clock for Hands {
     }
 }
 
+/// What an agent works with here: a host without a file, and clocks that a test sets.
+struct Desk {
+    settings: Settings,
+    program: Program,
+    host: Arc<dyn Host>,
+    hands: Hands,
+    _empty: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let empty = tempfile::tempdir().unwrap();
+        Self {
+            settings: Settings::default(),
+            program: program(),
+            host: Arc::new(Machine::open(empty.path()).unwrap()),
+            hands: Hands::default(),
+            _empty: empty,
+        }
+    }
+
+    /// The same in the year 2027, five seconds after the boot.
+    fn later() -> Self {
+        let hands = Hands {
+            wall_ms: Cell::new(1_800_000_000_000),
+            boot_ms: Cell::new(5000),
+        };
+        Self {
+            hands,
+            ..Self::new()
+        }
+    }
+
+    fn around(&self) -> Surroundings<'_> {
+        Surroundings {
+            settings: &self.settings,
+            program: &self.program,
+            host: &self.host,
+            clock: &self.hands,
+            boot: "boot",
+        }
+    }
+}
+
 fn enrolled() -> Table {
     let table = Table::new();
     table.keep(&table.good());
@@ -77,20 +121,8 @@ fn records(agent: &Agent<'_>) -> Vec<Attestation> {
 #[test]
 fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
     let table = enrolled();
-    let empty = tempfile::tempdir().unwrap();
-    let (settings, program) = (Settings::default(), program());
-    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
-    let hands = Hands {
-        wall_ms: Cell::new(1_800_000_000_000),
-        boot_ms: Cell::new(5000),
-    };
-    let around = Surroundings {
-        settings: &settings,
-        program: &program,
-        host: &host,
-        clock: &hands,
-        boot: "boot",
-    };
+    let desk = Desk::later();
+    let (around, hands) = (desk.around(), &desk.hands);
     let open = || Agent::open(around, Identity::load(&table.dir).unwrap().unwrap());
     let mut agent = open().unwrap();
     agent.start().unwrap();
@@ -121,20 +153,8 @@ fn a_life_is_one_chain_and_a_jump_of_the_clock_stands_in_it() {
 #[test]
 fn a_clock_that_was_set_back_is_recorded_and_stops_nothing() {
     let table = enrolled();
-    let empty = tempfile::tempdir().unwrap();
-    let (settings, program) = (Settings::default(), program());
-    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
-    let hands = Hands {
-        wall_ms: Cell::new(1_800_000_000_000),
-        boot_ms: Cell::new(5000),
-    };
-    let around = Surroundings {
-        settings: &settings,
-        program: &program,
-        host: &host,
-        clock: &hands,
-        boot: "boot",
-    };
+    let desk = Desk::later();
+    let (around, hands) = (desk.around(), &desk.hands);
     let mut agent = Agent::open(around, Identity::load(&table.dir).unwrap().unwrap()).unwrap();
     done(agent.gather()).unwrap();
     assert_eq!(kinds(&agent), [Kind::Evidence]);
@@ -162,15 +182,8 @@ fn a_generation_that_ended_records_nothing() {
     contact
         .note(identity.folder(), Timestamp::default(), &Err(error))
         .unwrap();
-    let empty = tempfile::tempdir().unwrap();
-    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
-    let around = Surroundings {
-        settings: &Settings::default(),
-        program: &program(),
-        host: &host,
-        clock: &Hands::default(),
-        boot: "boot",
-    };
+    let desk = Desk::new();
+    let around = desk.around();
     let refused = Agent::open(around, identity);
     assert!(matches!(refused, Err(RunError::Ended(_))));
     let standing = Standing::read(&table.dir, Timestamp::default());
@@ -186,15 +199,8 @@ fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
     let table = enrolled();
     let identity = Identity::load(&table.dir).unwrap().unwrap();
     let path = identity.folder().join("contact.json");
-    let empty = tempfile::tempdir().unwrap();
-    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
-    let around = Surroundings {
-        settings: &Settings::default(),
-        program: &program(),
-        host: &host,
-        clock: &Hands::default(),
-        boot: "boot",
-    };
+    let desk = Desk::new();
+    let around = desk.around();
     for bytes in [&b"{"[..], &vec![b' '; 70_000]] {
         shared::durable::write(&path, bytes, 0o600).unwrap();
         let identity = Identity::load(&table.dir).unwrap().unwrap();
@@ -211,15 +217,8 @@ fn a_note_of_visits_that_cannot_be_read_stops_nothing() {
 #[test]
 fn a_ledger_that_is_repaired_begins_a_new_start() {
     let table = enrolled();
-    let empty = tempfile::tempdir().unwrap();
-    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
-    let around = Surroundings {
-        settings: &Settings::default(),
-        program: &program(),
-        host: &host,
-        clock: &Hands::default(),
-        boot: "boot",
-    };
+    let desk = Desk::new();
+    let around = desk.around();
     let identity = Identity::load(&table.dir).unwrap().unwrap();
     let mut agent = Agent::open(around, identity).unwrap();
     agent.note(&Err(ShipError::Contradiction {
@@ -240,19 +239,10 @@ fn a_renewal_that_fails_is_left_for_a_while_and_is_seen() {
     let table = enrolled();
     let identity = Identity::load(&table.dir).unwrap().unwrap();
     let late = identity.certificate_end().plus_ms(-60_000);
-    let empty = tempfile::tempdir().unwrap();
-    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
-    let mut settings = Settings::default();
-    settings.collector.url = Some("https://127.0.0.1:1".to_owned());
-    let hands = Hands::default();
-    hands.wall_ms.set(late.unix_ms());
-    let around = Surroundings {
-        settings: &settings,
-        program: &program(),
-        host: &host,
-        clock: &hands,
-        boot: "boot",
-    };
+    let mut desk = Desk::new();
+    desk.settings.collector.url = Some("https://127.0.0.1:1".to_owned());
+    desk.hands.wall_ms.set(late.unix_ms());
+    let (around, hands) = (desk.around(), &desk.hands);
     let mut agent = Agent::open(around, identity).unwrap();
     assert!(agent.renewal_due());
     assert!(done(agent.ship()).is_err());
@@ -272,19 +262,10 @@ fn what_a_disk_does_not_take_is_recorded_when_it_does() {
     let identity = Identity::load(&table.dir).unwrap().unwrap();
     // A segment file that cannot be written, as on a disk that is full or broken.
     let broken = identity.spool_folder().join("0000000001.seg");
-    let empty = tempfile::tempdir().unwrap();
-    let host: Arc<dyn Host> = Arc::new(Machine::open(empty.path()).unwrap());
-    let hands = Hands::default();
-    hands.wall_ms.set(1_800_000_000_000);
-    let mut settings = Settings::default();
-    settings.collector.url = Some("https://127.0.0.1:1".to_owned());
-    let around = Surroundings {
-        settings: &settings,
-        program: &program(),
-        host: &host,
-        clock: &hands,
-        boot: "boot",
-    };
+    let mut desk = Desk::new();
+    desk.hands.wall_ms.set(1_800_000_000_000);
+    desk.settings.collector.url = Some("https://127.0.0.1:1".to_owned());
+    let (around, hands) = (desk.around(), &desk.hands);
     std::fs::create_dir(&broken).unwrap();
     let mut agent = Agent::open(around, identity).unwrap();
     agent.start().unwrap();

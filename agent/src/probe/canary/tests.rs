@@ -14,6 +14,7 @@ use super::*;
 use crate::config::{CanarySettings, ProbeSettings};
 use crate::host::recorded::Recorded;
 use crate::probe::Before;
+use crate::probe::golden::{list, number};
 
 /// A host in a folder, and the agent on it.
 struct Site {
@@ -86,21 +87,6 @@ impl Site {
         let observation = seen.observation(Delivery.subject()).0;
         assert!(!observation.reason.contains("fault"), "{observation:?}");
         Observation::from_bytes(&observation.to_bytes()).unwrap()
-    }
-}
-
-fn number(observation: &Observation, name: &str) -> Option<i64> {
-    let value = observation.facts.get(name)?;
-    let Value::Number(number) = value else {
-        panic!("{name}: {value:?}")
-    };
-    Some(*number)
-}
-
-fn list(observation: &Observation, name: &str) -> Vec<Record> {
-    match observation.facts.get(name) {
-        Some(Value::List(records)) => records.clone(),
-        other => panic!("{name}: {other:?}"),
     }
 }
 

@@ -8,25 +8,11 @@ use shared::observation::{Observation, Outcome};
 use super::*;
 use crate::host::machine::Machine;
 use crate::host::recorded::Recorded;
+use crate::probe::golden::{list, number};
 
 use site::{HOUR_MS, PASSWORD, Site};
 
 mod site;
-
-fn number(observation: &Observation, name: &str) -> Option<i64> {
-    let value = observation.facts.get(name)?;
-    let Value::Number(number) = value else {
-        panic!("{name}: {value:?}")
-    };
-    Some(*number)
-}
-
-fn list(observation: &Observation, name: &str) -> Vec<Record> {
-    match observation.facts.get(name) {
-        Some(Value::List(records)) => records.clone(),
-        other => panic!("{name}: {other:?}"),
-    }
-}
 
 /// One field of the only restore.
 fn field(observation: &Observation, name: &str) -> String {
