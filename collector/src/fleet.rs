@@ -191,7 +191,10 @@ impl Fleet {
                 };
                 end(stream);
             }
-            Decided::Import(_) => {}
+            Decided::Import(_)
+            | Decided::Person(_)
+            | Decided::Catalogue(_)
+            | Decided::Record(_) => {}
         }
         Ok(())
     }

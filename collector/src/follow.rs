@@ -93,7 +93,10 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                     generation: revoked.generation,
                     at,
                 },
-                Decided::Import(_) => Change::Nothing,
+                Decided::Import(_)
+                | Decided::Person(_)
+                | Decided::Catalogue(_)
+                | Decided::Record(_) => Change::Nothing,
             })
         }
         LeafKind::Observed => sight(ledger, &entry, decisions),

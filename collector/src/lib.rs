@@ -15,6 +15,8 @@ pub mod ledger;
 pub mod evaluate;
 pub mod status;
 pub mod follow;
+pub mod drift;
+pub mod alert;
 pub mod report;
 pub mod pack;
 pub mod observer;

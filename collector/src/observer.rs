@@ -383,6 +383,7 @@ impl Observer {
                 self.vulnerabilities.ended(|about| *about == ended);
             }
             Decided::Import(list) => self.vulnerabilities.import(list),
+            Decided::Person(_) | Decided::Catalogue(_) | Decided::Record(_) => {}
         }
     }
 

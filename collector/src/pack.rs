@@ -341,7 +341,10 @@ fn ended(ledger: &Ledger, scope: &Scope<'_>, index: u64) -> Result<Option<Ended>
                 agent: revoked.agent,
                 generation: Some(revoked.generation),
             }),
-            Decided::Import(_) => None,
+            Decided::Import(_)
+            | Decided::Person(_)
+            | Decided::Catalogue(_)
+            | Decided::Record(_) => None,
         },
     )
 }

@@ -21,10 +21,12 @@ use crate::evaluate::{self, Finding};
 
 mod change;
 mod controls;
+mod history;
 mod store;
 
 pub use change::{Change, Place, ProbeOutcome, Sight};
 pub use controls::{CheckStatus, ControlState, ControlStatus, HostFinding, controls};
+pub use history::Span;
 pub use store::{Rebuild, StatusError};
 
 use store::{Store, Writes};

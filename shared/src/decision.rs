@@ -1,13 +1,16 @@
 //! Decisions: what people and the collector on their behalf laid down, in the same ledger.
 //!
 //! A decision is a statement of the same family as an attestation, signed with the decisions key
-//! of the collector. An enrolment is a decision that answers a statement of the new agent.
+//! of the collector. An enrolment is a decision that answers a statement of the new agent, and what
+//! a person decides answers a statement that the person signed: [`Said`].
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::attestation::{Statement, StatementError};
 use crate::dsse::{Envelope, EnvelopeError};
-use crate::id::{AgentId, Digest};
+use crate::id::{AgentId, Digest, PersonId};
 use crate::key::{KeyError, PublicKey};
 use crate::time::Timestamp;
 
@@ -16,14 +19,21 @@ pub const DECISION_TYPE: &str = "urn:evident:decision:v1";
 /// Type of the predicate by which an agent asks to be enrolled.
 pub const ENROLMENT_TYPE: &str = "urn:evident:enrolment:v1";
 
+/// Type of the predicate by which a person says what is decided.
+pub const SAID_TYPE: &str = "urn:evident:said:v1";
+
 /// The predicate of a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     /// When it was made, by the clock of the collector.
     pub at: Timestamp,
-    /// Who made it: a name as the collector knows it.
+    /// Who made it: the [`PersonId`] when there is a `statement`, else the collector by its name
+    /// or the account of the machine that gave the order.
     pub by: String,
+    /// SHA-256 of the statement of the person who decided, which is a blob of the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Digest>,
     /// What was decided.
     pub decides: Decided,
 }
@@ -38,6 +48,85 @@ pub enum Decided {
     Revoke(Revoked),
     /// A list of vulnerabilities is in force from now on, in place of the one before.
     Import(Imported),
+    /// A person may decide from now on, or may no more.
+    Person(Person),
+    /// A catalogue is in force from now on.
+    Catalogue(InForce),
+    /// A step in one of the records of the management system.
+    Record(Step),
+}
+
+/// A person who may decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// Short name, for ever of this person.
+    pub id: PersonId,
+    /// The whole name.
+    pub name: String,
+    /// Address for mail; may be empty.
+    pub email: String,
+    /// Verifies what the person says: SubjectPublicKeyInfo in PEM. A later decision about the same
+    /// person puts another in its place.
+    pub key: String,
+    /// May decide. What was decided before the person left stays.
+    pub active: bool,
+}
+
+/// A catalogue in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InForce {
+    /// The digest of the catalogue.
+    pub catalogue: Digest,
+    /// Its files by their names inside its folder; each is a blob of the ledger.
+    pub files: BTreeMap<String, Digest>,
+    /// The checks of the catalogue before that are not in this one: it must name them.
+    pub dropped: Vec<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A step in a record of the management system: a nonconformity is raised, an exception approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The register that the record is in, e.g. `nonconformity`.
+    pub register: String,
+    /// Id of the record, e.g. `NC-3`.
+    pub record: String,
+    /// What is done, e.g. `close`.
+    pub step: String,
+    /// What is said of it, by the name of the field.
+    pub fields: BTreeMap<String, Value>,
+}
+
+/// The value of a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// True or false.
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+    /// A text; also instants (RFC 3339), names and ids.
+    Text(String),
+    /// Several of them.
+    List(Vec<String>),
+}
+
+/// What a person says, signed with the key of the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// The person.
+    pub by: PersonId,
+    /// When, by the clock of the person.
+    pub at: Timestamp,
+    /// Origin of the ledger that it is said to: it decides in no other.
+    pub ledger: String,
+    /// What is decided; the decision says the same.
+    pub decides: Decided,
 }
 
 /// An enrolment.
@@ -164,6 +253,17 @@ pub fn open_enrolment(file: &[u8]) -> Result<(Enrolment, PublicKey), DecisionErr
     Ok((statement.predicate, key))
 }
 
+/// Opens what a person said, which must be signed with this key.
+///
+/// # Errors
+///
+/// [`DecisionError`].
+pub fn open_said(file: &[u8], key: &PublicKey) -> Result<Statement<Said>, DecisionError> {
+    let envelope = Envelope::from_file(file)?;
+    envelope.verify(key)?;
+    Ok(Statement::from_body(&envelope.body, SAID_TYPE)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +280,7 @@ mod tests {
         let decision = Decision {
             at: Timestamp::default(),
             by: "operator".to_owned(),
+            statement: None,
             decides: Decided::Revoke(revoked),
         };
         let file = Statement::new(DECISION_TYPE, Vec::new(), decision.clone())

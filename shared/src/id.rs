@@ -1,4 +1,4 @@
-//! Names: SHA-256 digests and the names of agents.
+//! Names: SHA-256 digests, the names of agents and those of people.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,6 +24,11 @@ pub enum IdError {
         "`{0}` is no name of an agent: 1 to 63 of a-z, 0-9, `.` and `-`, beginning and ending with a letter or digit"
     )]
     Agent(String),
+    /// The operand is no name of a person. The writer must correct it.
+    #[error(
+        "`{0}` is no name of a person: 1 to 63 of a-z, 0-9, `.` and `-`, beginning and ending with a letter or digit"
+    )]
+    Person(String),
 }
 
 impl Digest {
@@ -129,33 +134,74 @@ impl Visitor<'_> for Hex {
     }
 }
 
-/// The name of an agent, which is the name of its host: the characters of a host name.
-///
-/// It stands in leaf data, in file names and in certificates, so it holds no space, no slash and
-/// no upper case.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AgentId(String);
+/// Whether a text can be a name: the characters of a host name. It stands in leaf data, in file
+/// names and in certificates, so it holds no space, no slash and no upper case.
+fn is_name(text: &str) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= limits::AGENT_ID_BYTES_MAX
+        && bytes.first().is_some_and(plain)
+        && bytes.last().is_some_and(plain)
+        && bytes
+            .iter()
+            .all(|byte| plain(byte) || matches!(byte, b'.' | b'-'))
+}
 
-impl AgentId {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// A name of its own type: text that [`is_name`] takes.
+macro_rules! name {
+    ($(#[$about:meta])* $name:ident) => {
+        $(#[$about])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of an agent, which is the name of its host.
+    AgentId
+}
+name! {
+    /// The short name by which a person decides: chosen when the person is made known.
+    PersonId
 }
 
 impl FromStr for AgentId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let bytes = text.as_bytes();
-        let good = bytes.len() <= limits::AGENT_ID_BYTES_MAX
-            && bytes.first().is_some_and(plain)
-            && bytes.last().is_some_and(plain)
-            && bytes
-                .iter()
-                .all(|byte| plain(byte) || matches!(byte, b'.' | b'-'));
-        if good {
+        if is_name(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(IdError::Agent(text.chars().take(80).collect()))
@@ -163,28 +209,15 @@ impl FromStr for AgentId {
     }
 }
 
-impl fmt::Display for AgentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+impl FromStr for PersonId {
+    type Err = IdError;
 
-impl fmt::Debug for AgentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Serialize for AgentId {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for AgentId {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map_err(serde::de::Error::custom)
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if is_name(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Person(text.chars().take(80).collect()))
+        }
     }
 }
 

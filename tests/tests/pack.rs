@@ -114,6 +114,7 @@ impl Site {
         let decision = Decision {
             at: at(0),
             by: "operator".to_owned(),
+            statement: None,
             decides: Decided::Enrol(enrolled),
         };
         let statement = Statement::new(DECISION_TYPE, Vec::new(), decision);

@@ -200,6 +200,7 @@ pub(super) async fn decide(
     let decision = Decision {
         at: now,
         by: format!("collector {}", intake.config.name),
+        statement: None,
         decides: decided.clone(),
     };
     let subject = blobs
@@ -218,7 +219,10 @@ pub(super) async fn decide(
         match &decided {
             Decided::Enrol(enrolled) => fleet.newest(&enrolled.agent),
             Decided::Revoke(revoked) => fleet.stream(&revoked.agent, revoked.generation),
-            Decided::Import(_) => None,
+            Decided::Import(_)
+            | Decided::Person(_)
+            | Decided::Catalogue(_)
+            | Decided::Record(_) => None,
         }
     };
     let _nothing_meanwhile = match &ends {

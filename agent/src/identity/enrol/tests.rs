@@ -80,6 +80,7 @@ impl Table {
         let decision = Decision {
             at: Timestamp::default(),
             by: "operator".to_owned(),
+            statement: None,
             decides: Decided::Enrol(enrolled),
         };
         let file = Statement::new(DECISION_TYPE, Vec::new(), decision);

@@ -92,6 +92,7 @@ impl Desk {
         let decision = Decision {
             at: at(self.clock.load(Ordering::SeqCst)),
             by: "collector c".to_owned(),
+            statement: None,
             decides,
         };
         let statement = Statement::new(DECISION_TYPE, Vec::new(), decision);

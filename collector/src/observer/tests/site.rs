@@ -164,6 +164,7 @@ impl Site {
         let decision = Decision {
             at: self.now(),
             by: "operator".to_owned(),
+            statement: None,
             decides: Decided::Enrol(enrolled),
         };
         let statement = Statement::new(DECISION_TYPE, Vec::new(), decision);

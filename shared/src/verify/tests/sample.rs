@@ -148,6 +148,7 @@ impl Ledger {
         let decision = Decision {
             at: at(self.size()).plus_ms(self.late_ms),
             by: "operator".to_owned(),
+            statement: None,
             decides,
         };
         let statement = Statement::new(DECISION_TYPE, Vec::new(), decision);

@@ -1,0 +1,60 @@
+//! Tells people what is wrong: routed, grouped, without repetition, until it is delivered.
+
+use serde::{Deserialize, Serialize};
+use shared::time::Timestamp;
+
+use crate::catalog::Severity;
+use crate::drift::Condition;
+
+/// Why a notice is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Occasion {
+    /// Something is wrong, or more is.
+    Raised,
+    /// It still is.
+    Reminder,
+    /// It still is, and nobody has acknowledged it in time.
+    Escalated,
+    /// It is over.
+    Resolved,
+    /// Somebody tries the channel.
+    Test,
+}
+
+/// A message for people about conditions that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Names the incident for as long as it lasts, also after a restart: receivers that know an
+    /// incident by a key get this one.
+    pub incident: String,
+    /// Counts the notices of the incident, from 1: the same number is the same message.
+    pub number: u64,
+    /// Why it is sent.
+    pub occasion: Occasion,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Since when the oldest of the conditions lasts.
+    pub since: Timestamp,
+    /// The highest severity among the conditions.
+    pub severity: Severity,
+    /// What it is about, in one line.
+    pub title: String,
+    /// The name of the collector.
+    pub collector: String,
+    /// The conditions, the worst first, at most 50.
+    pub conditions: Vec<Condition>,
+    /// How many there are in all.
+    pub count: u64,
+}
+
+/// A notice was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// The receiver could not be reached, or is busy; it is tried again.
+    #[error("not delivered: {0}")]
+    Again(String),
+    /// The receiver refuses it; trying again cannot help. The operator must correct the channel.
+    #[error("refused: {0}")]
+    Refused(String),
+}
