@@ -46,9 +46,13 @@ use shared::time::Timestamp;
 
 mod checks;
 mod controls;
+pub mod edition;
 mod expression;
 mod guard;
 mod operand;
+pub mod reference;
+pub mod soa;
+mod table;
 mod typing;
 
 pub use crate::fault::Fault;

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod delivery;
 pub mod logging;
 pub mod offset;
+pub mod operation;
 pub mod recovery;
 pub mod restore;
 pub mod updates;

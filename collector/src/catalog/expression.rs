@@ -44,6 +44,8 @@ impl std::fmt::Debug for Expression {
 pub struct Reading {
     /// Every fact that is named.
     pub facts: BTreeSet<&'static str>,
+    /// Every fact whose value is read, guarded or not; a field of a record stands as `list.field`.
+    pub values: BTreeSet<String>,
     /// Facts that are read where no `has` makes sure of them.
     pub required: BTreeSet<Need>,
     /// Fields of records that are read where nothing guards them, by their list.
