@@ -17,6 +17,7 @@ pub mod canary;
 pub mod clock;
 pub mod delivery;
 pub mod logging;
+pub mod neighbours;
 pub mod offset;
 pub mod recovery;
 pub mod restore;
@@ -31,6 +32,7 @@ pub static SUBJECTS: &[&Subject] = &[
     &clock::SUBJECT,
     &delivery::SUBJECT,
     &logging::SUBJECT,
+    &neighbours::SUBJECT,
     &offset::SUBJECT,
     &recovery::SUBJECT,
     &restore::SUBJECT,
