@@ -77,6 +77,7 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "clock"
     "delivery"
     "logging"
+    "neighbours"
     "offset"
     "recovery"
     "restore"

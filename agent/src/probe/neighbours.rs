@@ -39,6 +39,8 @@ impl Probe for Neighbours {
 
     fn observe(&self, host: &dyn Host, scene: &Scene) -> Seen {
         let mut seen = Seen::default();
+        names::own(host, &mut seen);
+        links::own(host, &mut seen);
         links::look(host, &mut seen);
         names::hosts(host, &mut seen);
         names::known(host, &mut seen);

@@ -24,6 +24,13 @@ const CLIENTS: &str = "/etc/rsnapshot.conf, /etc/backuppc/hosts, /etc/BackupPC/h
 
 const FACTS: &[Fact] = &[
     Fact {
+        name: "addresses",
+        kind: Kind::List(OWN),
+        meaning: "Addresses of this host itself, so that it is known again where others tell of it",
+        source: "RTM_GETADDR: rtnetlink(7)",
+        right: "",
+    },
+    Fact {
         name: "client_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Machines that the settings of backup tools name; left out when not all were read",
@@ -90,6 +97,13 @@ const FACTS: &[Fact] = &[
         right: "",
     },
     Fact {
+        name: "name",
+        kind: Kind::Text,
+        meaning: "Name of this host itself, in lower case",
+        source: "/proc/sys/kernel/hostname: proc_sys_kernel(5)",
+        right: "",
+    },
+    Fact {
         name: "peer_count",
         kind: Kind::Number(Unit::Count),
         meaning: "Single machines that may replicate a database of this host; left out when not \
@@ -138,15 +152,18 @@ const SOURCE: Field = Field {
     meaning: "The file or folder that tells so",
 };
 
+const DEVICE: Field = Field {
+    name: "device",
+    kind: Kind::Text,
+    meaning: "Network device",
+};
+
+const OWN: &[Field] = &[ADDRESS, DEVICE];
 const NAMED: &[Field] = &[ADDRESS, NAME, SOURCE];
 const HOSTS: &[Field] = &[ADDRESS, NAME];
 const LINKED: &[Field] = &[
     ADDRESS,
-    Field {
-        name: "device",
-        kind: Kind::Text,
-        meaning: "Network device that it was seen through",
-    },
+    DEVICE,
     Field {
         name: "mac",
         kind: Kind::Text,

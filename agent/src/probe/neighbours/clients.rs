@@ -1,7 +1,7 @@
 //! Machines that the settings of backup tools name: those that are backed up from here, and those
 //! that keep the backups of this host.
 //!
-//! rsnapshot(1), BackupPC, burp(8), pgBackRest, Bareos and Bacula. Others hide the names of their
+//! rsnapshot(1), `BackupPC`, burp(8), `pgBackRest`, Bareos and Bacula. Others hide the names of their
 //! hosts in the repository, or name none.
 
 use super::{Machines, lines};
@@ -74,11 +74,11 @@ fn meant(host: &dyn Host, seen: &mut Seen, machines: &mut Machines, pattern: &st
     paths
 }
 
-fn each_line<'a>(
+fn each_line(
     host: &dyn Host,
     seen: &mut Seen,
     machines: &mut Machines,
-    path: &'a str,
+    path: &str,
     mut machine: impl FnMut(&str) -> Option<&str>,
 ) {
     if let Some(text) = machines.text(host, seen, path) {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use shared::fact::Value;
 use shared::observation::Means;
 
 use super::{Machine, Machines, lines, record};
 use crate::host::{Host, Unseen};
 use crate::probe::{Seen, settings};
 
+/// `proc_sys_kernel(5)`.
+const NAME: &str = "/proc/sys/kernel/hostname";
 /// hosts(5).
 const HOSTS: &str = "/etc/hosts";
 /// Host keys that count for every user, and for root: sshd(8), ssh(1). Those of other users are
@@ -18,6 +21,15 @@ const KNOWN: [&str; 4] = [
     "/root/.ssh/known_hosts",
     "/root/.ssh/known_hosts2",
 ];
+
+/// States the name of this host itself.
+pub(super) fn own(host: &dyn Host, seen: &mut Seen) {
+    let text = settings::text(host, NAME);
+    let text = seen.note(Means::File, NAME, text).unwrap_or_default();
+    if let Some(Machine::Name(name)) = Machine::read(text.trim()) {
+        seen.state("name", Value::Text(name));
+    }
+}
 
 /// States the names in `/etc/hosts`. An address and all names behind it are one machine, but which
 /// of its names it goes by is not known, so each is told.
