@@ -81,6 +81,7 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "clock"
     "delivery"
     "logging"
+    "neighbours"
     "offset"
     "recovery"
     "restore"
