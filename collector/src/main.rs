@@ -10,7 +10,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use collector::serve::Clock;
-use command::{Around, Shown, catalogue, hosts, init, ledger, lists, look, serve, soa};
+use command::{
+    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, serve, soa,
+};
 use shared::time::Timestamp;
 
 mod command;
@@ -42,6 +44,8 @@ enum Command {
     EnrolToken(hosts::EnrolToken),
     /// End the enrolment of a host; it is out at once
     Revoke(hosts::Revoke),
+    /// Keep the people who decide: their keys, who may, who may no more
+    Person(person::People),
     /// Put a list of vulnerabilities in force; hosts are joined with it from then on
     ///
     /// Nothing is fetched: bring the file. Its digest stands in the ledger.
@@ -97,7 +101,8 @@ fn run(command: Command) -> anyhow::Result<Shown> {
         Command::Init(init) => init.run(&around),
         Command::Serve(serve) => serve.run(&around),
         Command::EnrolToken(token) => token.run(&around),
-        Command::Revoke(revoke) => revoke.run(),
+        Command::Revoke(revoke) => revoke.run(&around),
+        Command::Person(people) => people.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
         Command::Judge(judge) => judge.run(&around),
@@ -146,10 +151,12 @@ fn around() -> Around {
         reason = "no-color.org: a wish of the terminal's user"
     )]
     let colour = terminal && std::env::var("NO_COLOR").is_err();
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     Around {
         clock: clock(),
         colour,
         width: if terminal && 40 <= width { width } else { 100 },
+        home,
     }
 }
 
