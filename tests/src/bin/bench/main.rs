@@ -4,6 +4,7 @@ mod process;
 mod fleet;
 mod agent;
 mod assess;
+mod evaluate;
 mod intake;
 mod query;
 mod replay;
@@ -53,9 +54,10 @@ impl Measured {
 /// A benchmark and its name.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Measured>>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("agent", agent::measure),
     ("assess", assess::measure),
+    ("evaluate", evaluate::measure),
     ("intake", intake::measure),
     ("query", query::measure),
     ("replay", replay::measure),

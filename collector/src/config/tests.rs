@@ -1,0 +1,148 @@
+//! Settings: what is read, and how what is wrong is shown.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("collector.toml"))
+}
+
+#[test]
+fn the_file_that_init_writes_holds_the_defaults() {
+    assert_eq!(parse(DEFAULT).unwrap(), Config::default());
+    assert_eq!(parse("").unwrap(), Config::default());
+}
+
+/// The errors are part of the product: place, message and hint of each.
+#[track_caller]
+fn wrong(text: &str, (line, column): (usize, usize), message: &str, hint: &str) {
+    let error = parse(text).unwrap_err();
+    let ConfigError::Setting(fault) = &error else {
+        panic!("{error}");
+    };
+    let found = (fault.line, fault.column, &*fault.message, &*fault.hint);
+    assert_eq!(found, (line, column, message, hint), "{text}");
+    let shown = error.to_string();
+    let arrow = format!("--> collector.toml:{line}:{column}");
+    assert!(shown.contains(&arrow) && shown.contains('^'), "{shown}");
+}
+
+#[test]
+fn unknown_settings_are_named_with_their_place() {
+    let unknown = "unknown field `lisen`";
+    wrong(
+        "[intake]\nlisen = 1",
+        (2, 1),
+        unknown,
+        "did you mean `listen`?",
+    );
+    let known = "known are: name, intake, logs, fleet, catalogue, alert, log";
+    wrong("title = 1", (1, 1), "unknown field `title`", known);
+    let hint = "did you mean `debug`?";
+    wrong(
+        "[log]\nlevel = \"debg\"",
+        (2, 9),
+        "unknown variant `debg`",
+        hint,
+    );
+}
+
+#[test]
+fn wrong_names_are_shown_with_their_place() {
+    let hint = "write letters, digits, `.` and `-`, and `:` in addresses, 253 at most";
+    let long = "a".repeat(254);
+    for name in ["a b", "", "a/b", "\u{e4}", &long] {
+        let message = format!("{name:?} is no host name and no address");
+        wrong(&format!("name = \"{name}\""), (1, 8), &message, hint);
+        let text = format!("[intake]\nnames = [\n  \"a\",\n  \"{name}\",\n]");
+        wrong(&text, (4, 3), &message, hint);
+    }
+    let hint = "name at least one, as agents write it in their settings";
+    wrong(
+        "[intake]\nnames = []",
+        (2, 9),
+        "there is no name in the list",
+        hint,
+    );
+}
+
+#[test]
+fn the_log_listener_is_off_until_it_has_an_address() {
+    let address = parse("[logs]\nlisten = \"[::1]:6514\"")
+        .unwrap()
+        .logs
+        .listen;
+    assert_eq!(address, Some("[::1]:6514".parse().unwrap()));
+    assert_eq!(parse("[logs]\nlisten = \"\"").unwrap().logs.listen, None);
+    let hint = "write e.g. \"0.0.0.0:6514\", or \"\" for no listener";
+    for listen in ["localhost:6514", "6514", "0.0.0.0", " "] {
+        let message = format!("{listen:?} is no address with a port");
+        let text = format!("[logs]\nlisten = {listen:?}");
+        wrong(&text, (2, 10), &message, hint);
+    }
+}
+
+#[test]
+fn log_hosts_are_named_as_they_were_enrolled() {
+    let logs = parse("[logs]\nwatchers = [\"log-1\", \"log-2\"]")
+        .unwrap()
+        .logs;
+    let names: Vec<&str> = logs.watchers.iter().map(AgentId::as_str).collect();
+    assert_eq!(names, ["log-1", "log-2"]);
+    let hint = "write it as the log host was enrolled, e.g. \"log-1\"";
+    let message = "\"Log 1\" is no name of an agent";
+    wrong(
+        "[logs]\nwatchers = [\n  \"Log 1\",\n]",
+        (3, 3),
+        message,
+        hint,
+    );
+}
+
+#[test]
+fn wrong_numbers_are_shown_with_their_place() {
+    for (table, name, most) in [
+        ("intake", "connections_max", 65_536),
+        ("intake", "submissions_max", 65_536),
+        ("intake", "connection_seconds", 86_400),
+        ("intake", "request_seconds", 3_600),
+        ("logs", "connections_max", 65_536),
+        ("logs", "connections_per_address_max", 65_536),
+        ("logs", "idle_seconds", 604_800),
+        ("logs", "due_seconds", 86_400),
+        ("fleet", "certificate_days", 90),
+        ("fleet", "token_hours", 720),
+        ("fleet", "heartbeat_seconds", 86_400),
+    ] {
+        let hint = format!("write a whole number from 1 to {most}");
+        for number in [0, -1, most + 1, i64::MAX, i64::MIN] {
+            let text = format!("[{table}]\n{name} = {number} # too much");
+            let message = format!("{number} is out of range");
+            wrong(&text, (2, name.len() + 4), &message, &hint);
+        }
+        for number in [1, most] {
+            let text = format!("[{table}]\n{name} = {number}");
+            assert!(parse(&text).is_ok(), "{text}");
+        }
+        let text = format!("[{table}]\n{name} = \"1h\"");
+        let message = "invalid type: string \"1h\"";
+        wrong(
+            &text,
+            (2, name.len() + 4),
+            message,
+            "expected a whole number",
+        );
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_shown_too() {
+    for text in [
+        "[intake",
+        "name = ",
+        "name == \"a\"",
+        "[log]\nlevel = \"\u{e4}",
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains("--> collector.toml:"), "{error}");
+    }
+}
