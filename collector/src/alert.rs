@@ -6,6 +6,19 @@ use shared::time::Timestamp;
 use crate::catalog::Severity;
 use crate::drift::Condition;
 
+pub mod route;
+pub mod quiet;
+pub mod incident;
+
+/// Most conditions that a notice shows.
+pub const CONDITIONS_MAX: usize = 50;
+
+/// The key of the condition that a channel does not take what it is told.
+#[must_use]
+pub fn undelivered_key(channel: &str) -> String {
+    format!("undelivered/{channel}")
+}
+
 /// Why a notice is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -10,6 +10,7 @@ use shared::id::AgentId;
 use crate::fault::{Complaint, Fault};
 
 mod value;
+pub mod route;
 use value::{agents, host_name, host_names, no_or_address, upto};
 #[cfg(test)]
 mod tests;
