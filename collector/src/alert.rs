@@ -1,5 +1,7 @@
 //! Tells people what is wrong: routed, grouped, without repetition, until it is delivered.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use shared::time::Timestamp;
 
@@ -29,6 +31,8 @@ pub enum Occasion {
     Reminder,
     /// It still is, and nobody has acknowledged it in time.
     Escalated,
+    /// Somebody has said that it is known: nobody else need be called.
+    Acknowledged,
     /// It is over.
     Resolved,
     /// Somebody tries the channel.
@@ -65,8 +69,13 @@ pub struct Notice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
     /// The receiver could not be reached, or is busy; it is tried again.
-    #[error("not delivered: {0}")]
-    Again(String),
+    #[error("not delivered: {why}")]
+    Again {
+        /// What happened.
+        why: String,
+        /// How long the receiver asks to wait, an hour at most, if it said so.
+        after: Option<Duration>,
+    },
     /// The receiver refuses it; trying again cannot help. The operator must correct the channel.
     #[error("refused: {0}")]
     Refused(String),
