@@ -11,6 +11,8 @@ use crate::drift::Condition;
 pub mod route;
 pub mod quiet;
 pub mod incident;
+pub mod outbox;
+pub mod engine;
 
 /// Most conditions that a notice shows.
 pub const CONDITIONS_MAX: usize = 50;
@@ -79,4 +81,41 @@ pub enum DeliveryError {
     /// The receiver refuses it; trying again cannot help. The operator must correct the channel.
     #[error("refused: {0}")]
     Refused(String),
+}
+
+/// A condition for tests: `HOST CHECK` names it.
+#[cfg(test)]
+fn condition(key: &str, since: Timestamp) -> Condition {
+    let (host, check) = key.split_once(' ').unwrap_or((key, ""));
+    Condition {
+        key: format!("failing/{host}/{check}"),
+        kind: crate::drift::ConditionKind::Failing,
+        severity: Severity::Medium,
+        host: host.parse().ok(),
+        groups: Vec::new(),
+        check: Some(check.to_owned()),
+        controls: vec!["A.8.17".to_owned()],
+        owners: Vec::new(),
+        since,
+        text: format!("{check} fails on {host}"),
+        facts: std::collections::BTreeMap::new(),
+        evidence: Vec::new(),
+    }
+}
+
+/// Routes for tests.
+#[cfg(test)]
+fn settings(text: &str, channels: &[&str]) -> route::Routes {
+    #[derive(Deserialize)]
+    struct File {
+        route: Vec<crate::config::route::Route>,
+    }
+    let file: File = toml::from_str(text).unwrap();
+    route::Routes::of(&file.route, channels)
+}
+
+/// What a route takes, for tests.
+#[cfg(test)]
+fn matching(text: &str) -> crate::config::route::Matching {
+    toml::from_str(text).unwrap()
 }

@@ -161,7 +161,10 @@ impl Route {
 
 /// All routes, in the order of the settings; there is always one named `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routes(Vec<Route>);
+pub struct Routes {
+    routes: Vec<Route>,
+    channels: BTreeSet<String>,
+}
 
 impl Routes {
     /// The routes of the settings, which were checked when they were read, and these channels for
@@ -170,18 +173,24 @@ impl Routes {
     pub fn of(settings: &[Settings], channels: &[&str]) -> Self {
         let mut routes: Vec<Route> = settings.iter().map(Route::of).collect();
         if !routes.iter().any(|route| route.name == DEFAULT_ROUTE) {
-            let channels = channels
-                .iter()
-                .map(|name| toml::Spanned::new(0..0, (*name).to_owned()));
-            routes.push(Route::of(&Settings::otherwise(channels.collect())));
+            let all = channels.iter();
+            let all = all.map(|name| toml::Spanned::new(0..0, (*name).to_owned()));
+            routes.push(Route::of(&Settings::otherwise(all.collect())));
         }
-        Self(routes)
+        let channels = channels.iter().map(|name| (*name).to_owned()).collect();
+        Self { routes, channels }
+    }
+
+    /// Whether the settings have this channel.
+    #[must_use]
+    pub fn has_channel(&self, name: &str) -> bool {
+        self.channels.contains(name)
     }
 
     /// The route of this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Route> {
-        self.0.iter().find(|route| route.name == name)
+        self.routes.iter().find(|route| route.name == name)
     }
 
     /// The routes that take a condition: the first that matches, those after it as long as each
@@ -189,7 +198,7 @@ impl Routes {
     #[must_use]
     pub fn take(&self, condition: &Condition) -> Vec<&Route> {
         let mut taken = Vec::new();
-        for route in &self.0 {
+        for route in &self.routes {
             let matcher = route.matcher.as_ref();
             if matcher.is_some_and(|matcher| matcher.takes(condition)) {
                 taken.push(route);

@@ -101,21 +101,22 @@ impl Turn<'_> {
 
     /// Tells what nobody was told of yet, when it has lasted and waited long enough.
     fn raise(&mut self, route: &Route, clock: &mut Clock, incident: &mut Incident) -> bool {
-        let ripe = |member: &Member| {
+        let waits = |member: &&Member| {
             let known = self.age.saturating_sub(member.first);
             let lasted = known.max(self.now.at.ms_since(member.condition.since));
-            (!member.told || member.worse)
-                && member.gone.is_none()
-                && member.hush.is_none()
-                && route.hold_ms <= lasted
+            (!member.told || member.worse) && member.hush.is_none() && route.hold_ms <= lasted
         };
+        if !incident.members.values().any(|member| waits(&member)) {
+            incident.head.ripe = None;
+            return false;
+        }
+        // What flaps goes on waiting while it is gone, and is told when it is there.
         let members = incident.members.iter();
         let ripe: Vec<String> = members
-            .filter(|(_key, member)| ripe(member))
+            .filter(|(_key, member)| member.gone.is_none() && waits(member))
             .map(|(key, _member)| key.clone())
             .collect();
         if ripe.is_empty() {
-            incident.head.ripe = None;
             return false;
         }
         let since = *incident.head.ripe.get_or_insert(self.age);
@@ -234,7 +235,8 @@ impl Turn<'_> {
         for channel in channels {
             // That a channel does not work is told to the others.
             let own = undelivered_key(channel);
-            if about.iter().all(|condition| condition.key == own) {
+            let own = about.iter().all(|condition| condition.key == own);
+            if own || !self.routes.has_channel(channel) {
                 continue;
             }
             self.orders.push(Order {
