@@ -10,6 +10,7 @@ pub mod authority;
 pub mod catalog;
 pub mod feed;
 pub mod fleet;
+pub mod register;
 pub mod admit;
 pub mod ledger;
 pub mod evaluate;

@@ -22,11 +22,12 @@ use crate::evaluate::{self, Finding};
 mod change;
 mod controls;
 mod history;
+mod query;
 mod store;
 
 pub use change::{Change, Place, ProbeOutcome, Sight};
 pub use controls::{CheckStatus, ControlState, ControlStatus, HostFinding, controls};
-pub use history::Span;
+pub use history::{At, Cell, Changed, Changes, Cursor, Event, Evidence, Happened, Silence, Span};
 pub use store::{Rebuild, StatusError};
 
 use store::{Store, Writes};
@@ -220,7 +221,7 @@ impl Status {
                 }
             }
             Change::Observed(sight) => self.observed(sight, &mut writes)?,
-            Change::Nothing => {}
+            Change::Catalogue { .. } | Change::Nothing => {}
         }
         self.store.apply(due.saturating_add(1), writes)
     }

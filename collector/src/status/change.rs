@@ -1,8 +1,12 @@
 //! What one entry of the ledger changes in the derived state.
 
+use std::sync::Arc;
+
 use shared::id::{AgentId, Digest};
 use shared::observation::{Observation, Outcome};
 use shared::time::Timestamp;
+
+use crate::catalog::Catalog;
 
 /// What one entry of the ledger changes here.
 #[derive(Clone, Debug)]
@@ -42,6 +46,13 @@ pub enum Change {
     },
     /// The collector itself observed something of a host.
     Observed(Sight),
+    /// A catalogue is in force from this entry on.
+    Catalogue {
+        /// The catalogue.
+        catalog: Arc<Catalog>,
+        /// When it was entered.
+        at: Timestamp,
+    },
     /// An entry that says nothing about findings: it only moves the position.
     Nothing,
 }

@@ -211,7 +211,12 @@ fn check_status(
     }
 }
 
-fn host_finding(check: &Check, host: &AgentId, findings: &Findings, now: Timestamp) -> HostFinding {
+pub(super) fn host_finding(
+    check: &Check,
+    host: &AgentId,
+    findings: &Findings,
+    now: Timestamp,
+) -> HostFinding {
     let Some(latest) = findings.latest.get(&check.id) else {
         return HostFinding {
             host: host.clone(),
