@@ -113,9 +113,3 @@ fn settings(text: &str, channels: &[&str]) -> route::Routes {
     let file: File = toml::from_str(text).unwrap();
     route::Routes::of(&file.route, channels)
 }
-
-/// What a route takes, for tests.
-#[cfg(test)]
-fn matching(text: &str) -> crate::config::route::Matching {
-    toml::from_str(text).unwrap()
-}

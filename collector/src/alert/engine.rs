@@ -24,6 +24,9 @@ use super::{DeliveryError, Notice, undelivered_key};
 use crate::catalog::Severity;
 use crate::drift::{Condition, ConditionKind};
 
+#[cfg(test)]
+mod tests;
+
 /// The longest wait after a failure.
 const WAIT_MAX: Duration = Duration::from_mins(5);
 /// How long one delivery may take, whatever the channel says.
@@ -400,7 +403,9 @@ async fn rest(wait: Duration, stop: &mut watch::Receiver<bool>) {
 
 /// How long to wait after so many failures: doubled each time, and up to a quarter less by chance.
 fn pause(failures: u32, order: u64, at: Timestamp) -> Duration {
-    let doubled = 1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
+    let doubled = 1_u64
+        .checked_shl(failures.saturating_sub(1))
+        .unwrap_or(u64::MAX);
     let wait = Duration::from_secs(doubled).min(WAIT_MAX);
     let chance = Digest::of(format!("{order} {}", at.unix_ms()).as_bytes());
     let [chance, ..] = *chance.as_bytes();

@@ -416,7 +416,11 @@ impl Outbox {
             .enumerate()
             .map(|(place, piece)| {
                 let first = if place == 0 { FIRST } else { 0 };
-                let last = if place.saturating_add(1) == count { LAST } else { 0 };
+                let last = if place.saturating_add(1) == count {
+                    LAST
+                } else {
+                    0
+                };
                 let mut record = Vec::with_capacity(piece.len().saturating_add(1));
                 record.push(first | last);
                 record.extend_from_slice(piece);

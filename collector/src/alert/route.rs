@@ -31,11 +31,7 @@ impl Matcher {
             severity: matching.severity.as_deref().and_then(severity),
             group: matching.group.clone(),
             owner: matching.owner.clone(),
-            kind: matching
-                .kind
-                .iter()
-                .filter_map(|word| kind(word))
-                .collect(),
+            kind: matching.kind.iter().filter_map(|word| kind(word)).collect(),
             check: matching.check.clone(),
             host: matching.host.clone(),
         }
@@ -45,7 +41,8 @@ impl Matcher {
     #[must_use]
     pub fn takes(&self, condition: &Condition) -> bool {
         let host = condition.host.as_ref().map(|host| host.as_str());
-        self.severity.is_none_or(|least| least <= condition.severity)
+        self.severity
+            .is_none_or(|least| least <= condition.severity)
             && (self.kind.is_empty() || self.kind.contains(&condition.kind))
             && any(&self.control, condition.controls.iter().map(String::as_str))
             && any(&self.group, condition.groups.iter().map(String::as_str))
@@ -61,7 +58,7 @@ fn any<'a>(patterns: &[Pattern], mut texts: impl Iterator<Item = &'a str>) -> bo
 }
 
 /// The severity of this word.
-fn severity(word: &str) -> Option<Severity> {
+pub(super) fn severity(word: &str) -> Option<Severity> {
     let word: StrDeserializer<'_, serde::de::value::Error> = word.into_deserializer();
     Severity::deserialize(word).ok()
 }

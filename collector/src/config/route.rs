@@ -295,10 +295,12 @@ const fn a_day() -> u32 {
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let given = i64::deserialize(from)?;
     let number = u32::try_from(given).ok();
-    number.filter(|number| *number <= SECONDS_MAX).ok_or_else(|| {
-        let what = format!("{given} is out of range");
-        refused(&what, &format!("write seconds, from 0 to {SECONDS_MAX}"))
-    })
+    number
+        .filter(|number| *number <= SECONDS_MAX)
+        .ok_or_else(|| {
+            let what = format!("{given} is out of range");
+            refused(&what, &format!("write seconds, from 0 to {SECONDS_MAX}"))
+        })
 }
 
 fn pattern<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

@@ -2,10 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::super::quiet::{Acknowledgement, Quiet, Silence};
-use super::super::route::{Matcher, Routes};
-use super::super::{Occasion, condition, matching, settings};
+use super::super::quiet::Quiet;
+use super::super::route::Routes;
+use super::super::{Occasion, condition, settings};
 use super::*;
+use crate::register::Pattern;
+use crate::register::views::{Note, Reach};
 
 const MINUTE: i64 = 60;
 /// Told after a minute and half of one, over after five, once an hour, escalated after two.
@@ -76,7 +78,10 @@ impl Bench {
         let said = orders.iter().map(|order| {
             let notice = &order.notice;
             let occasion = notice.occasion;
-            format!("{} {occasion:?} {} {}", order.channel, notice.number, notice.count)
+            format!(
+                "{} {occasion:?} {} {}",
+                order.channel, notice.number, notice.count
+            )
         });
         said.collect()
     }
@@ -88,6 +93,24 @@ impl Bench {
 
     fn at(&self, key: &str) -> Condition {
         condition(key, self.now)
+    }
+}
+
+/// What a person says of these hosts, and of one check if there is one.
+fn note(id: &str, (hosts, check): (&str, Option<&str>), from: Timestamp) -> Note {
+    Note {
+        id: id.to_owned(),
+        reach: Reach {
+            hosts: Pattern::new(hosts).into_iter().collect(),
+            checks: check.into_iter().map(str::to_owned).collect(),
+            ..Reach::default()
+        },
+        severity: None,
+        reason: String::new(),
+        by: "ada".to_owned(),
+        from,
+        until: None,
+        record: shared::id::Digest::of(b"a decision"),
     }
 }
 
@@ -103,13 +126,24 @@ fn a_condition_is_told_once_reminded_escalated_and_resolved() {
     let raised = ["chat Raised 1 1", "mail Raised 1 1"];
     assert_eq!(bench.after(30, &one), raised);
     assert_eq!(bench.after(3599, &one), NOTHING);
-    assert_eq!(bench.after(1, &one), ["chat Reminder 2 1", "mail Reminder 2 1"]);
+    assert_eq!(
+        bench.after(1, &one),
+        ["chat Reminder 2 1", "mail Reminder 2 1"]
+    );
     assert_eq!(bench.after(3600, &one), ["phone Escalated 3 1"]);
-    let reminded = ["chat Reminder 4 1", "mail Reminder 4 1", "phone Reminder 4 1"];
+    let reminded = [
+        "chat Reminder 4 1",
+        "mail Reminder 4 1",
+        "phone Reminder 4 1",
+    ];
     assert_eq!(bench.after(3600, &one), reminded);
     assert_eq!(bench.after(1, &[]), NOTHING);
     assert_eq!(bench.after(299, &[]), NOTHING, "it may come back");
-    let over = ["chat Resolved 5 1", "mail Resolved 5 1", "phone Resolved 5 1"];
+    let over = [
+        "chat Resolved 5 1",
+        "mail Resolved 5 1",
+        "phone Resolved 5 1",
+    ];
     assert_eq!(bench.after(1, &[]), over);
     assert_eq!(bench.after(90_000, &[]), NOTHING);
     assert_eq!(bench.state.slots.len(), 0);
@@ -134,7 +168,11 @@ fn what_flaps_is_one_incident_and_what_was_short_is_none() {
     let raised = ["chat Raised 1 1", "mail Raised 1 1"];
     assert_eq!(told.get(..2).unwrap(), raised);
     let rest = told.get(2..).unwrap();
-    assert!(!rest.iter().any(|told| told.contains("Raised") || told.contains("Resolved")));
+    assert!(
+        !rest
+            .iter()
+            .any(|told| told.contains("Raised") || told.contains("Resolved"))
+    );
 }
 
 #[test]
@@ -150,10 +188,18 @@ fn conditions_that_belong_together_are_one_notice_and_others_are_not() {
     let all = [first.clone(), second.clone(), other.clone(), late.clone()];
     let told = bench.after(30, &all);
     // `backup.recent` alone, and the clocks that have lasted: the one of web-2 began just now.
-    let want = ["chat Raised 1 1", "mail Raised 1 1", "chat Raised 1 2", "mail Raised 1 2"];
+    let want = [
+        "chat Raised 1 1",
+        "mail Raised 1 1",
+        "chat Raised 1 2",
+        "mail Raised 1 2",
+    ];
     assert_eq!(told, want);
     assert_eq!(bench.after(60, &all), NOTHING);
-    assert_eq!(bench.after(30, &all), ["chat Raised 2 3", "mail Raised 2 3"]);
+    assert_eq!(
+        bench.after(30, &all),
+        ["chat Raised 2 3", "mail Raised 2 3"]
+    );
     let title = &bench.told.last().unwrap().notice.title;
     assert!(title.starts_with("3 conditions, the worst: "), "{title}");
     // One of three is over: nothing is said until the next notice.
@@ -161,7 +207,10 @@ fn conditions_that_belong_together_are_one_notice_and_others_are_not() {
     assert_eq!(bench.after(0, &fewer), NOTHING);
     assert_eq!(bench.after(300, &fewer), NOTHING);
     let reminded = bench.after(3300, &fewer);
-    assert_eq!(reminded.get(2..).unwrap(), ["chat Reminder 3 2", "mail Reminder 3 2"]);
+    assert_eq!(
+        reminded.get(2..).unwrap(),
+        ["chat Reminder 3 2", "mail Reminder 3 2"]
+    );
 }
 
 #[test]
@@ -173,9 +222,15 @@ fn what_gets_worse_is_told_again() {
     assert_eq!(bench.after(30, &[one.clone()]).len(), 2);
     one.severity = crate::catalog::Severity::Critical;
     assert_eq!(bench.after(60, &[one.clone()]), NOTHING);
-    assert_eq!(bench.after(30, &[one]), ["chat Raised 2 1", "mail Raised 2 1"]);
+    assert_eq!(
+        bench.after(30, &[one]),
+        ["chat Raised 2 1", "mail Raised 2 1"]
+    );
     assert_eq!(bench.after(0, &[]), NOTHING);
-    assert_eq!(bench.after(300, &[]), ["chat Resolved 3 1", "mail Resolved 3 1"]);
+    assert_eq!(
+        bench.after(300, &[]),
+        ["chat Resolved 3 1", "mail Resolved 3 1"]
+    );
 }
 
 #[test]
@@ -186,12 +241,8 @@ fn nobody_is_reminded_of_what_is_acknowledged_or_silenced() {
     for (seconds, count) in told {
         assert_eq!(bench.after(seconds, &one).len(), count);
     }
-    bench.quiet.acknowledgements.push(Acknowledgement {
-        id: "ACK-1".to_owned(),
-        matcher: Matcher::of(&matching("check = ['clock.*']")),
-        at: bench.now,
-        until: None,
-    });
+    let known = note("ACK-1", ("*", Some("clock.synchronised")), bench.now);
+    bench.quiet.acknowledgements.push(known);
     let known = ["chat Acknowledged 2 1", "mail Acknowledged 2 1"];
     assert_eq!(bench.after(60, &one), known);
     assert_eq!(bench.after(90_000, &one), NOTHING);
@@ -199,20 +250,23 @@ fn nobody_is_reminded_of_what_is_acknowledged_or_silenced() {
     let two = [one[0].clone(), bench.at("web-2 clock.synchronised")];
     assert_eq!(bench.after(0, &two), NOTHING);
     assert_eq!(bench.after(60, &two), NOTHING);
-    assert_eq!(bench.after(30, &two), ["chat Raised 3 2", "mail Raised 3 2"]);
+    assert_eq!(
+        bench.after(30, &two),
+        ["chat Raised 3 2", "mail Raised 3 2"]
+    );
     bench.quiet = Quiet::default();
-    bench.quiet.silences.push(Silence {
-        id: "SIL-1".to_owned(),
-        matcher: Matcher::of(&matching("host = ['web-*']")),
-        from: bench.now,
-        until: bench.now.plus_ms(86_400_000),
-    });
+    let mut silence = note("SIL-1", ("web-*", None), bench.now);
+    silence.until = Some(bench.now.plus_ms(86_400_000));
+    bench.quiet.silences.push(silence);
     assert_eq!(bench.after(86_399, &two), NOTHING);
     // It ends by itself; then two hours are given again before it is escalated.
-    assert_eq!(bench.after(1, &two), ["chat Reminder 4 2", "mail Reminder 4 2"]);
+    assert_eq!(
+        bench.after(1, &two),
+        ["chat Reminder 4 2", "mail Reminder 4 2"]
+    );
     assert_eq!(bench.after(7200, &two), ["phone Escalated 5 2"]);
     // What is over is told even when it is silenced again.
-    bench.quiet.silences[0].until = bench.now.plus_ms(86_400_000);
+    bench.quiet.silences[0].until = Some(bench.now.plus_ms(86_400_000));
     assert_eq!(bench.after(10, &[]), NOTHING);
     assert_eq!(bench.after(300, &[]).len(), 3);
     // And what begins while it is silenced is told when that ends.
@@ -222,7 +276,10 @@ fn nobody_is_reminded_of_what_is_acknowledged_or_silenced() {
     let hush = Some(Hush::Silenced("SIL-1".to_owned()));
     assert_eq!(open[0].members.values().next().unwrap().hush, hush);
     assert_eq!(bench.after(86_400, &one), NOTHING);
-    assert_eq!(bench.after(30, &one), ["chat Raised 1 1", "mail Raised 1 1"]);
+    assert_eq!(
+        bench.after(30, &one),
+        ["chat Raised 1 1", "mail Raised 1 1"]
+    );
 }
 
 #[test]
@@ -258,7 +315,10 @@ fn a_channel_is_not_told_that_it_does_not_work() {
     one.key = super::super::undelivered_key("mail");
     one.kind = crate::drift::ConditionKind::Undelivered;
     for (seconds, count) in [(0, 0), (60, 0)] {
-        assert_eq!(bench.after(seconds, std::slice::from_ref(&one)).len(), count);
+        assert_eq!(
+            bench.after(seconds, std::slice::from_ref(&one)).len(),
+            count
+        );
     }
     assert_eq!(bench.after(30, &[one]), ["chat Raised 1 1"]);
     assert_eq!(bench.after(0, &[]), NOTHING);

@@ -172,9 +172,12 @@ impl Turn<'_> {
             head.rung_since = self.age;
         }
         let ladder = self.routes.ladder(route);
-        let here = ladder.get(head.rung).and_then(|route| route.escalate.as_ref());
+        let here = ladder
+            .get(head.rung)
+            .and_then(|route| route.escalate.as_ref());
         let next = ladder.get(head.rung.saturating_add(1));
-        let due = here.is_some_and(|(after, _to)| *after <= self.age.saturating_sub(head.rung_since));
+        let due =
+            here.is_some_and(|(after, _to)| *after <= self.age.saturating_sub(head.rung_since));
         if due && let Some(next) = next {
             head.rung = head.rung.saturating_add(1);
             head.rung_since = self.age;
@@ -259,7 +262,10 @@ fn shown(incident: &Incident) -> Vec<Condition> {
 /// The name of an incident: the same on any machine, and of no other.
 fn name(now: &Now<'_>, head: &Head, number: u64) -> String {
     let route = &head.route;
-    let text = format!("{}\n{route}\n{:?}\n{number}\n{}", now.collector, head.group, now.at);
+    let text = format!(
+        "{}\n{route}\n{:?}\n{number}\n{}",
+        now.collector, head.group, now.at
+    );
     let digits = Digest::of(text.as_bytes()).to_string();
     digits.chars().take(ID_DIGITS).collect()
 }

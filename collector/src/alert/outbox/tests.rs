@@ -68,7 +68,12 @@ impl Machine {
             conditions,
             quiet: &Quiet::default(),
         };
-        let _made = self.outbox.as_mut().unwrap().step(&self.routes, &now).unwrap();
+        let _made = self
+            .outbox
+            .as_mut()
+            .unwrap()
+            .step(&self.routes, &now)
+            .unwrap();
     }
 
     /// The receiver of a channel takes the next notice; whether there was one.
@@ -105,7 +110,11 @@ impl Machine {
     }
 }
 
-const HOSTS: [&str; 3] = ["web-1 clock.one-daemon", "web-2 clock.one-daemon", "db-1 a.b"];
+const HOSTS: [&str; 3] = [
+    "web-1 clock.one-daemon",
+    "web-2 clock.one-daemon",
+    "db-1 a.b",
+];
 
 /// What happens at one moment.
 #[derive(Clone, Debug)]
@@ -232,7 +241,9 @@ fn what_is_written_does_not_grow_for_ever() {
         machine.settle("mail", order, Settled::Delivered);
     }
     let files = std::fs::read_dir(&machine.folder).unwrap();
-    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    let bytes: u64 = files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
     assert!(bytes <= 16 * SEGMENT_BYTES, "{bytes}");
     let before = machine.outbox().held().clone();
     machine.started();
@@ -270,12 +281,18 @@ fn a_full_queue_gives_up_what_is_oldest_and_says_so() {
     let mut count = 0;
     let mut hosts = Vec::new();
     while count <= WAITING_MAX {
-        hosts.push(condition(&format!("web-{count} clock.one-daemon"), machine.now));
+        hosts.push(condition(
+            &format!("web-{count} clock.one-daemon"),
+            machine.now,
+        ));
         count += 1;
     }
     // One more incident than a queue holds.
     machine.look(&hosts);
-    assert_eq!(machine.outbox().held().waiting().next(), Some(("chat", WAITING_MAX)));
+    assert_eq!(
+        machine.outbox().held().waiting().next(),
+        Some(("chat", WAITING_MAX))
+    );
     let tally = machine.outbox().held().tallies()["mail"].clone();
     assert_eq!((tally.lost, tally.delivered), (1, 0));
     assert_eq!(tally.failing.unwrap().1, "too many notices wait");
@@ -296,13 +313,18 @@ fn what_is_damaged_is_moved_aside() {
     machine.pass(60, [true; 3]);
     machine.pass(60, [true; 3]);
     machine.outbox = None;
-    let file = std::fs::OpenOptions::new().write(true).open(&from.0).unwrap();
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&from.0)
+        .unwrap();
     file.write_all_at(b"?", from.1 + 40).unwrap();
     let (outbox, damage) = Outbox::open(&machine.folder, machine.now).unwrap();
     let damage = damage.unwrap();
     assert!(damage.contains("damaged at offset"), "{damage}");
     assert_eq!(*outbox.held(), Held::default());
-    let aside = machine.folder.with_extension(format!("damaged-{}", machine.now.unix_ms()));
+    let aside = machine
+        .folder
+        .with_extension(format!("damaged-{}", machine.now.unix_ms()));
     assert!(aside.join("0000000000.seg").exists());
 }
 
@@ -314,6 +336,12 @@ fn one_process_has_the_outbox_and_others_read_it() {
     assert!(matches!(error, OutboxError::Files(SegmentError::Locked(_))));
     let read = Held::read(&machine.folder).unwrap();
     assert_eq!(read, *machine.outbox().held());
-    assert_eq!(read.waiting().collect::<Vec<_>>(), [("chat", 3), ("mail", 3)]);
-    assert_eq!(Held::read(&machine.folder.join("none")).unwrap(), Held::default());
+    assert_eq!(
+        read.waiting().collect::<Vec<_>>(),
+        [("chat", 3), ("mail", 3)]
+    );
+    assert_eq!(
+        Held::read(&machine.folder.join("none")).unwrap(),
+        Held::default()
+    );
 }
