@@ -13,6 +13,9 @@ pub mod quiet;
 pub mod incident;
 pub mod outbox;
 pub mod engine;
+mod channel;
+
+pub use channel::{Channel, ChannelError};
 
 /// Most conditions that a notice shows.
 pub const CONDITIONS_MAX: usize = 50;
@@ -111,5 +114,8 @@ fn settings(text: &str, channels: &[&str]) -> route::Routes {
         route: Vec<crate::config::route::Route>,
     }
     let file: File = toml::from_str(text).unwrap();
-    route::Routes::of(&file.route, channels)
+    // Who listens at `memory` forgets in a day.
+    let forgets = |name: &str| (name == "memory").then_some(Duration::from_hours(24));
+    let channels: Vec<_> = channels.iter().map(|name| (*name, forgets(name))).collect();
+    route::Routes::of(&file.route, &channels)
 }

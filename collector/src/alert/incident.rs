@@ -79,6 +79,8 @@ pub struct Head {
     pub raised: Option<Timestamp>,
     /// When it was told last.
     told: i64,
+    /// When it was told last to receivers that forget.
+    refreshed: i64,
     /// How often it was escalated.
     pub rung: usize,
     /// When it was escalated last, or told first, or not acknowledged any more.
@@ -162,6 +164,7 @@ impl Head {
             ripe: None,
             raised: None,
             told: 0,
+            refreshed: 0,
             rung: 0,
             rung_since: 0,
             hushed: false,

@@ -1,6 +1,7 @@
 //! Routes in use: which take a condition, what it has in common with others, who is told next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
@@ -160,28 +161,39 @@ impl Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
     routes: Vec<Route>,
-    channels: BTreeSet<String>,
+    /// The channels, and after how long a receiver forgets what it is not told again.
+    channels: BTreeMap<String, Option<i64>>,
 }
 
 impl Routes {
     /// The routes of the settings, which were checked when they were read, and these channels for
     /// what no route takes.
     #[must_use]
-    pub fn of(settings: &[Settings], channels: &[&str]) -> Self {
+    pub fn of(settings: &[Settings], channels: &[(&str, Option<Duration>)]) -> Self {
         let mut routes: Vec<Route> = settings.iter().map(Route::of).collect();
         if !routes.iter().any(|route| route.name == DEFAULT_ROUTE) {
             let all = channels.iter();
-            let all = all.map(|name| toml::Spanned::new(0..0, (*name).to_owned()));
+            let all = all.map(|(name, _forgets)| toml::Spanned::new(0..0, (*name).to_owned()));
             routes.push(Route::of(&Settings::otherwise(all.collect())));
         }
-        let channels = channels.iter().map(|name| (*name).to_owned()).collect();
+        let ms = |after: Duration| i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+        let channels = channels
+            .iter()
+            .map(|(name, forgets)| ((*name).to_owned(), forgets.map(ms)))
+            .collect();
         Self { routes, channels }
     }
 
     /// Whether the settings have this channel.
     #[must_use]
     pub fn has_channel(&self, name: &str) -> bool {
-        self.channels.contains(name)
+        self.channels.contains_key(name)
+    }
+
+    /// After how long a receiver forgets what it is not told again, in milliseconds.
+    #[must_use]
+    pub fn forgets(&self, channel: &str) -> Option<i64> {
+        self.channels.get(channel).copied().flatten()
     }
 
     /// The route of this name.

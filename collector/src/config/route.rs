@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
@@ -138,9 +139,9 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeadMan {
-    /// Is fetched as long as all works; empty for none.
+    /// Is fetched as long as all works; `None` for no signal.
     #[serde(deserialize_with = "url")]
-    pub url: String,
+    pub url: Option<Url>,
     /// How often.
     #[serde(deserialize_with = "super::value::upto::<86_400, _, _>")]
     pub every_seconds: u32,
@@ -149,7 +150,7 @@ pub struct DeadMan {
 impl Default for DeadMan {
     fn default() -> Self {
         Self {
-            url: String::new(),
+            url: None,
             every_seconds: 60,
         }
     }
@@ -338,15 +339,11 @@ fn one_of<E: serde::de::Error>(word: String, what: &str, known: &[&str]) -> Resu
     Err(refused(&format!("there is no {what} `{word}`"), &hint))
 }
 
-fn url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let text = String::deserialize(from)?;
-    let known = ["https://", "http://"].iter().any(|scheme| {
-        let rest = text.strip_prefix(scheme);
-        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
-    });
-    if text.is_empty() || known {
-        return Ok(text);
+fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    let given = String::deserialize(from)?;
+    if given.is_empty() {
+        return Ok(None);
     }
-    let hint = "write e.g. \"https://watch.example.org/ping/1\", or \"\" for none";
-    Err(refused(&format!("{text:?} is no address of the web"), hint))
+    let url = super::reach(&given).map(Some);
+    url.map_err(|hint| refused("this address cannot be used", hint))
 }

@@ -2,8 +2,6 @@
 
 use proptest::prelude::*;
 
-use super::super::quiet::Quiet;
-use super::super::route::Routes;
 use super::super::{Occasion, condition, settings};
 use super::*;
 use crate::register::Pattern;
@@ -306,6 +304,31 @@ fn a_route_that_is_gone_resolves_what_it_told() {
     assert_eq!(bench.after(1, &one), ["mail Resolved 2 1"]);
     // The built-in route takes it now.
     assert_eq!(bench.after(30, &one), ["mail Raised 1 1"]);
+}
+
+#[test]
+fn who_forgets_is_told_again_also_of_what_is_acknowledged() {
+    let mut bench = Bench::new();
+    bench.routes = settings(
+        "[[route]]\nname = 'default'\nchannels = ['mail', 'memory']\nrepeat_seconds = 0",
+        &["mail", "memory"],
+    );
+    let one = [bench.at("web-1 clock.synchronised")];
+    assert_eq!(bench.after(0, &one), NOTHING);
+    let raised = ["mail Raised 1 1", "memory Raised 1 1"];
+    assert_eq!(bench.after(30, &one), raised);
+    assert_eq!(bench.after(86_399, &one), NOTHING);
+    assert_eq!(bench.after(1, &one), ["memory Reminder 2 1"]);
+    let known = note("ACK-1", ("web-1", None), bench.now);
+    bench.quiet.acknowledgements.push(known);
+    assert_eq!(bench.after(1, &one).len(), 2);
+    assert_eq!(bench.after(86_399, &one), NOTHING);
+    assert_eq!(bench.after(1, &one), ["memory Reminder 4 1"]);
+    assert_eq!(bench.after(1, &[]), NOTHING);
+    assert_eq!(
+        bench.after(300, &[]),
+        ["mail Resolved 5 1", "memory Resolved 5 1"]
+    );
 }
 
 #[test]

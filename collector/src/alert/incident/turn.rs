@@ -165,6 +165,8 @@ impl Turn<'_> {
                 let channels = head.channels.clone();
                 let shown = shown(incident);
                 self.notice(incident, Occasion::Acknowledged, &shown, &channels);
+            } else if known {
+                self.refresh(incident);
             }
             return;
         }
@@ -189,7 +191,30 @@ impl Turn<'_> {
         if route.repeat_ms.is_some_and(|repeat| repeat <= passed) {
             let channels = self.channels(route, head.rung);
             let shown = shown(incident);
+            return self.notice(incident, Occasion::Reminder, &shown, &channels);
+        }
+        self.refresh(incident);
+    }
+
+    /// Tells receivers once more that would else take the silence for the end.
+    fn refresh(&mut self, incident: &mut Incident) {
+        let told = incident.head.told;
+        let passed = self.age.saturating_sub(told.max(incident.head.refreshed));
+        let forgets = |channel: &&String| {
+            let after = self.routes.forgets(channel);
+            after.is_some_and(|after| after <= passed)
+        };
+        let channels: BTreeSet<String> = incident
+            .head
+            .channels
+            .iter()
+            .filter(forgets)
+            .cloned()
+            .collect();
+        if !channels.is_empty() {
+            let shown = shown(incident);
             self.notice(incident, Occasion::Reminder, &shown, &channels);
+            (incident.head.told, incident.head.refreshed) = (told, self.age);
         }
     }
 
