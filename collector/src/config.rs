@@ -10,6 +10,9 @@ use shared::id::AgentId;
 use crate::fault::{Complaint, Fault};
 
 mod value;
+mod alert;
+pub(crate) use alert::reach;
+pub use alert::{Alert, Channel, MailTls, Receiver, Server, Transport};
 use value::{agents, host_name, host_names, no_or_address, upto};
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,8 @@ pub struct Config {
     pub fleet: Fleet,
     /// The checks that are in force.
     pub catalogue: Catalogue,
+    /// Who is told of what is wrong.
+    pub alert: Alert,
     /// Diagnostics.
     pub log: Log,
 }
@@ -46,6 +51,8 @@ pub struct Config {
 pub struct Catalogue {
     /// Folder of the catalogue, from the collector's folder; empty for the one inside.
     pub folder: PathBuf,
+    /// Crosswalks of your own, a file or a folder, from the collector's folder; empty for none.
+    pub crosswalks: PathBuf,
 }
 
 /// The listener for agents.
@@ -156,6 +163,7 @@ impl Default for Config {
             logs: Logs::default(),
             fleet: Fleet::default(),
             catalogue: Catalogue::default(),
+            alert: Alert::default(),
             log: Log::default(),
         }
     }

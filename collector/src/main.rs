@@ -10,7 +10,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use collector::serve::Clock;
-use command::{Around, Shown, hosts, init, ledger, lists, look, serve};
+use command::{
+    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, serve, soa,
+};
 use shared::time::Timestamp;
 
 mod command;
@@ -42,6 +44,8 @@ enum Command {
     EnrolToken(hosts::EnrolToken),
     /// End the enrolment of a host; it is out at once
     Revoke(hosts::Revoke),
+    /// Keep the people who decide: their keys, who may, who may no more
+    Person(person::People),
     /// Put a list of vulnerabilities in force; hosts are joined with it from then on
     ///
     /// Nothing is fetched: bring the file. Its digest stands in the ledger.
@@ -60,6 +64,16 @@ enum Command {
     ExportCatalog(init::ExportCatalog),
     /// Read the settings and the catalogue, and say what is wrong with them
     CheckConfig(init::CheckConfig),
+    /// Show a control: what bears on it, what it is related to, what auditors ask for
+    Control(catalogue::Control),
+    /// Show the clauses of the management system and what is to be documented
+    Clauses(catalogue::Clauses),
+    /// Show the documents and records that an audit asks for
+    Documents(catalogue::Documents),
+    /// Show the readiness checklist, or the score of your answers
+    Readiness(catalogue::Ready),
+    /// Write, show and compare statements of applicability
+    Soa(soa::Statement),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -87,7 +101,8 @@ fn run(command: Command) -> anyhow::Result<Shown> {
         Command::Init(init) => init.run(&around),
         Command::Serve(serve) => serve.run(&around),
         Command::EnrolToken(token) => token.run(&around),
-        Command::Revoke(revoke) => revoke.run(),
+        Command::Revoke(revoke) => revoke.run(&around),
+        Command::Person(people) => people.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
         Command::Judge(judge) => judge.run(&around),
@@ -96,6 +111,11 @@ fn run(command: Command) -> anyhow::Result<Shown> {
         Command::Pack(pack) => pack.run(&around),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
+        Command::Control(control) => control.run(&around),
+        Command::Clauses(clauses) => clauses.run(&around),
+        Command::Documents(documents) => documents.run(&around),
+        Command::Readiness(ready) => ready.run(&around),
+        Command::Soa(soa) => soa.run(&around),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             let mut whole = Arguments::command();
@@ -131,10 +151,12 @@ fn around() -> Around {
         reason = "no-color.org: a wish of the terminal's user"
     )]
     let colour = terminal && std::env::var("NO_COLOR").is_err();
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     Around {
         clock: clock(),
         colour,
         width: if terminal && 40 <= width { width } else { 100 },
+        home,
     }
 }
 

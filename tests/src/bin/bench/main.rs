@@ -1,6 +1,7 @@
 //! bench: figures of speed and memory, each beside a baseline measured in the same run.
 
 mod agent;
+mod evaluate;
 mod intake;
 mod process;
 
@@ -49,7 +50,11 @@ impl Measured {
 /// A benchmark and its name.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Measured>>);
 
-const BENCHES: [Bench; 2] = [("agent", agent::measure), ("intake", intake::measure)];
+const BENCHES: [Bench; 3] = [
+    ("agent", agent::measure),
+    ("evaluate", evaluate::measure),
+    ("intake", intake::measure),
+];
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
