@@ -10,6 +10,10 @@ use shared::id::AgentId;
 use crate::fault::{Complaint, Fault};
 
 mod value;
+pub mod route;
+mod alert;
+pub(crate) use alert::reach;
+pub use alert::{Alert, Channel, MailTls, Receiver, Server, Transport};
 use value::{agents, host_name, host_names, no_or_address, upto};
 #[cfg(test)]
 mod tests;
@@ -36,6 +40,8 @@ pub struct Config {
     pub fleet: Fleet,
     /// The checks that are in force.
     pub catalogue: Catalogue,
+    /// Who is told of what is wrong.
+    pub alert: Alert,
     /// Diagnostics.
     pub log: Log,
 }
@@ -46,6 +52,8 @@ pub struct Config {
 pub struct Catalogue {
     /// Folder of the catalogue, from the collector's folder; empty for the one inside.
     pub folder: PathBuf,
+    /// Crosswalks of your own, a file or a folder, from the collector's folder; empty for none.
+    pub crosswalks: PathBuf,
 }
 
 /// The listener for agents.
@@ -156,6 +164,7 @@ impl Default for Config {
             logs: Logs::default(),
             fleet: Fleet::default(),
             catalogue: Catalogue::default(),
+            alert: Alert::default(),
             log: Log::default(),
         }
     }
@@ -243,9 +252,10 @@ impl Config {
     ///
     /// [`ConfigError`] names the place in the file.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let file = path.display().to_string();
-            let fault = Complaint::of_toml(&error, text).in_file(&file, text);
+        let read = toml::from_str::<Self>(text).map_err(|error| Complaint::of_toml(&error, text));
+        let checked = read.and_then(|config| config.alert.check().map(|()| config));
+        checked.map_err(|complaint| {
+            let fault = complaint.in_file(&path.display().to_string(), text);
             ConfigError::Setting(Box::new(fault))
         })
     }

@@ -11,7 +11,9 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use collector::register;
 use collector::serve::Clock;
-use command::{Around, Shown, hosts, init, ledger, lists, look, person, record, serve};
+use command::{
+    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, record, serve, soa,
+};
 use shared::time::Timestamp;
 
 mod command;
@@ -65,6 +67,16 @@ enum Command {
     ExportCatalog(init::ExportCatalog),
     /// Read the settings and the catalogue, and say what is wrong with them
     CheckConfig(init::CheckConfig),
+    /// Show a control: what bears on it, what it is related to, what auditors ask for
+    Control(catalogue::Control),
+    /// Show the clauses of the management system and what is to be documented
+    Clauses(catalogue::Clauses),
+    /// Show the documents and records that an audit asks for
+    Documents(catalogue::Documents),
+    /// Show the readiness checklist, or the score of your answers
+    Readiness(catalogue::Ready),
+    /// Write, show and compare statements of applicability
+    Soa(soa::Statement),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -116,6 +128,11 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Pack(pack) => pack.run(&around),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
+        Command::Control(control) => control.run(&around),
+        Command::Clauses(clauses) => clauses.run(&around),
+        Command::Documents(documents) => documents.run(&around),
+        Command::Readiness(ready) => ready.run(&around),
+        Command::Soa(soa) => soa.run(&around),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             let mut whole = whole();
