@@ -10,9 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use collector::serve::Clock;
-use command::{
-    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, serve, soa,
-};
+use command::{Around, Shown, catalogue, hosts, init, ledger, lists, look, person, serve, soa};
 use shared::time::Timestamp;
 
 mod command;
