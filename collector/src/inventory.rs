@@ -62,9 +62,9 @@ struct Row {
 /// must correct it.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<Listed>, Vec<Fault>> {
     let one = |complaint: Complaint, text: &str| vec![complaint.in_file(file, text)];
-    if limits::BLOB_BYTES_MAX < bytes.len() {
+    if limits::DOCUMENT_BYTES_MAX < bytes.len() {
         let what = format!("{} bytes are more than a list may have", bytes.len());
-        let hint = "at most 1 MiB: leave out columns, or bring several lists";
+        let hint = "at most 8 MiB: leave out columns, or bring several lists";
         return Err(one(Complaint::new(0..0, what).hint(hint), ""));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {

@@ -78,11 +78,11 @@ fn lists_that_are_wrong_say_where() {
     refused(&long, "2:7: 1025 bytes are more than a field may have");
     let faults = read("cmdb.csv", b"host\n\xff\n").unwrap_err();
     assert_eq!((faults[0].line, faults[0].column), (2, 1));
-    let large = vec![b'a'; 1024 * 1024 + 1];
+    let large = vec![b'a'; limits::DOCUMENT_BYTES_MAX + 1];
     assert!(
         read("cmdb.csv", &large).unwrap_err()[0]
             .hint
-            .contains("1 MiB")
+            .contains("8 MiB")
     );
     let many = "host\n".to_owned() + &"!\n".repeat(100);
     assert_eq!(read("cmdb.csv", many.as_bytes()).unwrap_err().len(), 20);

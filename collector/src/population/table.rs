@@ -79,6 +79,20 @@ fn quoted(field: &str) -> String {
 }
 
 impl Population {
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Texts, numbers and lists of them: it cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether it was held against two sources, and nobody is missing, unknown or silent.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        let counts = &self.counts;
+        self.reconciled && counts.silent == 0 && counts.expected == 0 && counts.seen == 0
+    }
+
     /// For people: what is wrong first, then the counts of all, each of N.
     #[must_use]
     pub fn text(&self) -> String {
