@@ -3,6 +3,8 @@
 //! ```text
 //! GET  /v1/ledger                        its origin and how many entries it has
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
+//! GET  /v1/population                    who should be there; `at` asks for an instant, `format` is
+//!                                        json, csv or text
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
 //! GET  /v1/people                        who may decide, and who could
 //! GET  /v1/registers                     every register: its fields, its steps, what it is for
@@ -33,6 +35,7 @@ use super::{Intake, answer};
 
 mod look;
 mod order;
+mod population;
 pub mod problem;
 pub mod records;
 
@@ -71,6 +74,7 @@ pub fn router(intake: &Arc<Intake>) -> Router {
     Router::new()
         .route("/v1/ledger", get(look::ledger))
         .route("/v1/status", get(look::status))
+        .route("/v1/population", get(population::population))
         .route("/v1/hosts/{host}", get(look::host))
         .route("/v1/people", get(records::people))
         .route("/v1/registers", get(records::registers))
