@@ -1,19 +1,115 @@
-//! What each command of `evident-collector` does; each returns a text and never prints.
+//! The commands of `evident-collector`, in groups; each returns a text and never prints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use collector::authority::Authority;
 use collector::catalog::Catalog;
 use collector::config::Config;
 use collector::fleet::Fleet;
 use collector::ledger::Ledger;
+use collector::register::Register;
+use collector::report::Report;
+use collector::serve::Clock;
 use shared::attestation::Attestation;
 use shared::checkpoint::Signer;
+use shared::time::Timestamp;
 
+pub(crate) mod page;
+pub(crate) mod catalogue;
+pub(crate) mod soa;
 pub(crate) mod init;
-pub(crate) mod look;
 pub(crate) mod serve;
+pub(crate) mod client;
+pub(crate) mod person;
+pub(crate) mod record;
+pub(crate) mod hosts;
+pub(crate) mod lists;
+pub(crate) mod look;
+pub(crate) mod ledger;
+
+/// Where the collector keeps everything.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Folder {
+    /// Folder of the collector: settings, keys, ledger, derived state
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/evident-collector")]
+    pub(crate) dir: PathBuf,
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What only `main` looks at: the clock, the terminal, the home folder.
+pub(crate) struct Around {
+    /// The clock of the machine.
+    pub(crate) clock: Clock,
+    /// Colours are wanted.
+    pub(crate) colour: bool,
+    /// Columns of the terminal.
+    pub(crate) width: usize,
+    /// The home folder of the account, if it has one.
+    pub(crate) home: Option<PathBuf>,
+}
+
+impl Around {
+    /// The time at which the command runs.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Where people keep the key with which they sign.
+    pub(crate) fn person_key(&self) -> anyhow::Result<PathBuf> {
+        let home = self
+            .home
+            .as_ref()
+            .context("this account has no home folder: name the file")?;
+        Ok(home.join(".config/evident/person.key"))
+    }
+
+    /// A report in the form that is asked for.
+    pub(crate) fn render(&self, report: &Report, format: Format) -> Shown {
+        let text = match format {
+            Format::Json => report.json(),
+            Format::Text => report.screen(self.width, self.colour),
+        };
+        (text, report.holds()).into()
+    }
+}
+
+/// What a command has to say.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// The result, for standard output.
+    pub(crate) text: String,
+    /// What to do with it, for standard error: so that a script can take the result alone.
+    pub(crate) advice: Option<String>,
+    /// Everything that was checked held.
+    pub(crate) held: bool,
+}
+
+impl From<String> for Shown {
+    /// Something that is done.
+    fn from(text: String) -> Self {
+        (text, true).into()
+    }
+}
+
+impl From<(String, bool)> for Shown {
+    fn from((text, held): (String, bool)) -> Self {
+        Self {
+            text,
+            advice: None,
+            held,
+        }
+    }
+}
 
 /// The settings and keys in a collector's folder.
 pub(crate) fn load(dir: &Path) -> anyhow::Result<(Config, Authority)> {
@@ -49,13 +145,13 @@ pub(crate) fn origin(config: &Config) -> String {
 }
 
 /// Folder of the ledger.
-pub(crate) fn ledger_dir(dir: &Path) -> std::path::PathBuf {
+pub(crate) fn ledger_dir(dir: &Path) -> PathBuf {
     dir.join("ledger")
 }
 
 /// Folder of the imported lists of vulnerabilities, each named by its digest.
-pub(crate) fn feeds_dir(dir: &Path) -> std::path::PathBuf {
-    dir.join("feeds")
+pub(crate) fn feeds_dir(dir: &Path) -> PathBuf {
+    dir.join(collector::serve::FEEDS)
 }
 
 /// The catalogue that the settings put in force.
@@ -79,13 +175,14 @@ pub(crate) fn signer(config: &Config, authority: &Authority) -> anyhow::Result<S
     Ok(Signer::new(&origin(config), authority.ledger.seed())?)
 }
 
-/// The fleet as the ledger says.
-pub(crate) fn fleet(ledger: &Ledger, authority: &Authority) -> anyhow::Result<Fleet> {
-    let mut fleet = Fleet::default();
+/// The fleet and the decisions of people, as the ledger says.
+pub(crate) fn known(ledger: &Ledger, authority: &Authority) -> anyhow::Result<(Fleet, Register)> {
+    let (mut fleet, mut register) = (Fleet::default(), Register::default());
     let decisions = authority.decisions.public();
     for entry in ledger.entries_from(0) {
         let entry = entry?;
         fleet.take(entry.index, &entry.leaf, &entry.envelope, &decisions)?;
+        register.take_entry(entry.index, &entry.leaf, &entry.envelope, &decisions)?;
     }
     // What a stream has seen stands in its last record alone.
     for stream in fleet.streams() {
@@ -98,5 +195,16 @@ pub(crate) fn fleet(ledger: &Ledger, authority: &Authority) -> anyhow::Result<Fl
         let last = Attestation::from_file(ledger.entry(index)?.envelope)?;
         standing.seen = last.evidence().seen.size;
     }
-    Ok(fleet)
+    Ok((fleet, register))
+}
+
+/// A text as a part of a query: RFC 3986, section 2.3.
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| match byte {
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }

@@ -10,7 +10,7 @@ use collector::config::{Config, Format};
 use collector::follow;
 use collector::ledger::Ledger;
 use collector::observer::{Observer, Terms};
-use collector::serve::{self, Clock, Derived, Intake, ServeError};
+use collector::serve::{self, Derived, Intake, ServeError};
 use collector::status::Status;
 use shared::durable;
 use shared::key::{PublicKey, SigningKey};
@@ -18,74 +18,97 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::{Around, Folder, Shown};
+
 /// How long to wait before the ledger is followed again after an error.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or SIGINT.
-pub(crate) fn serve(
-    dir: &Path,
+/// The collector at work.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    folder: Folder,
+    /// Listen here instead of where the settings say; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    ready_file: Option<&Path>,
-    clock: &Clock,
-) -> anyhow::Result<bool> {
-    let (mut config, authority) = super::load(dir)?;
-    log(&config);
-    if let Some(listen) = listen {
-        config.intake.listen = listen;
+    /// Write the address to this file when agents can connect
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Serve {
+    /// Serves until SIGTERM or SIGINT.
+    pub(crate) fn run(self, around: &Around) -> anyhow::Result<Shown> {
+        let Self {
+            folder,
+            listen,
+            ready_file,
+        } = self;
+        let (dir, clock) = (folder.dir.as_path(), &around.clock);
+        let (mut config, authority) = super::load(dir)?;
+        log(&config);
+        if let Some(listen) = listen {
+            config.intake.listen = listen;
+        }
+        let signer = super::signer(&config, &authority)?;
+        let ledger_key = signer.verifier_key().clone();
+        let ledger = Ledger::open(&super::ledger_dir(dir), signer)?;
+        let (fleet, register) = super::known(&ledger, &authority)?;
+        let status = Arc::new(RwLock::new(Some(open_status(dir)?)));
+        let decisions = authority.decisions.public();
+        tracing::info!(entries = ledger.published().size, "ledger is open");
+        let key = SigningKey::from_seed(*authority.decisions.seed())?;
+        let (observer, door) = Observer::new(ledger.clone(), key, Arc::clone(clock));
+        let terms = Terms {
+            due_ms: i64::from(config.logs.due_seconds).saturating_mul(1000),
+            listener: config.logs.listen.is_some(),
+            watchers: config.logs.watchers.iter().cloned().collect(),
+        };
+        let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
+        let parts = (ledger.clone(), (fleet, register), Arc::clone(&status));
+        let identity = (config, authority, ledger_key);
+        let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));
+        let intake = Arc::new(intake.observed(door));
+        let observer = std::thread::Builder::new()
+            .name("observer".to_owned())
+            .spawn(move || observer.run())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = watch::channel(false);
+        let stop = Arc::new(stop);
+        let follower = runtime.spawn(follow(
+            dir.to_owned(),
+            ledger,
+            Arc::clone(&status),
+            decisions,
+            stopped.clone(),
+        ));
+        let served = runtime.block_on(listen_and_serve(
+            &intake,
+            ready_file.as_deref(),
+            &stop,
+            stopped,
+        ));
+        // However it ended: everybody who waits for the end is told.
+        stop.send_replace(true);
+        runtime.block_on(follower)?;
+        runtime.shutdown_timeout(Duration::from_secs(10));
+        served?;
+        // The observer ends when nobody is left to tell it anything.
+        if Arc::into_inner(intake).is_some() && observer.join().is_err() {
+            tracing::error!("the observer broke off");
+        }
+        let last = status
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(status) = last {
+            status.close()?;
+        }
+        tracing::info!("stopped");
+        Ok(String::new().into())
     }
-    let signer = super::signer(&config, &authority)?;
-    let ledger_key = signer.verifier_key().clone();
-    let ledger = Ledger::open(&super::ledger_dir(dir), signer)?;
-    let fleet = super::fleet(&ledger, &authority)?;
-    let status = Arc::new(RwLock::new(Some(open_status(dir)?)));
-    let decisions = authority.decisions.public();
-    tracing::info!(entries = ledger.published().size, "ledger is open");
-    let key = SigningKey::from_seed(*authority.decisions.seed())?;
-    let (observer, door) = Observer::new(ledger.clone(), key, Arc::clone(clock));
-    let terms = Terms {
-        due_ms: i64::from(config.logs.due_seconds).saturating_mul(1000),
-        listener: config.logs.listen.is_some(),
-        watchers: config.logs.watchers.iter().cloned().collect(),
-    };
-    let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
-    let parts = (ledger.clone(), fleet, Arc::clone(&status));
-    let identity = (config, authority, ledger_key);
-    let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));
-    let intake = Arc::new(intake.observed(door));
-    let observer = std::thread::Builder::new()
-        .name("observer".to_owned())
-        .spawn(move || observer.run())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let (stop, stopped) = watch::channel(false);
-    let stop = Arc::new(stop);
-    let follower = runtime.spawn(follow(
-        dir.to_owned(),
-        ledger,
-        Arc::clone(&status),
-        decisions,
-        stopped.clone(),
-    ));
-    let served = runtime.block_on(listen_and_serve(&intake, ready_file, &stop, stopped));
-    // However it ended: everybody who waits for the end is told.
-    stop.send_replace(true);
-    runtime.block_on(follower)?;
-    runtime.shutdown_timeout(Duration::from_secs(10));
-    served?;
-    // The observer ends when nobody is left to tell it anything.
-    if Arc::into_inner(intake).is_some() && observer.join().is_err() {
-        tracing::error!("the observer broke off");
-    }
-    let last = status
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    if let Some(status) = last {
-        status.close()?;
-    }
-    tracing::info!("stopped");
-    Ok(true)
 }
 
 /// Opens all listeners, and serves until told to stop.

@@ -1,8 +1,12 @@
 //! What one entry of the ledger changes in the derived state.
 
+use std::sync::Arc;
+
 use shared::id::{AgentId, Digest};
 use shared::observation::{Observation, Outcome};
 use shared::time::Timestamp;
+
+use crate::catalog::Catalog;
 
 /// What one entry of the ledger changes here.
 #[derive(Clone, Debug)]
@@ -42,8 +46,27 @@ pub enum Change {
     },
     /// The collector itself observed something of a host.
     Observed(Sight),
+    /// A catalogue is in force from this entry on.
+    Catalogue {
+        /// The catalogue.
+        catalog: Arc<Catalog>,
+        /// When it was entered.
+        at: Timestamp,
+    },
     /// An entry that says nothing about findings: it only moves the position.
     Nothing,
+}
+
+impl Change {
+    /// The host that it concerns; `None` when all or none.
+    pub(super) const fn host(&self) -> Option<&AgentId> {
+        match self {
+            Self::Enrolled { host, .. } | Self::Revoked { host, .. } => Some(host),
+            Self::Record(place) | Self::Run { place, .. } => Some(&place.host),
+            Self::Observed(sight) => Some(&sight.host),
+            Self::Catalogue { .. } | Self::Nothing => None,
+        }
+    }
 }
 
 /// Place of a record in the stream of a host.
@@ -68,7 +91,7 @@ pub struct ProbeOutcome {
     pub outcome: Outcome,
     /// Name of the observation, when the attestation names one.
     pub observation_id: Option<Digest>,
-    /// The observation; `None` when it was not sent, or is not readable here.
+    /// The observation, when it is at hand: else it is loaded by its name where it is needed.
     pub observation: Option<Observation>,
 }
 

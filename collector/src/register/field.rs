@@ -1,0 +1,287 @@
+//! What stands in the fields of a step, held to the declaration of the register.
+
+use shared::decision::{Step, Value};
+use shared::id::{AgentId, Digest, PersonId};
+use shared::limits;
+use shared::time::Timestamp;
+
+use super::kind::{Field, FieldKind, Kind, Refusal, StepKind};
+use super::{Pattern, Register, Terms};
+use crate::fault::nearest;
+
+/// Most values in a list.
+const VALUES_MAX: usize = 512;
+/// How the ids of the edition of 2013 tell themselves: three numbers.
+const PARTS_2013: usize = 3;
+
+/// Holds the fields of a step to their declaration.
+pub(super) fn check(
+    kind: &Kind,
+    known: &StepKind,
+    step: &Step,
+    register: &Register,
+    terms: &Terms<'_>,
+) -> Result<(), Refusal> {
+    let allowed = || known.must.iter().chain(known.may).copied();
+    for (name, value) in &step.fields {
+        let field = allowed().find(|allowed| allowed == name);
+        let Some(field) = field.and_then(|name| kind.field(name)) else {
+            let problem = format!("`{}` of `{}` takes no such field", step.step, kind.name);
+            return Err(Refusal::new(name, problem).hint(nearest(name, allowed())));
+        };
+        shape(field, value)?;
+        for text in texts(value) {
+            one(field, text, register, terms)?;
+        }
+    }
+    let missing = known
+        .must
+        .iter()
+        .find(|name| !step.fields.contains_key(**name));
+    match missing {
+        Some(name) => {
+            let about = kind.field(name).map_or("", |field| field.about);
+            Err(Refusal::new(name, "it must be given").hint(about))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether the value is of the type that the field has.
+fn shape(field: &Field, value: &Value) -> Result<(), Refusal> {
+    let wrong = |what: &str| Err(Refusal::new(field.name, format!("{what} is wanted")));
+    match (field.kind, value) {
+        (FieldKind::Number { least, most, unit }, Value::Number(number)) => {
+            if (least..=most).contains(number) {
+                return Ok(());
+            }
+            wrong(&format!("a number of {unit} from {least} to {most}"))
+        }
+        (FieldKind::Number { .. }, _) => wrong("a whole number"),
+        (_, Value::List(values)) if field.many => {
+            if values.is_empty() || VALUES_MAX < values.len() {
+                return wrong(&format!("a list of 1 to {VALUES_MAX} values"));
+            }
+            Ok(())
+        }
+        (_, Value::Text(_)) if !field.many => Ok(()),
+        (_, Value::List(_) | Value::Text(_) | Value::Flag(_) | Value::Number(_)) if field.many => {
+            wrong("a list of texts")
+        }
+        (_, Value::List(_) | Value::Flag(_) | Value::Number(_) | Value::Text(_)) => {
+            wrong("one text")
+        }
+    }
+}
+
+fn texts(value: &Value) -> &[String] {
+    match value {
+        Value::Text(text) => std::slice::from_ref(text),
+        Value::List(texts) => texts,
+        Value::Flag(_) | Value::Number(_) => &[],
+    }
+}
+
+/// Holds one text to the kind of its field.
+fn one(field: &Field, text: &str, register: &Register, terms: &Terms<'_>) -> Result<(), Refusal> {
+    let refused = |problem: String| Refusal::new(field.name, problem);
+    if limits::TEXT_BYTES_MAX < text.len() {
+        let most = limits::TEXT_BYTES_MAX;
+        return Err(
+            refused(format!("a text has {most} bytes at most")).hint("put more into a document")
+        );
+    }
+    let control_character = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.chars().any(control_character) {
+        return Err(refused("it has characters that do not print".to_owned()));
+    }
+    let wrong = written(field.kind, text);
+    if let Some((problem, hint)) = wrong {
+        return Err(refused(problem).hint(hint));
+    }
+    match field.kind {
+        FieldKind::Text
+        | FieldKind::Number { .. }
+        | FieldKind::Instant
+        | FieldKind::Day
+        | FieldKind::Days
+        | FieldKind::Choice(_) => Ok(()),
+        FieldKind::Person => person(field, text, register),
+        FieldKind::Requirement if is_clause(text) => Ok(()),
+        FieldKind::Control | FieldKind::Requirement => control(field, text, terms),
+        FieldKind::Check => check_id(field, text, terms),
+        FieldKind::Host => host(field, text, terms),
+        FieldKind::Group => record(field, "group", text, register),
+        FieldKind::Record(of) => record(field, of, text, register),
+        FieldKind::Evidence => match text.parse::<Digest>() {
+            Ok(id) if (terms.has_record)(&id) => Ok(()),
+            Ok(_id) => Err(refused(format!("the ledger has no record `{text}`"))
+                .hint("take the ids from `assess`, `drift` or `status --format json`")),
+            Err(error) => Err(refused(error.to_string())),
+        },
+        FieldKind::Document => match text.parse::<Digest>() {
+            Ok(id) if (terms.document)(&id).is_some() => Ok(()),
+            Ok(_id) => Err(refused("the file was not given with it".to_owned())),
+            Err(error) => Err(refused(error.to_string())),
+        },
+    }
+}
+
+/// What is wrong in the way a text is written, and what to write; `None` when nothing is.
+fn written(kind: FieldKind, text: &str) -> Option<(String, String)> {
+    let (wrong, problem, hint) = match kind {
+        FieldKind::Text => (
+            text.trim().is_empty(),
+            "it is empty".to_owned(),
+            "say it in words that an auditor can check".to_owned(),
+        ),
+        FieldKind::Instant => (
+            text.parse::<Timestamp>().is_err(),
+            format!("`{text}` is no instant with a zone"),
+            "write it as RFC 3339 says: 2026-12-31T18:00:00Z or 2026-12-31T18:00:00+01:00"
+                .to_owned(),
+        ),
+        FieldKind::Day => (
+            day(text).is_none(),
+            format!("`{text}` is no day"),
+            "write it as 2026-12-31".to_owned(),
+        ),
+        FieldKind::Days => (
+            days_ms(text).is_none(),
+            format!("`{text}` is no number of days"),
+            "write it as 90d".to_owned(),
+        ),
+        FieldKind::Choice(words) => (
+            !words.contains(&text),
+            format!("`{text}` is none of its words"),
+            format!("they are: {}", words.join(", ")),
+        ),
+        FieldKind::Number { .. }
+        | FieldKind::Person
+        | FieldKind::Control
+        | FieldKind::Requirement
+        | FieldKind::Check
+        | FieldKind::Host
+        | FieldKind::Group
+        | FieldKind::Record(_)
+        | FieldKind::Evidence
+        | FieldKind::Document => return None,
+    };
+    wrong.then_some((problem, hint))
+}
+
+fn check_id(field: &Field, text: &str, terms: &Terms<'_>) -> Result<(), Refusal> {
+    let ids = || terms.catalog.checks().map(|check| check.id.as_str());
+    if ids().any(|id| id == text) {
+        return Ok(());
+    }
+    let problem = format!("no check `{text}` is in force");
+    Err(Refusal::new(field.name, problem).hint(nearest(text, ids())))
+}
+
+fn person(field: &Field, text: &str, register: &Register) -> Result<(), Refusal> {
+    let id = text.parse::<PersonId>();
+    let person = id.as_ref().ok().and_then(|id| register.person(id));
+    match person {
+        Some(person) if person.active => Ok(()),
+        Some(person) => Err(Refusal::new(
+            field.name,
+            format!("{} has left", person.name),
+        )),
+        None => {
+            let known = register.people().map(|person| person.id.as_str());
+            Err(
+                Refusal::new(field.name, format!("nobody is known as `{text}`"))
+                    .hint(nearest(text, known)),
+            )
+        }
+    }
+}
+
+fn control(field: &Field, text: &str, terms: &Terms<'_>) -> Result<(), Refusal> {
+    if terms
+        .catalog
+        .controls()
+        .iter()
+        .any(|control| control.id == text)
+    {
+        return Ok(());
+    }
+    let old = text.strip_prefix("A.").unwrap_or(text);
+    let refused = Refusal::new(
+        field.name,
+        format!("there is no control `{text}` in Annex A"),
+    );
+    if old.split('.').count() == PARTS_2013 && old.split('.').all(is_number) {
+        return Err(refused.hint(format!(
+            "three numbers are an id of the edition of 2013; `evident-collector control {text} \
+             --edition 2013` shows where it went"
+        )));
+    }
+    let ids = terms
+        .catalog
+        .controls()
+        .iter()
+        .map(|control| control.id.as_str());
+    Err(refused.hint(nearest(text, ids)))
+}
+
+fn host(field: &Field, text: &str, terms: &Terms<'_>) -> Result<(), Refusal> {
+    let Some(pattern) = Pattern::new(text) else {
+        return Err(
+            Refusal::new(field.name, format!("`{text}` is no name of hosts"))
+                .hint("write a name, or several with `*`: web-*"),
+        );
+    };
+    let known = || terms.hosts.iter().map(AgentId::as_str);
+    if pattern.is_name() && !known().any(|host| host == text) {
+        return Err(
+            Refusal::new(field.name, format!("no host was ever enrolled as `{text}`"))
+                .hint(nearest(text, known())),
+        );
+    }
+    Ok(())
+}
+
+fn record(field: &Field, of: &str, text: &str, register: &Register) -> Result<(), Refusal> {
+    if register.record(of, text).is_some() {
+        return Ok(());
+    }
+    Err(
+        Refusal::new(field.name, format!("there is no {of} `{text}`"))
+            .hint(format!("`evident-collector {of} list` shows all")),
+    )
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
+}
+
+/// Whether it is written as a clause of ISO/IEC 27001:2022 with requirements: 4.1 to 10.2.
+fn is_clause(text: &str) -> bool {
+    let mut parts = text.split('.');
+    let first = parts.next().and_then(|part| part.parse::<u8>().ok());
+    let rest: Vec<_> = parts.collect();
+    first.is_some_and(|first| (4..=10).contains(&first))
+        && (1..=2).contains(&rest.len())
+        && rest.iter().all(|part| is_number(part) && part.len() == 1)
+}
+
+/// The first moment of a day in UTC.
+pub(super) fn day(text: &str) -> Option<Timestamp> {
+    let form = text.len() == 10
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-');
+    form.then(|| format!("{text}T00:00:00Z").parse().ok())?
+}
+
+/// Days in milliseconds.
+pub(super) fn days_ms(text: &str) -> Option<i64> {
+    let days: i64 = text
+        .strip_suffix('d')
+        .filter(|days| is_number(days))?
+        .parse()
+        .ok()?;
+    (0 < days).then(|| days.checked_mul(86_400_000))?
+}

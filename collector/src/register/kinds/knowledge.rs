@@ -1,0 +1,282 @@
+//! What is laid down, and who has looked at it: the statement of applicability, documents, reviews.
+
+use super::super::Proposal;
+use super::super::kind::{Due, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who, many, one};
+
+/// Versions of the statement of applicability.
+pub(super) static APPLICABILITY: Kind = Kind {
+    name: "applicability",
+    title: "Statement of applicability",
+    about: "Versions of the statement of applicability: which of the 93 controls apply, why or why \
+            not, how far they are, who owns them. A version is in force from its approval until the \
+            next one's. The certificate names a version, and auditors begin with it.",
+    source: "ISO/IEC 27001:2022 6.1.3 d",
+    ids: Ids::Numbered("SOA"),
+    fields: &[
+        one("document", FieldKind::Document, "the statement: soa.toml"),
+        one(
+            "version",
+            FieldKind::Text,
+            "how the version is called, e.g. 2026-2",
+        ),
+        one("reason", FieldKind::Text, "what changed and why"),
+        one(
+            "comment",
+            FieldKind::Text,
+            "what there is to say of the step",
+        ),
+    ],
+    steps: &[
+        StepKind {
+            name: "propose",
+            about: "bring a version; it has no effect until it is approved; `soa propose` does it",
+            from: &[NEW],
+            to: "proposed",
+            must: &["document", "version", "reason"],
+            may: &[],
+            who: &[],
+        },
+        StepKind {
+            name: "approve",
+            about: "put it in force in place of the one before",
+            from: &["proposed"],
+            to: "approved",
+            must: &[],
+            may: &["comment"],
+            who: &[Who::DidNot("propose")],
+        },
+        StepKind {
+            name: "refuse",
+            about: "do not put it in force",
+            from: &["proposed"],
+            to: "refused",
+            must: &["comment"],
+            may: &[],
+            who: &[],
+        },
+    ],
+    due: &[],
+    example: "applicability approve SOA-2",
+    rule: super::super::kind::no_rule,
+};
+
+/// Evidence that people bring.
+pub(super) static DOCUMENT: Kind = Kind {
+    name: "document",
+    title: "Documents and manual evidence",
+    about: "What no agent can see: policies, minutes, training records, contracts. Each says from \
+            when to when it covers, who owns it and when it is looked at again, and each revision \
+            is approved by somebody else. It is always shown as brought by a person.",
+    source: "ISO/IEC 27001:2022 7.5",
+    ids: Ids::Numbered("DOC"),
+    fields: &[
+        one("title", FieldKind::Text, "what it is"),
+        one("document", FieldKind::Document, "the file"),
+        one(
+            "location",
+            FieldKind::Text,
+            "where the file is, when it is not given here",
+        ),
+        one(
+            "origin",
+            FieldKind::Text,
+            "where it comes from: who wrote it, which system",
+        ),
+        many(
+            "requirement",
+            FieldKind::Requirement,
+            "control or clause, e.g. A.5.1 or 5.2",
+        ),
+        one("covers_from", FieldKind::Instant, "from when it speaks"),
+        one("covers_to", FieldKind::Instant, "until when it speaks"),
+        one("owner", FieldKind::Person, "who answers for it"),
+        one(
+            "review_every",
+            FieldKind::Days,
+            "how often it is to be looked at: 365d",
+        ),
+        one(
+            "review_by",
+            FieldKind::Day,
+            "when it is to be looked at next",
+        ),
+        one(
+            "expires",
+            FieldKind::Instant,
+            "from when on it counts no more",
+        ),
+        one(
+            "revision",
+            FieldKind::Text,
+            "which revision it is, and what changed",
+        ),
+        one(
+            "comment",
+            FieldKind::Text,
+            "what there is to say of the step",
+        ),
+    ],
+    steps: &[
+        StepKind {
+            name: "submit",
+            about: "bring it, or a new revision of it; it counts when somebody else approved it",
+            from: &[NEW, "submitted", "approved", "refused"],
+            to: "submitted",
+            must: &["title", "requirement", "covers_from", "owner", "revision"],
+            may: &[
+                "document",
+                "location",
+                "origin",
+                "covers_to",
+                "review_every",
+                "review_by",
+                "expires",
+            ],
+            who: &[],
+        },
+        StepKind {
+            name: "approve",
+            about: "let it count as evidence",
+            from: &["submitted"],
+            to: "approved",
+            must: &[],
+            may: &["comment", "review_by"],
+            who: &[Who::IsNot("owner"), Who::DidNot("submit")],
+        },
+        StepKind {
+            name: "refuse",
+            about: "do not let it count",
+            from: &["submitted"],
+            to: "refused",
+            must: &["comment"],
+            may: &[],
+            who: &[],
+        },
+        StepKind {
+            name: "review",
+            about: "say that you looked at it and that it still holds",
+            from: &["approved"],
+            to: "",
+            must: &["comment", "review_by"],
+            may: &[],
+            who: &[Who::IsNot("owner")],
+        },
+        StepKind {
+            name: "retire",
+            about: "it counts no more",
+            from: &["submitted", "approved", "refused"],
+            to: "retired",
+            must: &["comment"],
+            may: &[],
+            who: &[],
+        },
+    ],
+    due: &[
+        Due {
+            field: "review_by",
+            states: &["approved"],
+            what: "is to be reviewed",
+            ahead_days: 30,
+        },
+        Due {
+            field: "expires",
+            states: &["approved"],
+            what: "expires",
+            ahead_days: 30,
+        },
+    ],
+    example: "document submit --title \"Backup policy\" --file policy.pdf --requirement A.8.13 \
+              --covers-from 2026-01-01T00:00:00Z --owner ada --review-every 365d --revision 3",
+    rule: document,
+};
+
+fn document(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    if proposal.text("document").is_none() && proposal.text("location").is_none() {
+        return Err(
+            Refusal::new("document", "the file is wanted, or where it is")
+                .hint("only a file that is given here can be shown to be unchanged"),
+        );
+    }
+    order(proposal, "covers_from", "covers_to")?;
+    order(proposal, "covers_from", "expires")
+}
+
+/// Refuses a period that ends before it begins.
+pub(super) fn order(proposal: &Proposal<'_>, from: &str, to: &str) -> Result<(), Refusal> {
+    match (proposal.instant(from), proposal.instant(to)) {
+        (Some(begin), Some(end)) if end < begin => {
+            Err(Refusal::new(to, format!("{end} is before {begin}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a named person concluded from evidence.
+pub(super) static REVIEW: Kind = Kind {
+    name: "review",
+    title: "Reviews of evidence",
+    about: "What a named person concludes from the evidence of a control in a period. Findings are \
+            made by checks, conclusions only by people, and not by the owner of the control. \
+            Auditors ask who looked, when, and what was decided.",
+    source: "ISO/IEC 27001:2022 9.1, A.5.35",
+    ids: Ids::Numbered("REV"),
+    fields: &[
+        one("control", FieldKind::Control, "the control, e.g. A.8.13"),
+        one("group", FieldKind::Group, "only for this group of hosts"),
+        one("from", FieldKind::Instant, "from when"),
+        one("to", FieldKind::Instant, "until when"),
+        one(
+            "conclusion",
+            FieldKind::Choice(&["effective", "partly effective", "not effective"]),
+            "what you conclude",
+        ),
+        one("owner", FieldKind::Person, "who owns the control"),
+        many(
+            "evidence",
+            FieldKind::Evidence,
+            "records of the ledger that you looked at",
+        ),
+        many(
+            "document",
+            FieldKind::Record("document"),
+            "documents that you looked at",
+        ),
+        one(
+            "comment",
+            FieldKind::Text,
+            "on what you base it, and what you could not see",
+        ),
+    ],
+    steps: &[
+        StepKind {
+            name: "conclude",
+            about: "say what you conclude",
+            from: &[NEW],
+            to: "concluded",
+            must: &["control", "from", "to", "conclusion", "owner", "comment"],
+            may: &["group", "evidence", "document"],
+            who: &[Who::IsNot("owner")],
+        },
+        StepKind {
+            name: "withdraw",
+            about: "take it back; it stays in the history",
+            from: &["concluded"],
+            to: "withdrawn",
+            must: &["comment"],
+            may: &[],
+            who: &[],
+        },
+    ],
+    due: &[],
+    example: "review conclude --control A.8.13 --from 2026-01-01T00:00:00Z --to 2026-03-31T00:00:00Z \
+              --owner ada --conclusion effective --comment \"all sets restored, 2 of 40 late\"",
+    rule: |proposal| {
+        order(proposal, "from", "to")?;
+        let now = proposal.terms.now;
+        match proposal.instant("to") {
+            Some(to) if now < to => Err(Refusal::new("to", format!("{to} is to come"))
+                .hint("nobody has seen that evidence yet")),
+            _ => Ok(()),
+        }
+    },
+};
