@@ -35,20 +35,26 @@
 //! in `has`: what was cut off may be what fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Included, Unbounded};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shared::durable;
-use shared::fact;
-use shared::fact::Facts;
+use shared::fact::{self, Facts, Kind};
 use shared::id::Digest;
 use shared::time::Timestamp;
 
 mod checks;
 mod controls;
+pub mod edition;
 mod expression;
 mod guard;
 mod operand;
+pub mod reference;
+pub mod soa;
+mod table;
+mod program;
+mod compile;
 mod typing;
 
 pub use crate::fault::Fault;
@@ -77,6 +83,7 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "clock"
     "delivery"
     "logging"
+    "neighbours"
     "offset"
     "recovery"
     "restore"
@@ -261,6 +268,28 @@ pub struct Check {
     pub cases: Vec<Case>,
 }
 
+impl Check {
+    /// Whether a later look at the very same facts can give another finding: an expression reads
+    /// `now` or `age`, or a fact that is shown with its age.
+    #[must_use]
+    pub fn reads_time(&self) -> bool {
+        let subject = fact::subject(&self.probe);
+        let aged = |name: &&'static str| {
+            let fact = subject.and_then(|subject| subject.fact(name));
+            fact.is_none_or(|fact| match fact.kind {
+                Kind::Instant => true,
+                Kind::List(fields) => fields.iter().any(|field| field.kind == Kind::Instant),
+                Kind::Flag | Kind::Number(_) | Kind::Text => false,
+            })
+        };
+        let when = self.when.iter().map(|when| &when.condition);
+        std::iter::once(&self.expect).chain(when).any(|expression| {
+            let reading = expression.reading();
+            reading.time || reading.facts.iter().any(aged)
+        })
+    }
+}
+
 /// An example inside a check.
 #[derive(Debug)]
 pub struct Case {
@@ -414,7 +443,11 @@ impl Catalog {
 
     /// The checks that read this probe, in the order of their ids.
     pub fn checks_of(&self, probe: &str) -> impl Iterator<Item = &Check> {
-        self.checks().filter(move |check| check.probe == probe)
+        // The id of a check begins with the name of its probe.
+        let from = self.checks.range::<str, _>((Included(probe), Unbounded));
+        from.map(|(_id, check)| check)
+            .take_while(move |check| check.id.starts_with(probe))
+            .filter(move |check| check.probe == probe)
     }
 
     /// The checks that bear on this control, each with its mapping.

@@ -2,21 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::ValueEnum;
 use collector::authority::Authority;
 use collector::catalog::Catalog;
 use collector::config::Config;
 use collector::fleet::Fleet;
 use collector::ledger::Ledger;
+use collector::register::Register;
+use collector::report::Report;
 use collector::serve::Clock;
-use collector::serve::operator::{self, Ask, Screen, Told};
 use shared::attestation::Attestation;
 use shared::checkpoint::Signer;
 use shared::time::Timestamp;
 
+pub(crate) mod page;
+pub(crate) mod catalogue;
+pub(crate) mod soa;
 pub(crate) mod init;
 pub(crate) mod serve;
+pub(crate) mod client;
+pub(crate) mod person;
+pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;
 pub(crate) mod look;
@@ -39,7 +46,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// What only `main` looks at: the clock and the terminal.
+/// What only `main` looks at: the clock, the terminal, the home folder.
 pub(crate) struct Around {
     /// The clock of the machine.
     pub(crate) clock: Clock,
@@ -47,6 +54,8 @@ pub(crate) struct Around {
     pub(crate) colour: bool,
     /// Columns of the terminal.
     pub(crate) width: usize,
+    /// The home folder of the account, if it has one.
+    pub(crate) home: Option<PathBuf>,
 }
 
 impl Around {
@@ -55,13 +64,22 @@ impl Around {
         (self.clock)()
     }
 
-    /// Where a text in this format will be shown.
-    pub(crate) fn screen(&self, format: Format) -> Screen {
-        Screen {
-            json: format == Format::Json,
-            colour: self.colour,
-            width: self.width,
-        }
+    /// Where people keep the key with which they sign.
+    pub(crate) fn person_key(&self) -> anyhow::Result<PathBuf> {
+        let home = self
+            .home
+            .as_ref()
+            .context("this account has no home folder: name the file")?;
+        Ok(home.join(".config/evident/person.key"))
+    }
+
+    /// A report in the form that is asked for.
+    pub(crate) fn render(&self, report: &Report, format: Format) -> Shown {
+        let text = match format {
+            Format::Json => report.json(),
+            Format::Text => report.screen(self.width, self.colour),
+        };
+        (text, report.holds()).into()
     }
 }
 
@@ -133,7 +151,7 @@ pub(crate) fn ledger_dir(dir: &Path) -> PathBuf {
 
 /// Folder of the imported lists of vulnerabilities, each named by its digest.
 pub(crate) fn feeds_dir(dir: &Path) -> PathBuf {
-    dir.join("feeds")
+    dir.join(collector::serve::FEEDS)
 }
 
 /// The catalogue that the settings put in force.
@@ -157,13 +175,14 @@ pub(crate) fn signer(config: &Config, authority: &Authority) -> anyhow::Result<S
     Ok(Signer::new(&origin(config), authority.ledger.seed())?)
 }
 
-/// The fleet as the ledger says.
-pub(crate) fn fleet(ledger: &Ledger, authority: &Authority) -> anyhow::Result<Fleet> {
-    let mut fleet = Fleet::default();
+/// The fleet and the decisions of people, as the ledger says.
+pub(crate) fn known(ledger: &Ledger, authority: &Authority) -> anyhow::Result<(Fleet, Register)> {
+    let (mut fleet, mut register) = (Fleet::default(), Register::default());
     let decisions = authority.decisions.public();
     for entry in ledger.entries_from(0) {
         let entry = entry?;
         fleet.take(entry.index, &entry.leaf, &entry.envelope, &decisions)?;
+        register.take_entry(entry.index, &entry.leaf, &entry.envelope, &decisions)?;
     }
     // What a stream has seen stands in its last record alone.
     for stream in fleet.streams() {
@@ -176,31 +195,16 @@ pub(crate) fn fleet(ledger: &Ledger, authority: &Authority) -> anyhow::Result<Fl
         let last = Attestation::from_file(ledger.entry(index)?.envelope)?;
         standing.seen = last.evidence().seen.size;
     }
-    Ok(fleet)
+    Ok((fleet, register))
 }
 
-/// Lets the collector that runs carry out an order, and says what came of it.
-pub(crate) fn order(dir: &Path, order: &Ask) -> anyhow::Result<String> {
-    match ask(dir, order)? {
-        Some(Told {
-            text,
-            refused: false,
-            ..
-        }) => Ok(text),
-        Some(told) => bail!("{}", told.text),
-        None => bail!(
-            "no collector runs in `{}`: start it with `serve`",
-            dir.display()
-        ),
-    }
-}
-
-/// Asks the collector that runs; `None` when none does.
-pub(crate) fn ask(dir: &Path, ask: &Ask) -> anyhow::Result<Option<Told>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime
-        .block_on(operator::ask(dir, ask))
-        .with_context(|| format!("the collector in `{}` does not answer", dir.display()))
+/// A text as a part of a query: RFC 3986, section 2.3.
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| match byte {
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }

@@ -52,6 +52,8 @@ pub struct Config {
 pub struct Catalogue {
     /// Folder of the catalogue, from the collector's folder; empty for the one inside.
     pub folder: PathBuf,
+    /// Crosswalks of your own, a file or a folder, from the collector's folder; empty for none.
+    pub crosswalks: PathBuf,
 }
 
 /// The listener for agents.

@@ -3,10 +3,11 @@
 //! Everything here is a pure function of the catalogue, the observation and the time of
 //! collection, so anyone who has the three can compute every verdict again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared::fact::{self, Facts, Record, Value};
+use shared::fact::{self, Facts, Kind, Record, Value};
 use shared::observation::{Observation, Outcome, Source, Status};
 use shared::time::Timestamp;
 
@@ -66,6 +67,37 @@ pub fn evaluate(
         .checks_of(&observation.probe)
         .map(|check| one(check, observation, &check.parameters, collected))
         .collect()
+}
+
+/// Evaluates one check on an observation of its probe.
+#[must_use]
+pub fn finding_of(check: &Check, observation: &Observation, collected: Timestamp) -> Finding {
+    one(check, observation, &check.parameters, collected)
+}
+
+/// Whether the finding of a check on one observation can differ with the time of collection: it
+/// reads the clock, or an instant whose age is shown.
+#[must_use]
+pub fn reads_time(check: &Check) -> bool {
+    let when = check.when.as_ref().map(|when| &when.condition);
+    let mut expressions = when.into_iter().chain([&check.expect]);
+    let subject = fact::subject(&check.probe);
+    let is_instant = |kind: &Kind| match kind {
+        Kind::Instant => true,
+        Kind::List(fields) => fields
+            .iter()
+            .any(|field| matches!(field.kind, Kind::Instant)),
+        Kind::Flag | Kind::Number(_) | Kind::Text => false,
+    };
+    expressions.any(|expression| {
+        let source = format!("{expression:?}");
+        let clock = source.contains("now") || source.contains("age(");
+        let shown = expression.reading().facts.iter().any(|name| {
+            let declared = subject.and_then(|subject| subject.fact(name));
+            declared.is_none_or(|fact| is_instant(&fact.kind))
+        });
+        clock || shown
+    })
 }
 
 /// The findings of a probe that was due and of which no observation came: all are unknown.
@@ -162,6 +194,16 @@ fn one(
         }
         (Outcome::Facts, _) => {}
     }
+    judged(check, observation, parameters, collected)
+}
+
+/// What comes of facts.
+fn judged(
+    check: &Check,
+    observation: &Observation,
+    parameters: &BTreeMap<String, Parameter>,
+    collected: Timestamp,
+) -> Finding {
     let facts = &observation.facts;
     let run = |expression: &Expression| match cut_list(expression, observation) {
         Some(name) => Err(Undecided::Cut(name)),
@@ -169,33 +211,30 @@ fn one(
     };
     let read = |expression: &Expression| deciding(expression, facts, collected);
     if let Some(when) = &check.when {
-        let shown = read(&when.condition);
         match run(&when.condition) {
             Ok(true) => {}
             Ok(false) => {
-                return finding(check, Verdict::NotApplicable, when.reason.clone(), shown);
+                let (reason, shown) = (when.reason.clone(), read(&when.condition));
+                return finding(check, Verdict::NotApplicable, reason, shown);
             }
             Err(undecided) => {
                 let reason = why(&undecided, observation);
-                return finding(check, Verdict::Unknown, reason, shown);
+                return finding(check, Verdict::Unknown, reason, read(&when.condition));
             }
         }
     }
     let mut shown = read(&check.expect);
+    let (verdict, reason) = match run(&check.expect) {
+        Ok(true) => (Verdict::Pass, short(&shown, facts)),
+        Ok(false) => (
+            Verdict::Fail,
+            format!("{}: {}", check.fail, listed(shown.iter())),
+        ),
+        Err(undecided) => (Verdict::Unknown, why(&undecided, observation)),
+    };
     if let Some(when) = &check.when {
         shown.extend(read(&when.condition));
     }
-    let (verdict, reason) = match run(&check.expect) {
-        Ok(true) => (
-            Verdict::Pass,
-            listed(&short(&check.expect, facts, collected)),
-        ),
-        Ok(false) => {
-            let values = listed(&read(&check.expect));
-            (Verdict::Fail, format!("{}: {values}", check.fail))
-        }
-        Err(undecided) => (Verdict::Unknown, why(&undecided, observation)),
-    };
     finding(check, verdict, reason, shown)
 }
 
@@ -204,11 +243,15 @@ fn one(
 ///
 /// Also `has` of such a list counts: what is not known whole must not open a way to a pass.
 fn cut_list(expression: &Expression, observation: &Observation) -> Option<&'static str> {
+    let mut cut = observation.source.iter();
+    if !cut.any(|source| source.status == Status::Limit) {
+        return None;
+    }
     let subject = fact::subject(&observation.probe)?;
     let read = expression.reading().facts.iter().copied();
     let mut lists = read.filter(|name| {
         let declared = subject.fact(name);
-        declared.is_some_and(|fact| matches!(fact.kind, fact::Kind::List(_)))
+        declared.is_some_and(|fact| matches!(fact.kind, Kind::List(_)))
     });
     lists.find(|name| {
         observation.source.iter().any(|source| {
@@ -295,23 +338,26 @@ fn deciding(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<
 }
 
 /// Of a pass only what is said in a word or two: its lists are counted, long texts left out.
-fn short(expression: &Expression, facts: &Facts, now: Timestamp) -> BTreeMap<String, String> {
-    let mut words = deciding(expression, facts, now);
-    for (name, value) in facts {
-        if let (Value::List(records), Some(words)) = (value, words.get_mut(name)) {
-            *words = counted(records.len());
-        }
-    }
-    words.retain(|_, words| words.chars().count() <= WORDS_CHARS_MAX);
-    words
+fn short(deciding: &BTreeMap<String, String>, facts: &Facts) -> String {
+    let words = deciding.iter().map(|(name, words)| match facts.get(name) {
+        Some(Value::List(records)) => (name, Cow::Owned(counted(records.len()))),
+        _ => (name, Cow::Borrowed(words.as_str())),
+    });
+    listed(words.filter(|(_name, words)| words.chars().count() <= WORDS_CHARS_MAX))
 }
 
-fn listed(deciding: &BTreeMap<String, String>) -> String {
-    let values: Vec<_> = deciding
-        .iter()
-        .map(|(name, value)| format!("{name} {value}"))
-        .collect();
-    values.join(", ")
+fn listed<'a>(deciding: impl Iterator<Item = (&'a String, impl AsRef<str>)>) -> String {
+    let mut text = String::new();
+    for (name, words) in deciding {
+        let parts = [
+            if text.is_empty() { "" } else { ", " },
+            name,
+            " ",
+            words.as_ref(),
+        ];
+        text.extend(parts);
+    }
+    text
 }
 
 fn shown(value: &Value, now: Timestamp) -> String {
@@ -380,6 +426,9 @@ pub fn ago(ms: i64) -> String {
 
 /// Text on one line and of bounded length: what hosts say is shown to people.
 fn cut(text: &str) -> String {
+    if text.len() <= SHOWN_CHARS_MAX && !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut short: String = plain.clone().take(SHOWN_CHARS_MAX).collect();
     if plain.count() > SHOWN_CHARS_MAX {

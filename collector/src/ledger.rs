@@ -447,7 +447,7 @@ fn check_submission(submission: &Submission) -> Result<usize, LedgerError> {
         )?;
     }
     for (named, bytes) in &submission.blobs {
-        add("a blob", bytes.len().max(1), limits::BLOB_BYTES_MAX)?;
+        add("a blob", bytes.len().max(1), limits::DOCUMENT_BYTES_MAX)?;
         let (named, computed) = (*named, Digest::of(bytes));
         if named != computed {
             return Err(LedgerError::BlobName { named, computed });

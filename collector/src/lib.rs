@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod evaluate;
 pub mod status;
 pub mod follow;
+pub mod assess;
 pub mod drift;
 pub mod alert;
 pub mod report;

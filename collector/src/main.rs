@@ -8,9 +8,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use collector::register;
 use collector::serve::Clock;
-use command::{Around, Shown, hosts, init, ledger, lists, look, serve};
+use command::{
+    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, record, serve, soa,
+};
 use shared::time::Timestamp;
 
 mod command;
@@ -42,6 +45,10 @@ enum Command {
     EnrolToken(hosts::EnrolToken),
     /// End the enrolment of a host; it is out at once
     Revoke(hosts::Revoke),
+    /// Keep the people who decide: their keys, who may, who may no more
+    Person(person::People),
+    /// Teach the registers of the management system: each is a command of its own
+    Register(record::Registers),
     /// Put a list of vulnerabilities in force; hosts are joined with it from then on
     ///
     /// Nothing is fetched: bring the file. Its digest stands in the ledger.
@@ -60,18 +67,36 @@ enum Command {
     ExportCatalog(init::ExportCatalog),
     /// Read the settings and the catalogue, and say what is wrong with them
     CheckConfig(init::CheckConfig),
+    /// Show a control: what bears on it, what it is related to, what auditors ask for
+    Control(catalogue::Control),
+    /// Show the clauses of the management system and what is to be documented
+    Clauses(catalogue::Clauses),
+    /// Show the documents and records that an audit asks for
+    Documents(catalogue::Documents),
+    /// Show the readiness checklist, or the score of your answers
+    Readiness(catalogue::Ready),
+    /// Write, show and compare statements of applicability
+    Soa(soa::Statement),
     /// Print the completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, of the whole or of a command
+    Man {
+        /// The command, e.g. `exception propose`
+        command: Vec<String>,
+    },
+}
+
+/// All commands: those above, and one for each register.
+fn whole() -> clap::Command {
+    Arguments::command().subcommands(record::commands())
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(arguments.command).and_then(show) {
+    let given = whole().get_matches();
+    match run(&given).and_then(show) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -81,13 +106,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<Shown> {
+fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
     let around = around();
-    match command {
+    if let Some((name, given)) = given.subcommand()
+        && let Some(kind) = register::kind(name)
+    {
+        return record::run(kind, given, &around);
+    }
+    match Arguments::from_arg_matches(given)?.command {
         Command::Init(init) => init.run(&around),
         Command::Serve(serve) => serve.run(&around),
         Command::EnrolToken(token) => token.run(&around),
-        Command::Revoke(revoke) => revoke.run(),
+        Command::Revoke(revoke) => revoke.run(&around),
+        Command::Person(people) => people.run(&around),
+        Command::Register(registers) => registers.run(),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
         Command::Judge(judge) => judge.run(&around),
@@ -96,18 +128,33 @@ fn run(command: Command) -> anyhow::Result<Shown> {
         Command::Pack(pack) => pack.run(&around),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
+        Command::Control(control) => control.run(&around),
+        Command::Clauses(clauses) => clauses.run(&around),
+        Command::Documents(documents) => documents.run(&around),
+        Command::Readiness(ready) => ready.run(&around),
+        Command::Soa(soa) => soa.run(&around),
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            let mut whole = Arguments::command();
+            let mut whole = whole();
             clap_complete::generate(shell, &mut whole, "evident-collector", &mut text);
             Ok(String::from_utf8_lossy(&text).into_owned().into())
         }
-        Command::Man => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
-            Ok(String::from_utf8_lossy(&text).into_owned().into())
-        }
+        Command::Man { command } => manual(&command),
     }
+}
+
+/// The manual page of a command; without one, of the whole.
+fn manual(names: &[String]) -> anyhow::Result<Shown> {
+    let mut page = whole();
+    page.build();
+    for name in names {
+        let command = page.find_subcommand(name);
+        let command = command.with_context(|| format!("there is no command `{name}`"))?;
+        page = command.clone();
+    }
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned().into())
 }
 
 /// The clock of the machine.
@@ -131,10 +178,12 @@ fn around() -> Around {
         reason = "no-color.org: a wish of the terminal's user"
     )]
     let colour = terminal && std::env::var("NO_COLOR").is_err();
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     Around {
         clock: clock(),
         colour,
         width: if terminal && 40 <= width { width } else { 100 },
+        home,
     }
 }
 
@@ -158,5 +207,24 @@ fn show(shown: Shown) -> anyhow::Result<bool> {
             Err(error).context("cannot write the result")
         }
         _ => Ok(held),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn every_command_is_well_formed_and_teaches() {
+        whole().debug_assert();
+        let mut commands = vec![whole()];
+        while let Some(command) = commands.pop() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let (name, id) = (command.get_name(), argument.get_id());
+                assert!(argument.get_help().is_some(), "{id} of {name}");
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 }

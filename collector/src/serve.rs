@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,16 +31,21 @@ use crate::config::Config;
 use crate::fleet::{Fleet, Stream};
 use crate::ledger::Ledger;
 use crate::observer::Door;
+use crate::register::Register;
 use crate::status::Status;
 
 mod answer;
+mod decide;
 mod enrol;
 mod framing;
+mod said;
+pub mod api;
 pub mod operator;
 mod submit;
 pub mod syslog;
 
 use answer::Wrong;
+pub use said::FEEDS;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -75,6 +80,8 @@ pub struct Intake {
     pub ledger: Ledger,
     /// Who may submit.
     pub fleet: RwLock<Fleet>,
+    /// Who may decide, and what was decided.
+    pub register: RwLock<Register>,
     /// What the ledger says of the controls; `None` while it is opened again.
     pub status: Derived,
     /// The clock.
@@ -84,7 +91,8 @@ pub struct Intake {
     /// Who is told what only the collector can see.
     pub observer: Door,
     numbers: enrol::Numbers,
-    enrolling: tokio::sync::Mutex<()>,
+    /// Held by whoever decides, so that what was checked holds when it is entered.
+    deciding: tokio::sync::Mutex<()>,
     submissions: Arc<Semaphore>,
     shapes: Mutex<BTreeMap<Digest, Shape>>,
 }
@@ -151,7 +159,7 @@ impl Intake {
     pub fn new(
         dir: PathBuf,
         (config, authority, ledger_key): (Config, Authority, VerifierKey),
-        (ledger, fleet, status): (Ledger, Fleet, Derived),
+        (ledger, (fleet, register), status): (Ledger, (Fleet, Register), Derived),
         clock: Clock,
     ) -> Self {
         let submissions = Arc::new(Semaphore::new(config.intake.submissions_max));
@@ -162,12 +170,13 @@ impl Intake {
             ledger_key,
             ledger,
             fleet: RwLock::new(fleet),
+            register: RwLock::new(register),
             status,
             clock,
             counters: Counters::default(),
             observer: Door::default(),
             numbers: enrol::Numbers::default(),
-            enrolling: tokio::sync::Mutex::default(),
+            deciding: tokio::sync::Mutex::default(),
             submissions,
             shapes: Mutex::default(),
         }
@@ -182,6 +191,11 @@ impl Intake {
 
     fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// Who may decide, and what was decided.
+    fn register(&self) -> RwLockReadGuard<'_, Register> {
+        self.register.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The stream of an agent that may submit.

@@ -8,6 +8,8 @@ pub const STATEMENT_BYTES_MAX: usize = 48 * 1024;
 pub const ENVELOPE_BYTES_MAX: usize = STATEMENT_BYTES_MAX / 3 * 4 + 1024;
 /// Longest blob: an observation, an artifact, a document.
 pub const BLOB_BYTES_MAX: usize = 1024 * 1024;
+/// Longest file that a person brings with a decision: a report, a statement of applicability.
+pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most blobs that one attestation may name.
 pub const SUBJECTS_MAX: usize = 256;
 /// Longest text of one fact, and of a reason.

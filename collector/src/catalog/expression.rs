@@ -10,8 +10,8 @@ use shared::fact::{Facts, Subject, Value};
 use shared::time::Timestamp;
 
 use super::operand::Type;
-use super::typing;
-use super::{Parameter, duration_ms};
+use super::program::{AHEAD_MS_MAX, Code, Looked, Stop};
+use super::{Parameter, compile, duration_ms, typing};
 use crate::fault::Complaint;
 
 /// Longest source of an expression in bytes.
@@ -22,14 +22,13 @@ const BRACKETS_MAX: usize = 48;
 const OPERATORS_MAX: usize = 96;
 /// Deepest nesting of brackets.
 const NESTING_MAX: u16 = 24;
-/// How far an instant may lie after the time of collection and still count as age 0: the time of
-/// collection is taken before the probes look.
-const AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
 
 /// A typed expression that gives a flag.
 pub struct Expression {
     source: String,
     tree: IdedExpr,
+    /// What runs; where it gives no flag, the interpreter has the word.
+    code: Option<Code>,
     reading: Reading,
 }
 
@@ -44,8 +43,12 @@ impl std::fmt::Debug for Expression {
 pub struct Reading {
     /// Every fact that is named.
     pub facts: BTreeSet<&'static str>,
+    /// Every fact whose value is read, guarded or not; a field of a record stands as `list.field`.
+    pub values: BTreeSet<String>,
     /// Facts that are read where no `has` makes sure of them.
     pub required: BTreeSet<Need>,
+    /// `now` or `age` is in it, so that the flag can change though no fact does.
+    pub time: bool,
     /// Fields of records that are read where nothing guards them, by their list.
     pub fields: BTreeMap<&'static str, BTreeSet<&'static str>>,
 }
@@ -110,9 +113,16 @@ impl Expression {
         }
         Ok(Self {
             source: source.to_owned(),
+            code: compile::compile(&tree),
             tree,
             reading,
         })
+    }
+
+    /// The text that was typed.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Which facts it reads.
@@ -132,6 +142,25 @@ impl Expression {
         now: Timestamp,
     ) -> Result<bool, Undecided> {
         self.all_seen(facts)?;
+        let looked = Looked {
+            facts,
+            parameters,
+            now,
+        };
+        match self.code.as_ref().map(|code| code.run(&looked)) {
+            Some(Ok(flag)) => Ok(flag),
+            Some(Err(Stop::GaveUp(why))) => Err(Undecided::GaveUp(why.to_owned())),
+            Some(Err(Stop::Ask)) | None => self.interpret(facts, parameters, now),
+        }
+    }
+
+    /// What the interpreter says, whose word counts.
+    fn interpret(
+        &self,
+        facts: &Facts,
+        parameters: &BTreeMap<String, Parameter>,
+        now: Timestamp,
+    ) -> Result<bool, Undecided> {
         let run = || {
             let read = |(name, _): &(&String, &Value)| self.reading.facts.contains(name.as_str());
             let context = context(facts.iter().filter(read), parameters, now)?;
@@ -314,3 +343,6 @@ fn map<'a>(members: impl Iterator<Item = (&'a str, CelValue)>) -> CelValue {
         .collect();
     members.into()
 }
+
+#[cfg(test)]
+mod tests;

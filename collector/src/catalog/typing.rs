@@ -97,11 +97,12 @@ impl Typing<'_> {
         Ok(found)
     }
 
-    fn variable(&self, expr: &IdedExpr, name: &str) -> Result<Type, Complaint> {
+    fn variable(&mut self, expr: &IdedExpr, name: &str) -> Result<Type, Complaint> {
         if let Some((_, found)) = self.scope.iter().rev().find(|(known, _)| known == name) {
             return Ok(found.clone());
         }
         if name == "now" {
+            self.reading.time = true;
             return Ok(Type::Instant);
         }
         if matches!(name, "fact" | "param") {
@@ -148,6 +149,7 @@ impl Typing<'_> {
             if select.test {
                 return Ok(Type::Flag);
             }
+            self.reading.values.insert(fact.name.to_owned());
             if !guarded() {
                 let facts = known.iter().filter(|((root, _), _)| root == "fact");
                 let under = facts
@@ -179,6 +181,7 @@ impl Typing<'_> {
         if select.test {
             return Ok(Type::Flag);
         }
+        self.reading.values.insert(format!("{list}.{}", field.name));
         if !guarded() {
             let read = self.reading.fields.entry(list).or_default();
             read.insert(field.name);
@@ -284,6 +287,7 @@ impl Typing<'_> {
             }
             ("age", false, [instant]) => {
                 self.wanted(instant, &Type::Instant, known)?;
+                self.reading.time = true;
                 Ok(Type::Duration)
             }
             ("duration" | "unknown", false, [text]) => {

@@ -1,9 +1,12 @@
 //! Commands about hosts: `enrol-token`, `revoke`.
 
 use collector::fleet::token;
-use collector::serve::operator::Ask;
+use serde::Deserialize;
+use shared::decision::{Decided, Revoked};
 use shared::id::AgentId;
 
+use super::client::Client;
+use super::person::Signer;
 use super::{Around, Folder, Shown};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -55,16 +58,34 @@ pub(crate) struct Revoke {
     /// Why; it stands in the ledger
     #[arg(long)]
     reason: String,
+    #[command(flatten)]
+    signer: Signer,
+}
+
+#[derive(Deserialize)]
+struct HostAnswer {
+    generation: u64,
 }
 
 impl Revoke {
     /// Ends the enrolment of a host.
-    pub(crate) fn run(self) -> anyhow::Result<Shown> {
+    pub(crate) fn run(self, around: &Around) -> anyhow::Result<Shown> {
         let Self {
             folder,
             host,
             reason,
+            signer,
         } = self;
-        super::order(&folder.dir, &Ask::Revoke { host, reason }).map(Shown::from)
+        let client = Client::new(&folder.dir);
+        let HostAnswer { generation } = client.get(&format!("/v1/hosts/{host}"))?;
+        let pen = signer.pen(around, &client)?;
+        let revoked = Revoked {
+            agent: host.clone(),
+            generation,
+            reason,
+        };
+        let done = client.decide(pen.as_ref(), Decided::Revoke(revoked), &[])?;
+        let entry = done.entry;
+        Ok(format!("enrolment {generation} of `{host}` ended; entry {entry}").into())
     }
 }

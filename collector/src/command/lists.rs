@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use collector::feed::{self, Feed};
-use collector::serve::operator::Ask;
-use shared::decision::Imported;
+use shared::decision::{Decided, Imported};
 use shared::time::Timestamp;
 
+use super::client::Client;
+use super::person::Signer;
 use super::{Around, Folder, Shown};
 
 /// Who published a list of vulnerabilities.
@@ -46,6 +47,8 @@ pub(crate) struct Import {
     /// there are no others.
     #[arg(long)]
     complete: bool,
+    #[command(flatten)]
+    signer: Signer,
     /// The file: JSON as it was published
     file: PathBuf,
 }
@@ -57,6 +60,7 @@ impl Import {
             folder,
             publisher,
             complete,
+            signer,
             file,
         } = self;
         let (dir, publisher) = (folder.dir, feed::Publisher::from(publisher));
@@ -84,6 +88,13 @@ impl Import {
         let part = folder.join(format!("{}.part", feed.sha256));
         let _bytes = std::fs::copy(&file, &part).with_context(name)?;
         std::fs::rename(&part, &copy)?;
-        super::order(&dir, &Ask::Import { list }).map(Shown::from)
+        let client = Client::new(&dir);
+        let pen = signer.pen(around, &client)?;
+        let (publisher, records) = (list.publisher.clone(), list.records);
+        let entry = client
+            .decide(pen.as_ref(), Decided::Import(list), &[])?
+            .entry;
+        let text = format!("{records} vulnerabilities of {publisher} in force; entry {entry}");
+        Ok(text.into())
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use collector::catalog::Catalog;
 use collector::follow;
 use collector::ledger::Ledger;
 use collector::report::Report;
-use collector::serve::operator::{self, Ask};
+use collector::serve::api::report;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::durable;
@@ -15,6 +15,7 @@ use shared::id::{AgentId, Digest};
 use shared::observation::Observation;
 use shared::time::Timestamp;
 
+use super::client::Client;
 use super::{Around, Folder, Format, Shown};
 
 /// Longest list of observations.
@@ -34,21 +35,27 @@ impl Status {
     /// Which controls hold: asked of the collector that runs, or read when none does.
     pub(crate) fn run(self, around: &Around) -> anyhow::Result<Shown> {
         let dir = self.folder.dir.as_path();
-        let screen = around.screen(self.format);
         let (config, authority) = super::load(dir)?;
-        if let Some(told) = super::ask(dir, &Ask::Status { screen })? {
-            return if told.refused {
-                bail!("{}", told.text)
-            } else {
-                Ok((told.text, told.held).into())
-            };
+        let client = Client::new(dir);
+        if self.format == Format::Json {
+            if let Some(answer) = client.ask("/v1/status")? {
+                let holds = answer.holds;
+                return Ok((answer.text(), holds).into());
+            }
+        } else {
+            let (width, colour) = (around.width, around.colour);
+            let path = format!("/v1/status?format=text&width={width}&colour={colour}");
+            if let Some(answer) = client.ask(&path)? {
+                let holds = answer.holds;
+                return Ok((answer.text(), holds).into());
+            }
         }
         let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
         let status = super::serve::open_status(dir)?;
         let _position = follow::catch_up(&ledger, &status, &authority.decisions.public())?;
-        let shown = operator::render(&operator::show(&status, &ledger, around.now())?, screen);
+        let shown = around.render(&report(&status, &ledger, around.now())?, self.format);
         status.close()?;
-        Ok(shown.into())
+        Ok(shown)
     }
 }
 
@@ -120,6 +127,6 @@ impl Judge {
         // What only a collector can observe is in no file of a host.
         let catalog = catalog.of_hosts();
         let report = Report::judged(&catalog, host, &observations, collected);
-        Ok(operator::render(&report, around.screen(self.format)).into())
+        Ok(around.render(&report, self.format))
     }
 }

@@ -53,7 +53,7 @@ impl Serve {
         let signer = super::signer(&config, &authority)?;
         let ledger_key = signer.verifier_key().clone();
         let ledger = Ledger::open(&super::ledger_dir(dir), signer)?;
-        let fleet = super::fleet(&ledger, &authority)?;
+        let (fleet, register) = super::known(&ledger, &authority)?;
         let status = Arc::new(RwLock::new(Some(open_status(dir)?)));
         let decisions = authority.decisions.public();
         tracing::info!(entries = ledger.published().size, "ledger is open");
@@ -65,7 +65,7 @@ impl Serve {
             watchers: config.logs.watchers.iter().cloned().collect(),
         };
         let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
-        let parts = (ledger.clone(), fleet, Arc::clone(&status));
+        let parts = (ledger.clone(), (fleet, register), Arc::clone(&status));
         let identity = (config, authority, ledger_key);
         let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));
         let intake = Arc::new(intake.observed(door));

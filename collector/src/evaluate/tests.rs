@@ -52,6 +52,31 @@ fn every_check_has_examples_of_every_kind() {
     }
 }
 
+/// A check that does not read time gives the same finding of the same facts at any time.
+#[test]
+fn what_does_not_read_time_is_the_same_for_ever() {
+    let catalog = Catalog::embedded().unwrap();
+    let mut checks = catalog
+        .checks()
+        .filter(|check| !check.reads_time())
+        .peekable();
+    assert!(checks.peek().is_some(), "every check reads time");
+    for check in checks {
+        for case in &check.cases {
+            let mut seen = observation(&check.probe, Outcome::Facts, "{}");
+            seen.facts = case.facts.clone();
+            let then = one(check, &seen, &case.parameters, case.now);
+            let later = one(
+                check,
+                &seen,
+                &case.parameters,
+                case.now.plus_ms(86_400_000 * 365),
+            );
+            assert_eq!(then, later);
+        }
+    }
+}
+
 /// Whatever needed fact is taken away from an example, it does not pass then.
 #[test]
 fn a_missing_fact_never_makes_a_pass() {

@@ -199,7 +199,7 @@ fn what_is_refused() {
         entries: vec![evidence(0)],
         blobs: vec![(name, bytes)],
     };
-    let long = vec![0; limits::BLOB_BYTES_MAX + 1];
+    let long = vec![0; limits::DOCUMENT_BYTES_MAX + 1];
     for bad in [
         entries(vec![with(vec![])]),
         entries(vec![

@@ -6,19 +6,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use shared::attestation::Statement;
 use shared::cause::chain;
-use shared::decision::{self, DECISION_TYPE, Decided, Decision, Enrolled as Enrolling, Enrolment};
+use shared::decision::{self, Decided, Enrolled as Enrolling, Enrolment};
 use shared::id::Digest;
 use shared::key::{self, KeyError};
-use shared::leaf::LeafKind;
 use shared::time::Timestamp;
 use shared::wire::{Code, EnrolAnswer, EnrolRequest, NonceAnswer, RenewAnswer, RenewRequest};
 
 use super::answer::{Answer, Enrolled, Wrong, json};
+use super::decide::{self, Author, DecideError, Entered};
 use super::{Intake, submit};
 use crate::fleet::token::{self, TokenError};
-use crate::ledger::{LedgerError, NewEntry, Submission};
 
 /// How long a number for an enrolment can be used.
 const NONCE_MS: i64 = 5 * 60 * 1000;
@@ -86,7 +84,7 @@ pub(super) async fn enrol(State(intake): State<Arc<Intake>>, body: Body) -> Answ
     // One at a time, and to the end even when the caller hangs up: the ledger and the fleet must
     // agree on the generation.
     let done = tokio::spawn(async move {
-        let _one_at_a_time = intake.enrolling.lock().await;
+        let _one_at_a_time = intake.deciding.lock().await;
         enrol_one(&intake, request).await
     });
     done.await.unwrap_or_else(|_panicked| {
@@ -160,8 +158,9 @@ async fn enrol_one(intake: &Intake, request: EnrolRequest) -> Answer<EnrolAnswer
         heartbeat_s: intake.config.fleet.heartbeat_seconds,
     };
     let decided = Decided::Enrol(enrolled);
-    let made = decide(intake, LeafKind::Enrol, decided, vec![statement]).await;
-    let (record, entered) = match made {
+    let author = Author::unsigned(format!("collector {}", intake.config.name));
+    let made = decide::enter(intake, author, decided, vec![("enrolment", statement)]).await;
+    let Entered { record, index, .. } = match made.map_err(Wrong::from) {
         Ok(made) => made,
         Err(wrong) => {
             // Nothing was entered when the ledger is only busy or full: the token is good again.
@@ -173,84 +172,17 @@ async fn enrol_one(intake: &Intake, request: EnrolRequest) -> Answer<EnrolAnswer
             return Err(wrong);
         }
     };
-    tracing::info!(agent = %claim.agent, generation, index = entered, "host enrolled");
+    tracing::info!(agent = %claim.agent, generation, index, "host enrolled");
     Ok(Json(EnrolAnswer {
         agent: claim.agent,
         generation,
         certificate_pem,
         authority_pem: intake.authority.certificate_pem().to_owned(),
-        record,
+        record: String::from_utf8_lossy(&record).into_owned(),
         ledger_key: intake.ledger_key.to_string(),
-        receipt: submit::receipt(intake, 0, vec![(entered, None)])?,
+        receipt: submit::receipt(intake, 0, vec![(index, None)])?,
         heartbeat_s: intake.config.fleet.heartbeat_seconds,
     }))
-}
-
-/// Signs a decision, enters it and lets it take effect. Returns the record and its index.
-///
-/// Nothing of the stream that it ends is entered meanwhile. Whoever calls this must not stop half
-/// way: what the ledger says must take effect.
-pub(super) async fn decide(
-    intake: &Intake,
-    kind: LeafKind,
-    decided: Decided,
-    blobs: Vec<Vec<u8>>,
-) -> Result<(String, u64), Wrong> {
-    let now = intake.now();
-    let decision = Decision {
-        at: now,
-        by: format!("collector {}", intake.config.name),
-        statement: None,
-        decides: decided.clone(),
-    };
-    let subject = blobs
-        .iter()
-        .map(|blob| shared::attestation::Subject::new("enrolment", Digest::of(blob)))
-        .collect();
-    let file = Statement::new(DECISION_TYPE, subject, decision)
-        .seal(&intake.authority.decisions)
-        .map_err(|error| {
-            Wrong::new(Code::Malformed, "the decision is too large", "").with(error)
-        })?;
-    let record = String::from_utf8_lossy(&file).into_owned();
-    let id = Digest::of(&file);
-    let ends = {
-        let fleet = intake.fleet.read().unwrap_or_else(PoisonError::into_inner);
-        match &decided {
-            Decided::Enrol(enrolled) => fleet.newest(&enrolled.agent),
-            Decided::Revoke(revoked) => fleet.stream(&revoked.agent, revoked.generation),
-            Decided::Import(_)
-            | Decided::Person(_)
-            | Decided::Catalogue(_)
-            | Decided::Record(_) => None,
-        }
-    };
-    let _nothing_meanwhile = match &ends {
-        Some(stream) => Some(stream.standing.lock().await),
-        None => None,
-    };
-    let submission = Submission {
-        entries: vec![NewEntry {
-            kind,
-            stream: None,
-            envelope: file,
-            received: now,
-        }],
-        blobs: blobs
-            .into_iter()
-            .map(|blob| (Digest::of(&blob), blob))
-            .collect(),
-    };
-    let appended = intake.ledger.append(submission).await?;
-    let index = appended
-        .first()
-        .map(|entry| entry.index)
-        .ok_or(LedgerError::ReadOnly)?;
-    let mut fleet = intake.fleet.write().unwrap_or_else(PoisonError::into_inner);
-    fleet.decide(index, id, decided).map_err(|error| {
-        Wrong::new(Code::Malformed, "the decision has no effect", "").with(error)
-    })?;
-    Ok((record, index))
 }
 
 /// Renews the certificate of the connection.
@@ -301,4 +233,16 @@ fn refused_token(error: TokenError) -> Wrong {
         "the collector cannot use its tokens",
         "tell the operator",
     )
+}
+
+impl From<DecideError> for Wrong {
+    fn from(error: DecideError) -> Self {
+        match error {
+            DecideError::Ledger(error) => error.into(),
+            error @ (DecideError::Statement(_) | DecideError::Fleet(_)) => {
+                Self::new(Code::Malformed, "the enrolment cannot be entered", "")
+                    .with(chain(&error))
+            }
+        }
+    }
 }
