@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::StrDeserializer;
+use shared::id::AgentId;
 
 use crate::catalog::Severity;
 use crate::config::route::{DEFAULT_ROUTE, GroupBy, Matching, Pattern, Route as Settings};
@@ -41,7 +42,7 @@ impl Matcher {
     /// Whether it takes this condition.
     #[must_use]
     pub fn takes(&self, condition: &Condition) -> bool {
-        let host = condition.host.as_ref().map(|host| host.as_str());
+        let host = condition.host.as_ref().map(AgentId::as_str);
         self.severity
             .is_none_or(|least| least <= condition.severity)
             && (self.kind.is_empty() || self.kind.contains(&condition.kind))
@@ -139,7 +140,7 @@ impl Route {
         let by = self.group_by.iter().collect::<BTreeSet<_>>();
         let value = |by: &GroupBy| match by {
             GroupBy::Host => {
-                let host = condition.host.as_ref().map(|host| host.as_str());
+                let host = condition.host.as_ref().map(AgentId::as_str);
                 format!("host={}", host.unwrap_or_default())
             }
             // The first one: a condition that bears on three controls is told once.

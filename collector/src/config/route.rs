@@ -200,11 +200,11 @@ pub(super) fn check(routes: &[Route], channels: &[&str]) -> Result<(), Complaint
     for route in routes {
         ends(route, &names)?;
         let name = route.name.get_ref();
-        let named = routes
+        let reached = routes
             .iter()
             .filter_map(|other| other.escalate_to.as_ref())
             .any(|to| to.get_ref() == name);
-        if route.matching.is_none() && name != DEFAULT_ROUTE && !named {
+        if route.matching.is_none() && name != DEFAULT_ROUTE && !reached {
             let what = format!("nothing comes to the route `{name}`");
             let hint = "write `match = {}` to take everything, or escalate to it";
             return Err(Complaint::new(route.name.span(), what).hint(hint));
