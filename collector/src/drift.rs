@@ -19,7 +19,7 @@ mod now;
 
 pub use change::{Came, Damping, Input, drift};
 pub use entry::{Counts, Direction, Drift, Entry, Explained, FactChange, Side, What, Why};
-pub use now::{Detail, Watch};
+pub use now::{Detail, Details, Silences, Watch};
 pub use silence::{Quiet, fleet_silences, gaps};
 
 /// What is wrong.
