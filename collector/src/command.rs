@@ -23,6 +23,7 @@ pub(crate) mod init;
 pub(crate) mod serve;
 pub(crate) mod client;
 pub(crate) mod person;
+pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;
 pub(crate) mod look;

@@ -42,6 +42,8 @@ pub enum ConditionKind {
     Population,
     /// A decision ended, or is about to: an exception, a document, a due date.
     Due,
+    /// A channel does not take what people are to be told.
+    Undelivered,
 }
 
 /// Something that is wrong as of a moment, and that somebody is to be told of.

@@ -10,13 +10,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::decision::{Decided, Decision, InForce, Person, Step, Value};
 use shared::id::{AgentId, Digest, PersonId};
+use shared::key::PublicKey;
 use shared::time::Timestamp;
 
 use crate::catalog::Catalog;
 
+mod entry;
 mod field;
 mod kind;
 mod kinds;
@@ -51,7 +53,7 @@ struct Logged {
 }
 
 /// A record of a register.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Id, e.g. `NC-3`.
     pub id: String,
@@ -64,7 +66,7 @@ pub struct Record {
 }
 
 /// A step that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
     pub at: Timestamp,
@@ -267,8 +269,8 @@ impl Register {
         if !good(&person.email) || (!person.email.is_empty() && !person.email.contains('@')) {
             return Err(Refusal::new("email", "this is no address for mail"));
         }
-        let key = shared::key::PublicKey::from_pem(&person.key)
-            .and_then(|key| key.check_strength().map(|()| key));
+        let key =
+            PublicKey::from_pem(&person.key).and_then(|key| key.check_strength().map(|()| key));
         if let Err(error) = key {
             return Err(Refusal::new("key", error.to_string())
                 .hint("`evident-collector person key` makes a good one"));

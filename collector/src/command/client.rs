@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use collector::serve::api::problem::{MEDIA_TYPE, Problem};
+use collector::serve::api::problem::{MEDIA_TYPE, Members, Problem};
 use collector::serve::api::{Brought, Done, HOLDS};
 use collector::serve::operator::SOCKET;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -102,7 +102,8 @@ impl Client {
             .enable_all()
             .build()?;
         let answered = runtime.block_on(async {
-            let exchange = exchange(&self.dir.join(SOCKET), method, path, body);
+            let socket = self.dir.join(SOCKET);
+            let exchange = exchange(&socket, method, path, body);
             tokio::time::timeout(PATIENCE, exchange).await
         });
         let silent = || format!("the collector in `{}` does not answer", self.dir.display());
@@ -160,13 +161,13 @@ fn complaint(body: &[u8]) -> String {
     let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
         return "the collector refused, and did not say why".to_owned();
     };
-    let Problem {
+    let Members {
         title,
         detail,
         operand,
         hint,
         ..
-    } = problem;
+    } = *problem.0;
     let operand = if operand.is_empty() {
         operand
     } else {

@@ -1,5 +1,4 @@
-//! Commands about the people who decide: `person key`, `add`, `list`, `leave`, `key-change`; and the
-//! pen with which a person signs.
+//! Commands about the people who decide, and the pen with which a person signs.
 
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, OpenOptions};
@@ -31,7 +30,7 @@ const KEY_BYTES_MAX: u64 = 4096;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Signer {
     /// Decide as the person of this key file; without it as the account that gives the order
-    #[arg(long = "as", value_name = "FILE")]
+    #[arg(id = "person-key", long = "as", value_name = "FILE")]
     key: Option<PathBuf>,
 }
 
@@ -76,7 +75,7 @@ impl Pen {
             by: person.id.parse()?,
             key,
             origin: ledger.origin,
-            clock: around.clock.clone(),
+            clock: Clock::clone(&around.clock),
         })
     }
 

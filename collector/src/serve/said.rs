@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use shared::attestation::Statement;
 use shared::cause::chain;
@@ -79,8 +79,9 @@ pub(super) async fn order(
 
 /// Opens the statement with the key of the person that it names.
 fn opened(intake: &Intake, file: &[u8]) -> Result<Statement<Said>, Problem> {
-    let malformed =
-        |error: &dyn std::error::Error| Problem::new(Kind::Malformed, chain(error)).of("statement");
+    let malformed = |error: &(dyn std::error::Error + 'static)| {
+        Problem::new(Kind::Malformed, chain(error)).of("statement")
+    };
     let envelope = Envelope::from_file(file).map_err(|error| malformed(&error))?;
     let said: Statement<Said> =
         Statement::from_body(&envelope.body, SAID_TYPE).map_err(|error| malformed(&error))?;
