@@ -313,9 +313,9 @@ fn names_are_bounded_and_counts_are_not() {
     };
     whole.detail(because).unwrap();
     let clock = control(&whole, "A.8.17");
-    let named = clock.checks.iter().flat_map(|check| &check.named);
-    assert!(named.clone().count() > 3);
-    assert!(named.clone().all(|one| one.detail.is_some()));
+    let shown = clock.checks.iter().flat_map(|check| &check.named);
+    assert!(shown.clone().count() > 3);
+    assert!(shown.clone().all(|one| one.detail.is_some()));
 }
 
 #[test]
