@@ -256,8 +256,8 @@ fn the_statement_stands_beside_and_what_does_not_fit_is_said() {
     let row = |applicable, justification: &str| Applicability {
         applicable,
         justification: justification.to_owned(),
-        state: "implemented".to_owned(),
-        owner: "ada".to_owned(),
+        state: Some("implemented".to_owned()),
+        owner: Some("ada".parse().unwrap()),
     };
     let rows = [
         ("A.8.17".to_owned(), row(false, " ")),
