@@ -11,10 +11,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use collector::register;
 use collector::serve::Clock;
-use command::{
-    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, population, record, serve,
-    soa,
-};
+use command::{Around, Shown, alert, catalogue, hosts, init, ledger, lists, look, person, population, record, serve, soa};
 use shared::time::Timestamp;
 
 mod command;
@@ -58,6 +55,8 @@ enum Command {
     Import(lists::Import),
     /// Show which controls hold, on which hosts, and why not
     Status(look::Status),
+    /// Show what people are told, try a channel, see which route takes what
+    Alert(alert::Alert),
     /// Judge observations of `evident-agent once --format json` without a collector
     Judge(look::Judge),
     /// Throw the derived state away and make it again from the ledger
@@ -126,6 +125,7 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Population(population) => population.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
+        Command::Alert(alert) => alert.run(&around),
         Command::Judge(judge) => judge.run(&around),
         Command::Replay(replay) => replay.run(),
         Command::Fsck(fsck) => fsck.run(),

@@ -6,6 +6,7 @@
 //! GET  /v1/population                    who should be there; `at` asks for an instant, `format` is
 //!                                        json, csv or text
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
+//! GET  /v1/alerts                        open incidents, and how channels do
 //! GET  /v1/people                        who may decide, and who could
 //! GET  /v1/registers                     every register: its fields, its steps, what it is for
 //! GET  /v1/registers/{register}          its records; `at` asks for an instant
@@ -33,6 +34,7 @@ use shared::wire::Code;
 
 use super::{Intake, answer};
 
+mod alerts;
 mod look;
 mod order;
 mod population;
@@ -76,6 +78,7 @@ pub fn router(intake: &Arc<Intake>) -> Router {
         .route("/v1/status", get(look::status))
         .route("/v1/population", get(population::population))
         .route("/v1/hosts/{host}", get(look::host))
+        .route("/v1/alerts", get(alerts::list))
         .route("/v1/people", get(records::people))
         .route("/v1/registers", get(records::registers))
         .route("/v1/registers/{register}", get(records::register))
