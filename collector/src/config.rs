@@ -10,7 +10,7 @@ use shared::id::AgentId;
 use crate::fault::{Complaint, Fault};
 
 mod value;
-use value::{agents, host_name, host_names, no_or_address, upto};
+use value::{agents, decided_elsewhere, host_name, host_names, no_or_address, upto};
 #[cfg(test)]
 mod tests;
 
@@ -34,18 +34,20 @@ pub struct Config {
     pub logs: Logs,
     /// Who may submit, and for how long.
     pub fleet: Fleet,
-    /// The checks that are in force.
+    /// The checks.
     pub catalogue: Catalogue,
     /// Diagnostics.
     pub log: Log,
 }
 
-/// The checks that are in force.
+/// The checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Catalogue {
-    /// Folder of the catalogue, from the collector's folder; empty for the one inside.
-    pub folder: PathBuf,
+    /// No setting any more: which catalogue is in force is decided in the ledger. Empty as it was
+    /// written once.
+    #[serde(deserialize_with = "decided_elsewhere")]
+    pub folder: (),
 }
 
 /// The listener for agents.

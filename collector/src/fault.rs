@@ -98,7 +98,7 @@ pub(crate) fn joined(faults: &[Fault]) -> String {
 }
 
 /// A hint that names the known word nearest to a wrong one, or all known words when none is near.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
     let near = known
         .iter()

@@ -4,6 +4,7 @@
 //! says which change is next.
 
 use std::cmp::min;
+use std::path::Path;
 
 use shared::attestation::{Attestation, AttestationError, Kind};
 use shared::decision::{self, Decided, DecisionError};
@@ -12,8 +13,9 @@ use shared::leaf::LeafKind;
 use shared::observation::Observation;
 use shared::observed::{self, ObservedError};
 
+use crate::criteria::{self, CriteriaError};
 use crate::ledger::{Entry, Ledger, LedgerError};
-use crate::status::{Change, Place, ProbeOutcome, Sight, Status, StatusError};
+use crate::status::{Change, Place, ProbeOutcome, Rebuild, Sight, Status, StatusError};
 
 /// The ledger cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,9 @@ pub enum FollowError {
     /// The derived state cannot be written. It can be made again by `replay`.
     #[error("the derived state cannot be kept")]
     Status(#[from] StatusError),
+    /// The catalogue of an entry cannot be used.
+    #[error("a catalogue that was put in force cannot be used")]
+    Criteria(#[from] CriteriaError),
     /// An entry is no decision of this collector.
     #[error("entry {index} is no decision of this collector")]
     Decision {
@@ -51,6 +56,20 @@ pub enum FollowError {
         #[source]
         source: AttestationError,
     },
+}
+
+/// Opens the derived state in `folder`, which judges by the catalogues of the ledger.
+///
+/// # Errors
+///
+/// [`FollowError::Criteria`] and [`FollowError::Status`].
+pub fn open(
+    folder: &Path,
+    ledger: &Ledger,
+    decisions: &PublicKey,
+) -> Result<(Status, Option<Rebuild>), FollowError> {
+    let first = criteria::at_first(ledger, decisions)?;
+    Ok(Status::open(folder, first)?)
 }
 
 /// Applies every entry that the state does not know yet, and returns how many there are now.
@@ -138,11 +157,16 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                 outcomes,
             })
         }
-        LeafKind::Decision
-        | LeafKind::Catalogue
-        | LeafKind::Roster
-        | LeafKind::Redact
-        | LeafKind::Pack => Ok(Change::Nothing),
+        LeafKind::Catalogue => {
+            let adopted = criteria::adopted(ledger, index, decisions)?;
+            Ok(Change::Catalogue {
+                catalog: adopted.catalog,
+                at: adopted.since,
+            })
+        }
+        LeafKind::Decision | LeafKind::Roster | LeafKind::Redact | LeafKind::Pack => {
+            Ok(Change::Nothing)
+        }
     }
 }
 

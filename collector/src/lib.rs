@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod register;
 pub mod admit;
 pub mod ledger;
+pub mod criteria;
 pub mod evaluate;
 pub mod status;
 pub mod follow;

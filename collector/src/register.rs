@@ -10,9 +10,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-use shared::decision::{Decided, Decision, InForce, Person, Step, Value};
+use serde::{Deserialize, Serialize};
+use shared::decision::{self, Decided, Decision, DecisionError, InForce, Person, Step, Value};
 use shared::id::{AgentId, Digest, PersonId};
+use shared::key::PublicKey;
+use shared::leaf::{Leaf, LeafKind};
 use shared::time::Timestamp;
 
 use crate::catalog::Catalog;
@@ -51,7 +53,7 @@ struct Logged {
 }
 
 /// A record of a register.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Id, e.g. `NC-3`.
     pub id: String,
@@ -64,7 +66,7 @@ pub struct Record {
 }
 
 /// A step that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
     pub at: Timestamp,
@@ -146,6 +148,31 @@ impl Register {
             record,
             decision,
         });
+    }
+
+    /// Takes an entry of the ledger, in order; what is no decision changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DecisionError`]: the record is no decision under the decisions key.
+    pub fn take_entry(
+        &mut self,
+        entry: u64,
+        leaf: &Leaf,
+        file: &[u8],
+        decisions: &PublicKey,
+    ) -> Result<(), DecisionError> {
+        match leaf.kind {
+            LeafKind::Enrol | LeafKind::Revoke | LeafKind::Decision | LeafKind::Catalogue => {
+                self.take(entry, leaf.id, decision::open(file, decisions)?);
+            }
+            LeafKind::Evidence
+            | LeafKind::Observed
+            | LeafKind::Roster
+            | LeafKind::Redact
+            | LeafKind::Pack => {}
+        }
+        Ok(())
     }
 
     fn step(&mut self, entry: u64, id: Digest, decision: &Decision, step: &Step) {
@@ -267,8 +294,8 @@ impl Register {
         if !good(&person.email) || (!person.email.is_empty() && !person.email.contains('@')) {
             return Err(Refusal::new("email", "this is no address for mail"));
         }
-        let key = shared::key::PublicKey::from_pem(&person.key)
-            .and_then(|key| key.check_strength().map(|()| key));
+        let key =
+            PublicKey::from_pem(&person.key).and_then(|key| key.check_strength().map(|()| key));
         if let Err(error) = key {
             return Err(Refusal::new("key", error.to_string())
                 .hint("`evident-collector person key` makes a good one"));

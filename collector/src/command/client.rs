@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use collector::serve::api::problem::{MEDIA_TYPE, Problem};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use collector::serve::api::catalogue::Order;
+use collector::serve::api::problem::{MEDIA_TYPE, Members, Problem};
 use collector::serve::api::{Brought, Done, HOLDS};
 use collector::serve::operator::SOCKET;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -53,6 +56,11 @@ impl Client {
         }
     }
 
+    /// Whether a collector runs there.
+    pub(crate) fn is_there(&self) -> bool {
+        std::os::unix::net::UnixStream::connect(self.dir.join(SOCKET)).is_ok()
+    }
+
     /// Asks; `None` when no collector runs.
     pub(crate) fn ask(&self, path: &str) -> anyhow::Result<Option<Answer>> {
         self.request(Method::GET, path, Vec::new())
@@ -73,7 +81,12 @@ impl Client {
         documents: &[(String, Vec<u8>)],
     ) -> anyhow::Result<Done> {
         let Some(pen) = pen else {
-            return self.post("/v1/orders", &decides);
+            let Decided::Catalogue(decides) = decides else {
+                return self.post("/v1/orders", &decides);
+            };
+            let files = documents.iter();
+            let files = files.map(|(_name, bytes)| STANDARD.encode(bytes)).collect();
+            return self.post("/v1/orders/catalogue", &Order { decides, files });
         };
         let brought: Brought = pen.sign(decides, documents)?;
         self.post("/v1/decisions", &brought)
@@ -102,7 +115,8 @@ impl Client {
             .enable_all()
             .build()?;
         let answered = runtime.block_on(async {
-            let exchange = exchange(&self.dir.join(SOCKET), method, path, body);
+            let socket = self.dir.join(SOCKET);
+            let exchange = exchange(&socket, method, path, body);
             tokio::time::timeout(PATIENCE, exchange).await
         });
         let silent = || format!("the collector in `{}` does not answer", self.dir.display());
@@ -160,13 +174,13 @@ fn complaint(body: &[u8]) -> String {
     let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
         return "the collector refused, and did not say why".to_owned();
     };
-    let Problem {
+    let Members {
         title,
         detail,
         operand,
         hint,
         ..
-    } = problem;
+    } = *problem.0;
     let operand = if operand.is_empty() {
         operand
     } else {

@@ -31,7 +31,7 @@ const KEY_BYTES_MAX: u64 = 4096;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Signer {
     /// Decide as the person of this key file; without it as the account that gives the order
-    #[arg(long = "as", value_name = "FILE")]
+    #[arg(id = "person-key", long = "as", value_name = "FILE")]
     key: Option<PathBuf>,
 }
 
@@ -76,7 +76,7 @@ impl Pen {
             by: person.id.parse()?,
             key,
             origin: ledger.origin,
-            clock: around.clock.clone(),
+            clock: Clock::clone(&around.clock),
         })
     }
 

@@ -16,7 +16,7 @@ use crate::ledger::{LedgerError, NewEntry, Submission};
 
 /// A decision cannot be entered, or has no effect.
 #[derive(Debug, thiserror::Error)]
-pub enum DecideError {
+pub(super) enum DecideError {
     /// The decision is too large to be signed. Whoever decides must say less.
     #[error("the decision is too large")]
     Statement(#[from] StatementError),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use shared::attestation::Statement;
 use shared::cause::chain;
@@ -16,9 +16,9 @@ use shared::id::{AgentId, Digest, PersonId};
 use shared::key::PublicKey;
 use shared::limits;
 
-use super::Intake;
 use super::api::problem::{Kind, Problem};
 use super::decide::{self, Author, Brought, Entered};
+use super::{Intake, adopt};
 use crate::register::{self, FieldKind, Refusal, Terms};
 
 /// How far the clock of a person may be from the one of the collector.
@@ -70,17 +70,20 @@ pub(super) async fn order(
     intake: &Intake,
     by: String,
     decides: Decided,
+    documents: BTreeMap<Digest, Vec<u8>>,
 ) -> Result<Entered, Problem> {
     let _one_at_a_time = intake.deciding.lock().await;
-    held(intake, &decides, None, &BTreeMap::new())?;
+    held(intake, &decides, None, &documents)?;
     let author = Author::unsigned(by);
-    Ok(decide::enter(intake, author, decides, Vec::new()).await?)
+    let brought = documents.into_values().map(|bytes| ("document", bytes));
+    Ok(decide::enter(intake, author, decides, brought.collect()).await?)
 }
 
 /// Opens the statement with the key of the person that it names.
 fn opened(intake: &Intake, file: &[u8]) -> Result<Statement<Said>, Problem> {
-    let malformed =
-        |error: &dyn std::error::Error| Problem::new(Kind::Malformed, chain(error)).of("statement");
+    let malformed = |error: &(dyn std::error::Error + 'static)| {
+        Problem::new(Kind::Malformed, chain(error)).of("statement")
+    };
     let envelope = Envelope::from_file(file).map_err(|error| malformed(&error))?;
     let said: Statement<Said> =
         Statement::from_body(&envelope.body, SAID_TYPE).map_err(|error| malformed(&error))?;
@@ -219,7 +222,7 @@ fn held(
         Decided::Revoke(revoked) => revocable(intake, revoked),
         Decided::Import(list) => brought(&intake.dir, list),
         Decided::Person(person) => changed(intake, person),
-        Decided::Catalogue(_) => Err(Problem::refused("kind", "no catalogue is taken here")),
+        Decided::Catalogue(catalogue) => adopt::held(intake, catalogue, documents),
         Decided::Record(step) => match by {
             Some(by) => recorded(intake, step, by, documents),
             None => Err(Problem::new(

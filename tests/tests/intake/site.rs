@@ -9,6 +9,7 @@ use collector::config::Config;
 use collector::fleet::{Fleet, token};
 use collector::ledger::Ledger;
 use collector::observer::Observer;
+use collector::register::Register;
 use collector::serve::{self, Intake};
 use collector::status::Status;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
@@ -72,7 +73,7 @@ impl Site {
             (config, authority, key),
             (
                 ledger,
-                Fleet::default(),
+                (Fleet::default(), Register::default()),
                 Arc::new(RwLock::new(Some(status))),
             ),
             Arc::new(now),

@@ -47,7 +47,7 @@ impl Kind {
                 "the request is not understood",
             ),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "this may not be asked"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "not found"),
             Self::Method => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method",
@@ -89,8 +89,13 @@ impl Kind {
 
 /// The problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{detail}")]
-pub struct Problem {
+#[error("{}", .0.detail)]
+#[serde(transparent)]
+pub struct Problem(pub Box<Members>);
+
+/// The members of a problem. Source: RFC 9457 section 3.1; `operand` and `hint` are our own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
     /// `urn:evident:problem:` and the kind.
     #[serde(rename = "type")]
     pub kind: String,
@@ -112,27 +117,27 @@ impl Problem {
     /// A problem of this kind.
     pub fn new(kind: Kind, detail: impl std::fmt::Display) -> Self {
         let (status, word, title) = kind.words();
-        Self {
+        Self(Box::new(Members {
             kind: format!("urn:evident:problem:{word}"),
             title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.to_string(),
             operand: String::new(),
             hint: String::new(),
-        }
+        }))
     }
 
     /// The same of this operand.
     #[must_use]
     pub fn of(mut self, operand: &str) -> Self {
-        operand.clone_into(&mut self.operand);
+        operand.clone_into(&mut self.0.operand);
         self
     }
 
     /// The same with what can be done.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = hint.into();
+        self.0.hint = hint.into();
         self
     }
 
@@ -144,7 +149,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::BAD_REQUEST);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, Body::from(body)).into_response();
         let media_type = HeaderValue::from_static(MEDIA_TYPE);
@@ -159,15 +164,14 @@ impl IntoResponse for Problem {
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::Busy => Self::new(Kind::Busy, error).hint("try again"),
-            LedgerError::Length { .. } => Self::new(Kind::TooLarge, error),
-            error => {
-                tracing::error!(error = %chain(&error), "the ledger takes or gives nothing");
-                Self::new(Kind::Unavailable, chain(&error))
-                    .hint("the log of the collector says more")
-            }
+        if matches!(error, LedgerError::Busy) {
+            return Self::new(Kind::Busy, error).hint("try again");
         }
+        if matches!(error, LedgerError::Length { .. }) {
+            return Self::new(Kind::TooLarge, error);
+        }
+        tracing::error!(error = %chain(&error), "the ledger takes or gives nothing");
+        Self::new(Kind::Unavailable, chain(&error)).hint("the log of the collector says more")
     }
 }
 
@@ -175,7 +179,9 @@ impl From<DecideError> for Problem {
     fn from(error: DecideError) -> Self {
         match error {
             DecideError::Ledger(error) => error.into(),
-            error => Self::new(Kind::Refused, chain(&error)),
+            error @ (DecideError::Statement(_) | DecideError::Fleet(_)) => {
+                Self::new(Kind::Refused, chain(&error))
+            }
         }
     }
 }

@@ -127,9 +127,14 @@ pub(super) async fn record(
         let record = register.record(kind.name, &id).ok_or_else(|| {
             let records = register.records(kind.name);
             let ids = records.iter().map(|record| record.id.as_str());
+            let hint = if records.is_empty() {
+                "the register was empty then".to_owned()
+            } else {
+                nearest(&id, ids)
+            };
             Problem::new(Wrong::NotFound, format!("there is no {} `{id}`", kind.name))
                 .of("id")
-                .hint(nearest(&id, ids))
+                .hint(hint)
         })?;
         json(record)
     })?

@@ -21,6 +21,7 @@ use collector::catalog::Catalog;
 use collector::config::Config;
 use collector::fleet::Fleet;
 use collector::ledger::Ledger;
+use collector::register::Register;
 use collector::serve::{self, Intake};
 use collector::status::Status;
 use shared::checkpoint::Signer;
@@ -85,7 +86,7 @@ impl Server {
             (config, authority, ledger_key),
             (
                 ledger,
-                Fleet::default(),
+                (Fleet::default(), Register::default()),
                 Arc::new(RwLock::new(Some(status))),
             ),
             Arc::new(now),
