@@ -159,6 +159,8 @@ pub enum Socket {
     /// Netlink audit (family 9): the request is a whole message with its header, and so is each
     /// part of the answer; a list is read up to its end.
     Audit,
+    /// Netlink route (family 0), which is asked for lists alone: rtnetlink(7).
+    Route,
 }
 
 /// Why something was not seen.

@@ -31,6 +31,7 @@ pub mod backup;
 pub mod canary;
 pub mod clock;
 pub mod logging;
+pub mod neighbours;
 pub mod restore;
 pub mod updates;
 
@@ -44,6 +45,7 @@ pub static PROBES: &[&dyn Probe] = &[
     &canary::Delivery,
     &clock::Clock,
     &logging::Logging,
+    &neighbours::Neighbours,
     &restore::Restore,
     &updates::Updates,
 ];

@@ -8,6 +8,10 @@ use shared::time::Timestamp;
 use crate::catalog::Severity;
 use crate::drift::Condition;
 
+mod channel;
+
+pub use channel::{Channel, ChannelError};
+
 /// Why a notice is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

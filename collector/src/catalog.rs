@@ -45,10 +45,14 @@ use shared::time::Timestamp;
 
 mod checks;
 mod controls;
+pub mod edition;
 mod expression;
 mod files;
 mod guard;
 mod operand;
+pub mod reference;
+pub mod soa;
+mod table;
 mod program;
 mod compile;
 mod typing;
@@ -57,6 +61,7 @@ pub mod diff;
 pub use crate::fault::Fault;
 pub use expression::{Expression, Need, Reading, SOURCE_BYTES_MAX, Undecided};
 pub use files::Files;
+use files::{EMBEDDED_CONTROLS, FILE_BYTES_MAX};
 
 /// What a check says about a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -378,7 +383,7 @@ impl Catalog {
         let mut faults = Vec::new();
         let controls = controls::read(
             files::CONTROLS,
-            files::EMBEDDED_CONTROLS,
+            EMBEDDED_CONTROLS,
             files.controls(),
             &mut faults,
         );

@@ -15,6 +15,9 @@ use shared::attestation::Attestation;
 use shared::checkpoint::Signer;
 use shared::time::Timestamp;
 
+pub(crate) mod page;
+pub(crate) mod catalogue;
+pub(crate) mod soa;
 pub(crate) mod init;
 pub(crate) mod serve;
 pub(crate) mod client;

@@ -10,6 +10,9 @@ use shared::id::AgentId;
 use crate::fault::{Complaint, Fault};
 
 mod value;
+mod alert;
+pub(crate) use alert::reach;
+pub use alert::{Alert, Channel, MailTls, Receiver, Server, Transport};
 use value::{agents, decided_elsewhere, host_name, host_names, no_or_address, upto};
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,8 @@ pub struct Config {
     pub fleet: Fleet,
     /// The checks.
     pub catalogue: Catalogue,
+    /// Who is told of what is wrong.
+    pub alert: Alert,
     /// Diagnostics.
     pub log: Log,
 }
@@ -48,6 +53,8 @@ pub struct Catalogue {
     /// written once.
     #[serde(deserialize_with = "decided_elsewhere")]
     pub folder: (),
+    /// Crosswalks of your own, a file or a folder, from the collector's folder; empty for none.
+    pub crosswalks: PathBuf,
 }
 
 /// The listener for agents.
@@ -158,6 +165,7 @@ impl Default for Config {
             logs: Logs::default(),
             fleet: Fleet::default(),
             catalogue: Catalogue::default(),
+            alert: Alert::default(),
             log: Log::default(),
         }
     }

@@ -1,4 +1,8 @@
 //! What changed, and what is wrong now: conditions that people are told of.
+//!
+//! Drift is a change that no decision explains. A change that one does explain is shown apart, with
+//! the decision. Silence of a host, of a probe, of the fleet and of the collector is drift too, and
+//! so are hosts that come and go.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +11,17 @@ use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use crate::catalog::Severity;
+
+mod change;
+mod now;
+mod silence;
+
+pub use change::{
+    Came, Counts, Damping, Direction, Drift, Entry, Explained, FactChange, Given, Side, What, Why,
+    drift,
+};
+pub use now::{Detail, Watch};
+pub use silence::{Quiet, fleet_silences, gaps};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,3 +74,6 @@ pub struct Condition {
     /// The records it stands on.
     pub evidence: Vec<Digest>,
 }
+
+#[cfg(test)]
+mod tests;

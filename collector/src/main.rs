@@ -10,7 +10,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use collector::serve::Clock;
-use command::{Around, Shown, adopt, check, hosts, init, ledger, lists, look, person, serve};
+use command::{
+    Around, Shown, adopt, catalogue, check, hosts, init, ledger, lists, look, person, serve, soa,
+};
 use shared::time::Timestamp;
 
 mod command;
@@ -72,6 +74,16 @@ enum Command {
     ExportCatalog(init::ExportCatalog),
     /// Read the settings and the catalogue, and say what is wrong with them
     CheckConfig(init::CheckConfig),
+    /// Show a control: what bears on it, what it is related to, what auditors ask for
+    Control(catalogue::Control),
+    /// Show the clauses of the management system and what is to be documented
+    Clauses(catalogue::Clauses),
+    /// Show the documents and records that an audit asks for
+    Documents(catalogue::Documents),
+    /// Show the readiness checklist, or the score of your answers
+    Readiness(catalogue::Ready),
+    /// Write, show and compare statements of applicability
+    Soa(soa::Statement),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -111,6 +123,11 @@ fn run(command: Command) -> anyhow::Result<Shown> {
         Command::Check(check) => check.run(),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
+        Command::Control(control) => control.run(&around),
+        Command::Clauses(clauses) => clauses.run(&around),
+        Command::Documents(documents) => documents.run(&around),
+        Command::Readiness(ready) => ready.run(&around),
+        Command::Soa(soa) => soa.run(&around),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             let mut whole = Arguments::command();

@@ -17,7 +17,9 @@ pub mod canary;
 pub mod clock;
 pub mod delivery;
 pub mod logging;
+pub mod neighbours;
 pub mod offset;
+pub mod operation;
 pub mod recovery;
 pub mod restore;
 pub mod updates;
@@ -31,6 +33,7 @@ pub static SUBJECTS: &[&Subject] = &[
     &clock::SUBJECT,
     &delivery::SUBJECT,
     &logging::SUBJECT,
+    &neighbours::SUBJECT,
     &offset::SUBJECT,
     &recovery::SUBJECT,
     &restore::SUBJECT,

@@ -83,7 +83,7 @@ fn errors_point_at_the_place() {
     refused(
         "[schedule]\nclok = \"* * * * *\"\n",
         "2:1: unknown probe `clok`, expected one of `audit`, `backup`, `canary`, `clock`, \
-         `logging`, `restore`, `updates`, `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
+         `logging`, `neighbours`, `restore`, `updates`, `heartbeat`\n  |\n2 | clok = \"* * * * *\"\n  | ^^^^\nhint: did you mean `clock`?",
     );
     refused(
         "[schedule]\nclock = \"0 0 * * 1-5\"\n",

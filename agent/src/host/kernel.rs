@@ -209,7 +209,7 @@ impl Drop for ClientSocket {
 /// [`Unseen`]: missing rights and a foreign user namespace are [`Status::NotPermitted`].
 pub fn ask_audit(request: &[u8]) -> Result<Vec<u8>, Unseen> {
     const NAME: &str = "netlink audit";
-    let answer = ask_netlink(request).map_err(|errno| match errno {
+    let answer = ask_netlink(Some(netlink::AUDIT), request).map_err(|errno| match errno {
         // The kernel refuses the connection from another user namespace than its first one.
         Errno::CONNREFUSED => Unseen::new(NAME, Status::NotPermitted, None),
         other => Unseen::from_errno(NAME, other),
@@ -221,19 +221,37 @@ pub fn ask_audit(request: &[u8]) -> Result<Vec<u8>, Unseen> {
     }
 }
 
-fn ask_netlink(request: &[u8]) -> rustix::io::Result<Vec<u8>> {
+/// Sends a whole netlink message that asks for a list to the routing part of the kernel, and
+/// returns the messages of the list, without the one that ends it: rtnetlink(7).
+///
+/// # Errors
+///
+/// [`Unseen`].
+pub fn ask_route(request: &[u8]) -> Result<Vec<u8>, Unseen> {
+    const NAME: &str = "netlink route";
+    let answer = ask_netlink(None, request);
+    let answer = answer.map_err(|errno| Unseen::from_errno(NAME, errno))?;
+    match netlink_error(&answer) {
+        None => Ok(answer),
+        Some(errno) => Err(Unseen::from_errno(NAME, errno)),
+    }
+}
+
+/// Asks a part of the kernel; the one without a number is routing.
+fn ask_netlink(part: Option<net::Protocol>, request: &[u8]) -> rustix::io::Result<Vec<u8>> {
     let socket = net::socket_with(
         net::AddressFamily::NETLINK,
         net::SocketType::RAW,
         net::SocketFlags::CLOEXEC,
-        Some(netlink::AUDIT),
+        part,
     )?;
     for way in [net::sockopt::Timeout::Recv, net::sockopt::Timeout::Send] {
         net::sockopt::set_socket_timeout(socket.as_fd(), way, Some(ANSWER_WAIT))?;
     }
     let kernel = netlink::SocketAddrNetlink::new(0, 0);
     let _sent = net::sendto(&socket, request, net::SendFlags::empty(), &kernel)?;
-    let list = kind(request) == Some(AUDIT_LIST_RULES);
+    let route = part.is_none();
+    let list = route || kind(request) == Some(AUDIT_LIST_RULES);
     let mut all = Vec::new();
     loop {
         let mut answer = vec![0; DATAGRAM_BYTES_MAX];
@@ -256,7 +274,13 @@ fn ask_netlink(request: &[u8]) -> rustix::io::Result<Vec<u8>> {
         }
         // The next one begins at a multiple of four: netlink(7), `NLMSG_ALIGN`.
         answer.resize(length.next_multiple_of(4), 0);
+        // Auditing puts one message into a datagram; of the others the last one may be the end.
+        let end = if route { end_of_list(&answer) } else { None };
+        answer.truncate(end.unwrap_or(answer.len()));
         all.extend(answer);
+        if end.is_some() {
+            return Ok(all);
+        }
     }
 }
 
@@ -268,6 +292,25 @@ fn kind(message: &[u8]) -> Option<u16> {
         reason = "netlink speaks in the order of the host"
     )]
     Some(u16::from_ne_bytes(*kind))
+}
+
+/// Where the message stands that ends a list, when it is in this datagram.
+fn end_of_list(messages: &[u8]) -> Option<usize> {
+    let mut at = 0_usize;
+    loop {
+        let message = messages.get(at..)?;
+        if kind(message)? == NLMSG_DONE {
+            return Some(at);
+        }
+        #[expect(
+            clippy::host_endian_bytes,
+            reason = "netlink speaks in the order of the host"
+        )]
+        let length = u32::from_ne_bytes(*message.first_chunk::<4>()?);
+        // A message has a header at least, so this ends.
+        let length = usize::try_from(length).ok()?.max(16);
+        at = at.checked_add(length.checked_next_multiple_of(4)?)?;
+    }
 }
 
 /// The error that a netlink message carries, when it carries one: netlink(7), `NLMSG_ERROR`.

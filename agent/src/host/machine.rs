@@ -182,6 +182,7 @@ impl Host for Machine {
             Socket::Chronyd => self.live("chronyd", || kernel::ask_chronyd(request)),
             Socket::Ntpd => self.live("ntpd", || kernel::ask_ntpd(request)),
             Socket::Audit => self.live("netlink audit", || kernel::ask_audit(request)),
+            Socket::Route => self.live("netlink route", || kernel::ask_route(request)),
         }
     }
 
@@ -336,7 +337,7 @@ mod tests {
             machine.kernel_release().unwrap_err().status,
             Status::Unsupported
         );
-        for socket in [Socket::Chronyd, Socket::Ntpd, Socket::Audit] {
+        for socket in [Socket::Chronyd, Socket::Ntpd, Socket::Audit, Socket::Route] {
             let status = machine.ask(socket, b"").unwrap_err().status;
             assert_eq!(status, Status::Unsupported);
         }

@@ -14,6 +14,7 @@
 //! live/bus.status             why D-Bus does not answer
 //! live/audit.bin              the reply of kernel auditing to AUDIT_GET
 //! live/audit-1013.bin         ... to another request: its number
+//! live/route-30.bin           the reply of rtnetlink to request 30: a list, without its end
 //! live/log-journal            a socket that takes lines; log-syslog the one for /dev/log
 //! live/restic-dump.bin        what restic writes when it is told to dump; other programs alike
 //! live/NAME.status            why NAME did not answer, e.g. `not-permitted` in audit.status
@@ -145,14 +146,14 @@ fn lines(path: &Path) -> Result<Vec<String>, Unseen> {
     }
 }
 
-/// The number of a request to kernel auditing: the type in the header of the message.
-fn audit_kind(request: &[u8]) -> u16 {
+/// The number of a request over netlink: the type in the header of the message.
+fn netlink_kind(request: &[u8]) -> Option<u16> {
     let kind = request.get(4..6).and_then(<[u8]>::first_chunk::<2>);
     #[expect(
         clippy::host_endian_bytes,
         reason = "netlink speaks in the order of the host"
     )]
-    kind.map_or(AUDIT_GET, |bytes| u16::from_ne_bytes(*bytes))
+    kind.map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
 /// Name of the recorded reply to a request: command and arguments.
@@ -246,10 +247,14 @@ impl Host for Recorded {
                 let name = ntpd_name(request);
                 self.answer(&format!("{name}.bin"), &[&name, "ntpd"])
             }
-            Socket::Audit => match audit_kind(request) {
+            Socket::Audit => match netlink_kind(request).unwrap_or(AUDIT_GET) {
                 AUDIT_GET => self.answer("audit.bin", &["audit"]),
                 kind => self.answer(&format!("audit-{kind}.bin"), &["audit"]),
             },
+            Socket::Route => {
+                let kind = netlink_kind(request).unwrap_or_default();
+                self.answer(&format!("route-{kind}.bin"), &["route"])
+            }
         }
     }
 

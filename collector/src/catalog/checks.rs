@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Deserialize;
-use shared::fact::{self, Facts, Field, Kind, Record, Subject, Value};
+use shared::fact::{self, Facts, Field, Kind, Record, Subject, Value, operation};
 use shared::time::Timestamp;
 use toml::Spanned;
 
 use super::{
     Case, Check, Control, Expression, Mapping, Parameter, Severity, Strength, Verdict, When,
-    WhenAbsent, duration_ms,
+    WhenAbsent, duration_ms, edition,
 };
 use crate::fault::{Complaint, Fault, nearest};
 
@@ -47,7 +47,7 @@ struct RawCheck {
 #[serde(deny_unknown_fields)]
 struct RawMapping {
     control: Spanned<String>,
-    strength: Strength,
+    strength: Spanned<Strength>,
     rationale: String,
 }
 
@@ -138,7 +138,7 @@ fn check(raw: RawCheck, text: &str, controls: &[Control]) -> Result<Check, Compl
     }
     let mappings = raw.control.into_iter();
     let mappings = mappings
-        .map(|raw| mapping(raw, controls))
+        .map(|raw| mapping(raw, controls, &expect, subject))
         .collect::<Result<_, _>>()?;
     let cases = raw
         .test
@@ -180,20 +180,36 @@ fn is_id(id: &str, subject: &Subject) -> bool {
     own.is_some_and(|own| !own.is_empty() && own.chars().all(word))
 }
 
-fn mapping(raw: RawMapping, controls: &[Control]) -> Result<Mapping, Complaint> {
+fn mapping(
+    raw: RawMapping,
+    controls: &[Control],
+    expect: &Expression,
+    subject: &Subject,
+) -> Result<Mapping, Complaint> {
     let id = raw.control.as_ref();
-    if !controls.iter().any(|control| control.id == *id) {
-        let known = controls.iter().map(|control| control.id.as_str());
-        let message = format!("there is no control `{id}` in Annex A");
-        return Err(Complaint::new(raw.control.span(), message).hint(nearest(id, known)));
+    if let Some((message, hint)) = edition::unknown(id, controls) {
+        return Err(Complaint::new(raw.control.span(), message).hint(hint));
     }
     if raw.rationale.trim().is_empty() {
         return Err(Complaint::new(raw.control.span(), "the rationale is empty")
             .hint("say why the check bears on the control, and what it does not show"));
     }
+    let strength = *raw.strength.as_ref();
+    let shown = operation::of(subject.probe);
+    let read = &expect.reading().values;
+    if strength == Strength::Proves && !shown.iter().any(|fact| read.contains(*fact)) {
+        let message = "`proves` is too strong: no fact that is expected shows operation";
+        let hint = if shown.is_empty() {
+            format!("write `supports`: no fact of `{}` does", subject.probe)
+        } else {
+            let shown = shown.join(", ");
+            format!("write `supports`, or expect something of one of: {shown}")
+        };
+        return Err(Complaint::new(raw.strength.span(), message).hint(hint));
+    }
     Ok(Mapping {
         control: raw.control.into_inner(),
-        strength: raw.strength,
+        strength,
         rationale: raw.rationale,
     })
 }

@@ -102,7 +102,7 @@ fn control(line: &str, expected: Option<&str>) -> Result<Control, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::files::EMBEDDED_CONTROLS;
+    use super::super::EMBEDDED_CONTROLS;
     use super::*;
 
     #[test]

@@ -43,6 +43,8 @@ impl std::fmt::Debug for Expression {
 pub struct Reading {
     /// Every fact that is named.
     pub facts: BTreeSet<&'static str>,
+    /// Every fact whose value is read, guarded or not; a field of a record stands as `list.field`.
+    pub values: BTreeSet<String>,
     /// Facts that are read where no `has` makes sure of them.
     pub required: BTreeSet<Need>,
     /// `now` or `age` is in it, so that the flag can change though no fact does.

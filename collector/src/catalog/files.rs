@@ -9,7 +9,7 @@ use shared::id::Digest;
 use super::CatalogError;
 
 /// Longest file of a catalogue in bytes: it must also fit the ledger.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most files with checks in one catalogue.
 pub(super) const FILES_MAX: usize = 200;
 /// Name of the list of controls.
@@ -33,6 +33,7 @@ const EMBEDDED: &[(&str, &str)] = embedded! {
     "clock"
     "delivery"
     "logging"
+    "neighbours"
     "offset"
     "recovery"
     "restore"

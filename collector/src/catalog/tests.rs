@@ -2,7 +2,6 @@
 
 use shared::durable;
 
-use super::files::EMBEDDED_CONTROLS;
 use super::*;
 
 #[test]

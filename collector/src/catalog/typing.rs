@@ -149,6 +149,7 @@ impl Typing<'_> {
             if select.test {
                 return Ok(Type::Flag);
             }
+            self.reading.values.insert(fact.name.to_owned());
             if !guarded() {
                 let facts = known.iter().filter(|((root, _), _)| root == "fact");
                 let under = facts
@@ -180,6 +181,7 @@ impl Typing<'_> {
         if select.test {
             return Ok(Type::Flag);
         }
+        self.reading.values.insert(format!("{list}.{}", field.name));
         if !guarded() {
             let read = self.reading.fields.entry(list).or_default();
             read.insert(field.name);

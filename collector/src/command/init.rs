@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use collector::authority::Authority;
+use collector::catalog::reference::Reference;
+use collector::catalog::soa::Finding;
 use collector::catalog::{Catalog, Control, Files};
 use collector::config::{self, Config};
 use collector::ledger::Ledger;
@@ -120,6 +122,9 @@ pub(crate) struct CheckConfig {
     /// Folder with a catalogue of your own to be checked too
     #[arg(long, value_name = "DIR")]
     catalog: Option<PathBuf>,
+    /// Statement of applicability to be checked too
+    #[arg(long, value_name = "FILE")]
+    soa: Option<PathBuf>,
 }
 
 impl CheckConfig {
@@ -132,15 +137,31 @@ impl CheckConfig {
             None => Catalog::embedded()?,
         };
         let bears = |control: &&Control| 0 < catalog.bearing_on(&control.id).count();
-        Ok(format!(
+        let settings = format!(
             "settings of `{}` are good; authority {}; {} checks on {} of {} controls",
             config.name,
             authority.fingerprint(),
             catalog.checks().count(),
             catalog.controls().iter().filter(bears).count(),
             catalog.controls().len(),
-        )
-        .into())
+        );
+        let crosswalks = &config.catalogue.crosswalks;
+        if !crosswalks.as_os_str().is_empty() {
+            Reference::embedded()?.add_crosswalks(&dir.join(crosswalks))?;
+        }
+        let Some(file) = &self.soa else {
+            return Ok(settings.into());
+        };
+        let soa = super::catalogue::statement(file, Some(&catalog))?;
+        let findings = soa.inconsistencies();
+        let named = format!("statement of applicability {}", soa.digest);
+        let mut lines = vec![settings, named];
+        lines.extend(findings.iter().map(|finding| {
+            let Finding { control, what } = finding;
+            format!("  {control:<7} {what}")
+        }));
+        lines.push(super::soa::summary(&findings));
+        Ok((lines.join("\n"), findings.is_empty()).into())
     }
 }
 

@@ -1,0 +1,275 @@
+//! What people laid down that an assessment reads: exceptions, scope, applicability, conclusions.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::id::AgentId;
+use shared::time::Timestamp;
+
+use crate::catalog::{Check, Severity};
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// A stretch of time: `from` belongs to it, `to` does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Window {
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it is over.
+    pub to: Timestamp,
+}
+
+impl Window {
+    /// How long it is in milliseconds; 0 when it ends before it begins.
+    #[must_use]
+    pub const fn ms(self) -> i64 {
+        let ms = self.to.ms_since(self.from);
+        if ms < 0 { 0 } else { ms }
+    }
+
+    /// The part that both have; `None` when there is none.
+    #[must_use]
+    pub fn cut(self, other: Self) -> Option<Self> {
+        let (from, to) = (self.from.max(other.from), self.to.min(other.to));
+        (from < to).then_some(Self { from, to })
+    }
+
+    /// Whether an instant lies in it.
+    #[must_use]
+    pub fn holds(self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
+    }
+}
+
+/// What a decision is about. An empty list stands for all; a reach of four empty lists is about
+/// nothing, so that an oversight excuses nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// Ids of controls.
+    pub controls: Vec<String>,
+    /// Ids of checks.
+    pub checks: Vec<String>,
+    /// Names of hosts; `*` at the end stands for any rest.
+    pub hosts: Vec<String>,
+    /// Groups of hosts.
+    pub groups: Vec<String>,
+}
+
+impl Reach {
+    /// Whether it is about this finding as far as it bears on `control`.
+    #[must_use]
+    pub fn covers(&self, control: &str, check: &str, host: &AgentId, groups: &[String]) -> bool {
+        let any = |list: &[String], one: &str| list.is_empty() || list.iter().any(|it| it == one);
+        let everywhere = self.hosts.is_empty() && self.groups.is_empty();
+        let about = everywhere && self.controls.is_empty() && self.checks.is_empty();
+        let named = || self.hosts.iter().any(|name| is_like(name, host.as_str()));
+        let grouped = || self.groups.iter().any(|group| groups.contains(group));
+        !about
+            && any(&self.controls, control)
+            && any(&self.checks, check)
+            && (everywhere || named() || grouped())
+    }
+}
+
+/// Whether a name is the one that a pattern names; `*` at its end stands for any rest.
+pub(super) fn is_like(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(begin) => name.starts_with(begin),
+        None => pattern == name,
+    }
+}
+
+/// A finding is accepted by a person for a time. It stays a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exception {
+    /// Id of the record.
+    pub id: String,
+    /// What it is about.
+    pub reach: Reach,
+    /// From the approval until the end that was set, or until somebody ended it before.
+    pub window: Window,
+    /// Who answers for it.
+    pub owner: String,
+    /// Who approved it.
+    pub approver: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A person knows of a finding and works on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Id of the record.
+    pub id: String,
+    /// What it is about.
+    pub reach: Reach,
+    /// From when until when it counts.
+    pub window: Window,
+    /// Who.
+    pub by: String,
+    /// What was said.
+    pub text: String,
+}
+
+/// The row of a control in the statement of applicability in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applicability {
+    /// The control applies.
+    pub applicable: bool,
+    /// Why, or why not; empty is a gap that a person must fill.
+    pub justification: String,
+    /// How far it is implemented, as the statement says.
+    pub state: String,
+    /// Who owns it; empty when nobody does.
+    pub owner: String,
+}
+
+/// What a named person concluded from the evidence of a control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conclusion {
+    /// Id of the record.
+    pub id: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// What was concluded, as it was said.
+    pub text: String,
+}
+
+/// Where a host stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The groups that it is in.
+    pub groups: Vec<String>,
+    /// Why it is out of scope; `None` when it is in.
+    pub out: Option<String>,
+}
+
+/// How long a deviation may last, by severity, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sla {
+    /// Of severity critical.
+    pub critical_ms: i64,
+    /// Of severity high.
+    pub high_ms: i64,
+    /// Of severity medium.
+    pub medium_ms: i64,
+    /// Of severity low.
+    pub low_ms: i64,
+}
+
+/// 7, 14, 30 and 90 days: no standard sets them; a policy does, and these are in common use.
+impl Default for Sla {
+    fn default() -> Self {
+        Self {
+            critical_ms: 7 * DAY_MS,
+            high_ms: 14 * DAY_MS,
+            medium_ms: 30 * DAY_MS,
+            low_ms: 90 * DAY_MS,
+        }
+    }
+}
+
+impl Sla {
+    /// The limit of one severity in milliseconds.
+    #[must_use]
+    pub const fn of(&self, severity: Severity) -> i64 {
+        match severity {
+            Severity::Critical => self.critical_ms,
+            Severity::High => self.high_ms,
+            Severity::Medium => self.medium_ms,
+            Severity::Low => self.low_ms,
+        }
+    }
+}
+
+/// All that people laid down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Exceptions, also those that ended.
+    pub exceptions: Vec<Exception>,
+    /// Acknowledgements, also those that ended.
+    pub acknowledgements: Vec<Acknowledgement>,
+    /// Where hosts stand as of the instant; one that is not here is in scope and in no group.
+    pub places: BTreeMap<AgentId, Place>,
+    /// The rows of the statement of applicability in force, by control; empty without one.
+    pub applicability: BTreeMap<String, Applicability>,
+    /// The latest conclusion on each control.
+    pub conclusions: BTreeMap<String, Conclusion>,
+    /// How long deviations may last.
+    pub sla: Sla,
+}
+
+impl Given {
+    /// The groups of a host.
+    #[must_use]
+    pub fn groups(&self, host: &AgentId) -> &[String] {
+        self.places
+            .get(host)
+            .map_or(&[], |place| place.groups.as_slice())
+    }
+
+    /// Why a host is out of scope; `None` when it is in.
+    #[must_use]
+    pub fn out(&self, host: &AgentId) -> Option<&str> {
+        self.places.get(host)?.out.as_deref()
+    }
+
+    /// The exception that covers a finding as far as it bears on a control at an instant: the one
+    /// that ends last.
+    #[must_use]
+    pub fn excepted(
+        &self,
+        (control, check, host): (&str, &str, &AgentId),
+        at: Timestamp,
+    ) -> Option<&Exception> {
+        let groups = self.groups(host);
+        let of = self
+            .exceptions
+            .iter()
+            .filter(|one| one.window.holds(at) && one.reach.covers(control, check, host, groups));
+        of.max_by_key(|one| one.window.to)
+    }
+
+    /// When exceptions cover a finding as far as it bears on a control, in any order.
+    #[must_use]
+    pub fn excepted_windows(&self, control: &str, check: &str, host: &AgentId) -> Vec<Window> {
+        let groups = self.groups(host);
+        let of = self.exceptions.iter();
+        of.filter(|one| one.reach.covers(control, check, host, groups))
+            .map(|one| one.window)
+            .collect()
+    }
+
+    /// The acknowledgement of a finding that counts at an instant.
+    #[must_use]
+    pub fn acknowledged(
+        &self,
+        check: &Check,
+        host: &AgentId,
+        at: Timestamp,
+    ) -> Option<&Acknowledgement> {
+        let groups = self.groups(host);
+        self.acknowledgements.iter().find(|one| {
+            let covers = |control: &str| one.reach.covers(control, &check.id, host, groups);
+            one.window.holds(at) && check.mappings.iter().any(|to| covers(&to.control))
+        })
+    }
+
+    /// The owners of controls by the statement of applicability, each once.
+    #[must_use]
+    pub fn owners<'a>(&self, controls: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let rows = controls
+            .into_iter()
+            .filter_map(|control| self.applicability.get(control));
+        let mut owners: Vec<_> = rows
+            .map(|row| row.owner.clone())
+            .filter(|owner| !owner.is_empty())
+            .collect();
+        owners.sort();
+        owners.dedup();
+        owners
+    }
+}

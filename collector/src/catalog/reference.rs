@@ -1,0 +1,532 @@
+//! Reference data: clauses, the edition of 2013, crosswalks, documents, readiness, requests.
+//!
+//! None of it judges a host. It holds ids, short titles and words of our own, no text of a
+//! standard; `config/catalog/README.md` says where each table comes from and how far it can be
+//! relied on. A [`Reference`] that exists is right: every id that a table names is known, and what
+//! is wrong was refused with file, line, column and a hint.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+use shared::durable;
+
+use super::edition::{self, Old};
+use super::table::{Cell, Table};
+use super::{CatalogError, Control, EMBEDDED_CONTROLS, FILE_BYTES_MAX, controls};
+use crate::fault::{Complaint, Fault, nearest};
+
+mod about;
+mod crosswalk;
+mod readiness;
+
+pub use about::{About, Bearing, Moved, NoControl, Related};
+pub use crosswalk::{Crosswalk, Grade};
+pub use readiness::{Band, Item, Readiness, Score};
+
+/// Most crosswalks beside those inside.
+const CROSSWALKS_MAX: usize = 64;
+
+/// Names and texts of tables.
+macro_rules! tables {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../../config/catalog/", $name)))),*]
+    };
+}
+
+/// The tables inside: name of the file and its text.
+const TABLES: &[(&str, &str)] = tables! {
+    "clauses.tsv"
+    "controls_2013.tsv"
+    "documents.tsv"
+    "readiness.tsv"
+    "readiness_bands.tsv"
+    "requests.tsv"
+    "surveillance_example.tsv"
+};
+/// The crosswalks inside.
+const CROSSWALKS: &[(&str, &str)] = tables! {
+    "crosswalk/gdpr.tsv"
+    "crosswalk/hipaa.tsv"
+    "crosswalk/ma-201-cmr-17.tsv"
+    "crosswalk/nist-800-53r5.tsv"
+    "crosswalk/nist-csf-2.0.tsv"
+    "crosswalk/pci-dss-4.0.tsv"
+    "crosswalk/soc2.tsv"
+};
+
+/// Whether a clause names documented information.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Duty {
+    /// It must be kept.
+    Yes,
+    /// Some of it must be kept.
+    Partly,
+    /// None is named.
+    No,
+}
+
+/// What a document is for the management system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It says what is to be done.
+    Document,
+    /// It shows what was done.
+    Record,
+}
+
+/// Why a document is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// A clause names it.
+    Clause,
+    /// A control names it, so it is due where the control is applicable.
+    Control,
+    /// Auditors commonly ask for it.
+    Practice,
+}
+
+/// One clause of ISO/IEC 27001:2022, 4 to 10.2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Clause {
+    /// Number, e.g. `6.1.3`.
+    pub id: String,
+    /// Short title.
+    pub title: String,
+    /// It holds requirements of its own, and is not only a heading.
+    pub auditable: bool,
+    /// Whether it names documented information.
+    pub documented: Duty,
+    /// Document or record, where it names one.
+    pub kind: Option<Kind>,
+    /// What is to be documented, in words of our own; may be empty.
+    pub what: String,
+    /// Ids of [`Document`]s.
+    pub documents: Vec<String>,
+    /// What is new or commonly overlooked; may be empty.
+    pub note: String,
+}
+
+/// A document or record that an audit asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Document {
+    /// Id: `D` and a number for documents, `R` and a number for records.
+    pub id: String,
+    /// What it is.
+    pub title: String,
+    /// Document or record.
+    pub kind: Kind,
+    /// Why it is wanted.
+    pub basis: Basis,
+    /// Ids of the clauses and controls that it belongs to.
+    pub related: Vec<String>,
+    /// How often it is commonly looked at again; practice and no requirement.
+    pub interval: String,
+    /// More about it; may be empty.
+    pub note: String,
+}
+
+/// What auditors commonly ask for of a control; our own synthesis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// Id of the control.
+    pub id: String,
+    /// Of its design, in stage 1.
+    pub design: String,
+    /// Of its operation, in stage 2.
+    pub operation: String,
+    /// In a surveillance audit.
+    pub surveillance: String,
+    /// Of what the samples are drawn.
+    pub population: String,
+    /// How it often fails.
+    pub failure: String,
+}
+
+/// A line of an example of a surveillance plan; the certification body decides the real one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// Id of the control.
+    pub id: String,
+    /// The surveillance audits, 1 and 2, in which it is looked at.
+    pub years: Vec<u8>,
+    /// Why.
+    pub reason: String,
+}
+
+/// All tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reference {
+    /// The controls of 2022.
+    pub controls: Vec<Control>,
+    /// Clauses in their order.
+    pub clauses: Vec<Clause>,
+    /// Controls of 2013 in their order.
+    pub old: Vec<Old>,
+    /// Crosswalks: those inside, then those of the user.
+    pub crosswalks: Vec<Crosswalk>,
+    /// Documents and records.
+    pub documents: Vec<Document>,
+    /// The readiness checklist.
+    pub readiness: Readiness,
+    /// Requests of auditors for the technological controls.
+    pub requests: Vec<Request>,
+    /// An example of a surveillance plan.
+    pub surveillance: Vec<Planned>,
+}
+
+impl Reference {
+    /// The tables that are part of the binary.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError::Faults`] when the binary was built from wrong files; a test forbids it.
+    pub fn embedded() -> Result<Self, CatalogError> {
+        Self::from_texts(TABLES, CROSSWALKS)
+    }
+
+    /// Reads tables and crosswalks from the texts of their files.
+    fn from_texts(
+        tables: &[(&str, &str)],
+        crosswalks: &[(&str, &str)],
+    ) -> Result<Self, CatalogError> {
+        let mut faults = Vec::new();
+        let standard = EMBEDDED_CONTROLS;
+        let mut known = Known {
+            controls: controls::read("controls.tsv", standard, standard, &mut faults),
+            ..Known::default()
+        };
+        let mut from = Tables { tables, faults };
+        // Documents and clauses name each other: the ids of the documents are known first.
+        let ids = from.text("documents.tsv").lines().skip(1);
+        let ids = ids.map(|line| line.split('\t').next().unwrap_or_default().to_owned());
+        known.documents = ids.collect();
+        let clauses = from.read("clauses.tsv", |table| known.clauses(table));
+        known.clauses = clauses.iter().map(|clause| clause.id.clone()).collect();
+        let old = from.read(edition::FILE, |table| edition::read(table, &known.controls));
+        let documents = from.read("documents.tsv", |table| known.documents(table));
+        let items = from.read("readiness.tsv", |table| readiness::items(table, &known));
+        let count = items.len();
+        let bands = from.read("readiness_bands.tsv", |table| {
+            readiness::bands(table, count)
+        });
+        let readiness = Readiness { items, bands };
+        let requests = from.read("requests.tsv", |table| known.requests(table));
+        let example = "surveillance_example.tsv";
+        let surveillance = from.read(example, |table| known.surveillance(table));
+        let mut faults = from.faults;
+        let mut reference = Self {
+            controls: known.controls,
+            clauses,
+            old,
+            crosswalks: Vec::new(),
+            documents,
+            readiness,
+            requests,
+            surveillance,
+        };
+        for (name, text) in crosswalks {
+            faults.extend(reference.crosswalk(name, text, false));
+        }
+        if faults.is_empty() {
+            Ok(reference)
+        } else {
+            Err(CatalogError::Faults(faults))
+        }
+    }
+
+    /// Adds crosswalks of the user: one file, or all `*.tsv` of a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError`]: all faults of all files at once; nothing is added then.
+    pub fn add_crosswalks(&mut self, path: &Path) -> Result<(), CatalogError> {
+        let unread = |path: &Path| {
+            let path = path.to_owned();
+            move |source| CatalogError::Read { path, source }
+        };
+        let mut paths = vec![path.to_owned()];
+        if path.is_dir() {
+            paths.clear();
+            for entry in std::fs::read_dir(path).map_err(unread(path))? {
+                let found = entry.map_err(unread(path))?.path();
+                if found.extension().is_some_and(|ending| ending == "tsv") {
+                    paths.push(found);
+                }
+            }
+            paths.sort();
+        }
+        if CROSSWALKS_MAX < paths.len() {
+            let path = path.to_owned();
+            return Err(CatalogError::Files { path });
+        }
+        let mut more = self.clone();
+        let mut faults = Vec::new();
+        for path in &paths {
+            let text = durable::read_text(path, FILE_BYTES_MAX).map_err(unread(path))?;
+            faults.extend(more.crosswalk(&path.display().to_string(), &text, true));
+        }
+        if !faults.is_empty() {
+            return Err(CatalogError::Faults(faults));
+        }
+        *self = more;
+        Ok(())
+    }
+
+    /// Adds one crosswalk and returns what is wrong with it.
+    fn crosswalk(&mut self, file: &str, text: &str, supplied: bool) -> Vec<Fault> {
+        let known = Known {
+            controls: self.controls.clone(),
+            clauses: self
+                .clauses
+                .iter()
+                .map(|clause| clause.id.clone())
+                .collect(),
+            documents: BTreeSet::new(),
+        };
+        let mut table = Table::new(file, text);
+        let stem = Path::new(file).file_stem().unwrap_or_default();
+        let name = stem.to_string_lossy().into_owned();
+        if let Some(read) = crosswalk::read(&mut table, &name, supplied, &known) {
+            if self.crosswalks.iter().any(|other| other.name == read.name) {
+                let message = format!("there is another crosswalk `{name}`");
+                let complaint = Complaint::new(0..0, message).hint("give the file another name");
+                table.refuse(complaint);
+            }
+            self.crosswalks.push(read);
+        }
+        table.faults()
+    }
+
+    /// The clause of this number.
+    #[must_use]
+    pub fn clause(&self, id: &str) -> Option<&Clause> {
+        self.clauses.iter().find(|clause| clause.id == id)
+    }
+
+    /// The controls of 2013 whose subject this control of 2022 carries: none when it is new.
+    pub fn before(&self, id: &str) -> impl Iterator<Item = &Old> {
+        let old = self.old.iter();
+        old.filter(move |old| old.now.iter().any(|now| now == id))
+    }
+}
+
+/// Files, and what is wrong in those that were read.
+struct Tables<'a> {
+    tables: &'a [(&'a str, &'a str)],
+    faults: Vec<Fault>,
+}
+
+impl<'a> Tables<'a> {
+    fn text(&self, name: &str) -> &'a str {
+        let found = self.tables.iter().find(|(file, _)| *file == name);
+        found.map_or("", |(_, text)| *text)
+    }
+
+    fn read<T>(&mut self, name: &str, reader: impl FnOnce(&mut Table<'_>) -> T) -> T {
+        let mut table = Table::new(name, self.text(name));
+        let read = reader(&mut table);
+        self.faults.extend(table.faults());
+        read
+    }
+}
+
+/// The ids that tables may name.
+#[derive(Debug, Default)]
+struct Known {
+    controls: Vec<Control>,
+    clauses: BTreeSet<String>,
+    documents: BTreeSet<String>,
+}
+
+impl Known {
+    /// The ids in a list of controls.
+    fn controls_in(&self, table: &mut Table<'_>, list: Cell<'_>) -> Vec<String> {
+        let mut found = Vec::new();
+        for item in list.items() {
+            match edition::unknown(item.text, &self.controls) {
+                None => found.push(item.text.to_owned()),
+                Some((message, hint)) => table.refuse(item.wrong(message).hint(hint)),
+            }
+        }
+        found
+    }
+
+    /// The ids in a list of clauses and controls.
+    fn related(&self, table: &mut Table<'_>, list: Cell<'_>) -> Vec<String> {
+        let mut found = Vec::new();
+        for item in list.items() {
+            if item.text.starts_with("A.") {
+                found.extend(self.controls_in(table, item));
+            } else {
+                found.extend(known_in(table, item, &self.clauses, "clause"));
+            }
+        }
+        found
+    }
+
+    fn clauses(&self, table: &mut Table<'_>) -> Vec<Clause> {
+        let duties = [
+            ("yes", Duty::Yes),
+            ("partly", Duty::Partly),
+            ("no", Duty::No),
+        ];
+        let mut clauses: Vec<Clause> = Vec::new();
+        let columns = [
+            "id",
+            "title",
+            "auditable",
+            "documented",
+            "kind",
+            "what",
+            "documents",
+            "note",
+        ];
+        for [
+            id,
+            title,
+            auditable,
+            documented,
+            kind,
+            what,
+            documents,
+            note,
+        ] in table.rows(0, columns)
+        {
+            let above = id.text.rsplit_once('.').map(|(above, _)| above);
+            let known = |wanted: &str| clauses.iter().any(|clause| clause.id == wanted);
+            if known(id.text) {
+                table.refuse(id.wrong(format!("`{}` stands here twice", id.text)));
+            } else if let Some(above) = above.filter(|above| !known(above)) {
+                table.refuse(id.wrong(format!("clause `{above}` is due before `{}`", id.text)));
+            }
+            let duty = table.take(documented.one_of(&duties)).unwrap_or(Duty::No);
+            if (duty == Duty::No) == documents.items().next().is_some() {
+                let message = "a clause that names documented information has its ids, others none";
+                table.refuse(documents.wrong(message));
+            }
+            let listed = documents.items();
+            clauses.push(Clause {
+                id: id.text.to_owned(),
+                title: table.take(title.some()).unwrap_or_default(),
+                auditable: table.take(auditable.one_of(&YES_NO)).unwrap_or_default(),
+                documented: duty,
+                kind: (!kind.is_none())
+                    .then(|| table.take(kind.one_of(&KINDS)))
+                    .flatten(),
+                what: what.words(),
+                documents: listed
+                    .filter_map(|item| known_in(table, item, &self.documents, "document"))
+                    .collect(),
+                note: note.words(),
+            });
+        }
+        clauses
+    }
+
+    fn documents(&self, table: &mut Table<'_>) -> Vec<Document> {
+        let bases = [
+            ("clause", Basis::Clause),
+            ("control", Basis::Control),
+            ("practice", Basis::Practice),
+        ];
+        let columns = [
+            "id", "title", "kind", "basis", "related", "interval", "note",
+        ];
+        let mut documents: Vec<Document> = Vec::new();
+        for [id, title, kind, basis, related, interval, note] in table.rows(0, columns) {
+            if documents.iter().any(|other| other.id == id.text) {
+                table.refuse(id.wrong(format!("`{}` stands here twice", id.text)));
+            }
+            documents.push(Document {
+                id: id.text.to_owned(),
+                title: table.take(title.some()).unwrap_or_default(),
+                kind: table.take(kind.one_of(&KINDS)).unwrap_or(Kind::Document),
+                basis: table.take(basis.one_of(&bases)).unwrap_or(Basis::Practice),
+                related: self.related(table, related),
+                interval: table.take(interval.some()).unwrap_or_default(),
+                note: note.words(),
+            });
+        }
+        documents
+    }
+
+    fn requests(&self, table: &mut Table<'_>) -> Vec<Request> {
+        let columns = [
+            "id",
+            "design",
+            "operation",
+            "surveillance",
+            "population",
+            "failure",
+        ];
+        let mut requests = Vec::new();
+        for [id, design, operation, surveillance, population, failure] in table.rows(0, columns) {
+            let mut text = |cell: Cell<'_>| table.take(cell.some()).unwrap_or_default();
+            let (design, operation) = (text(design), text(operation));
+            let (surveillance, population) = (text(surveillance), text(population));
+            requests.push(Request {
+                failure: text(failure),
+                id: self
+                    .controls_in(table, id)
+                    .into_iter()
+                    .next()
+                    .unwrap_or_default(),
+                design,
+                operation,
+                surveillance,
+                population,
+            });
+        }
+        requests
+    }
+
+    fn surveillance(&self, table: &mut Table<'_>) -> Vec<Planned> {
+        let mut planned: Vec<Planned> = Vec::new();
+        for [id, years, reason] in table.rows(0, ["id", "year", "reason"]) {
+            let audits = years.items().map(|year| year.one_of(&[("1", 1), ("2", 2)]));
+            let audits: Vec<_> = audits.collect();
+            let years = audits
+                .into_iter()
+                .filter_map(|year| table.take(year))
+                .collect();
+            planned.push(Planned {
+                id: self
+                    .controls_in(table, id)
+                    .into_iter()
+                    .next()
+                    .unwrap_or_default(),
+                years,
+                reason: table.take(reason.some()).unwrap_or_default(),
+            });
+        }
+        planned
+    }
+}
+
+const YES_NO: [(&str, bool); 2] = [("yes", true), ("no", false)];
+const KINDS: [(&str, Kind); 2] = [("document", Kind::Document), ("record", Kind::Record)];
+
+/// The id, where it is known.
+fn known_in(
+    table: &mut Table<'_>,
+    item: Cell<'_>,
+    known: &BTreeSet<String>,
+    what: &str,
+) -> Option<String> {
+    if known.contains(item.text) {
+        return Some(item.text.to_owned());
+    }
+    let hint = nearest(item.text, known.iter().map(String::as_str));
+    table.refuse(
+        item.wrong(format!("there is no {what} `{}`", item.text))
+            .hint(hint),
+    );
+    None
+}
+
+#[cfg(test)]
+mod tests;
