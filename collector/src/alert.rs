@@ -8,9 +8,23 @@ use shared::time::Timestamp;
 use crate::catalog::Severity;
 use crate::drift::Condition;
 
+pub mod route;
+pub mod quiet;
+pub mod incident;
+pub mod outbox;
+pub mod engine;
 mod channel;
 
 pub use channel::{Channel, ChannelError};
+
+/// Most conditions that a notice shows.
+pub const CONDITIONS_MAX: usize = 50;
+
+/// The key of the condition that a channel does not take what it is told.
+#[must_use]
+pub fn undelivered_key(channel: &str) -> String {
+    format!("undelivered/{channel}")
+}
 
 /// Why a notice is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,4 +84,38 @@ pub enum DeliveryError {
     /// The receiver refuses it; trying again cannot help. The operator must correct the channel.
     #[error("refused: {0}")]
     Refused(String),
+}
+
+/// A condition for tests: `HOST CHECK` names it.
+#[cfg(test)]
+fn condition(key: &str, since: Timestamp) -> Condition {
+    let (host, check) = key.split_once(' ').unwrap_or((key, ""));
+    Condition {
+        key: format!("failing/{host}/{check}"),
+        kind: crate::drift::ConditionKind::Failing,
+        severity: Severity::Medium,
+        host: host.parse().ok(),
+        groups: Vec::new(),
+        check: Some(check.to_owned()),
+        controls: vec!["A.8.17".to_owned()],
+        owners: Vec::new(),
+        since,
+        text: format!("{check} fails on {host}"),
+        facts: std::collections::BTreeMap::new(),
+        evidence: Vec::new(),
+    }
+}
+
+/// Routes for tests.
+#[cfg(test)]
+fn settings(text: &str, channels: &[&str]) -> route::Routes {
+    #[derive(Deserialize)]
+    struct File {
+        route: Vec<crate::config::route::Route>,
+    }
+    let file: File = toml::from_str(text).unwrap();
+    // Who listens at `memory` forgets in a day.
+    let forgets = |name: &str| (name == "memory").then_some(Duration::from_hours(24));
+    let channels: Vec<_> = channels.iter().map(|name| (*name, forgets(name))).collect();
+    route::Routes::of(&file.route, &channels)
 }

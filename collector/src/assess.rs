@@ -9,21 +9,23 @@
 //! computed from changes of verdict alone: nothing is sampled.
 
 mod given;
+mod asked;
 mod instant;
+mod tally;
 mod line;
 mod period;
 
-pub use given::{
-    Acknowledgement, Applicability, Conclusion, Exception, Given, Place, Reach, Sla, Window,
-};
+pub use asked::{Asked, AskedError};
+pub use given::{Acknowledgement, Applicability, Exception, Given, Place, Sla, Window};
 pub use instant::{
-    Asked, AskedError, Assessment, CheckAssessment, Collected, ControlAssessment, Detail, Excused,
-    Found, FoundState, Hosts, Named, Tally,
+    Assessment, CheckAssessment, Collected, ControlAssessment, Detail, Excused, Found, FoundState,
+    Hosts, Named,
 };
 pub use line::{Deviation, Ending, Known, Line, Piece, Shares, deviations, line, longest_gap};
 pub use period::{
-    CheckPeriod, ControlPeriod, Gap, HostPeriod, Input, Period, Source, Spent, period,
+    CheckPeriod, ControlPeriod, Gap, HostPeriod, Input, Period, Source, Spans, Spent, period,
 };
+pub use tally::Tally;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use shared::id::AgentId;
 use crate::fault::{Complaint, Fault};
 
 mod value;
+pub mod route;
 mod alert;
 pub(crate) use alert::reach;
 pub use alert::{Alert, Channel, MailTls, Receiver, Server, Transport};
@@ -253,9 +254,10 @@ impl Config {
     ///
     /// [`ConfigError`] names the place in the file.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let file = path.display().to_string();
-            let fault = Complaint::of_toml(&error, text).in_file(&file, text);
+        let read = toml::from_str::<Self>(text).map_err(|error| Complaint::of_toml(&error, text));
+        let checked = read.and_then(|config| config.alert.check().map(|()| config));
+        checked.map_err(|complaint| {
+            let fault = complaint.in_file(&path.display().to_string(), text);
             ConfigError::Setting(Box::new(fault))
         })
     }

@@ -12,14 +12,13 @@ use shared::time::Timestamp;
 
 use crate::catalog::Severity;
 
+mod entry;
+mod silence;
 mod change;
 mod now;
-mod silence;
 
-pub use change::{
-    Came, Counts, Damping, Direction, Drift, Entry, Explained, FactChange, Given, Side, What, Why,
-    drift,
-};
+pub use change::{Came, Damping, Input, drift};
+pub use entry::{Counts, Direction, Drift, Entry, Explained, FactChange, Side, What, Why};
 pub use now::{Detail, Watch};
 pub use silence::{Quiet, fleet_silences, gaps};
 
@@ -43,6 +42,8 @@ pub enum ConditionKind {
     Population,
     /// A decision ended, or is about to: an exception, a document, a due date.
     Due,
+    /// A channel does not take what people are to be told.
+    Undelivered,
 }
 
 /// Something that is wrong as of a moment, and that somebody is to be told of.

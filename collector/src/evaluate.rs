@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared::fact::{self, Facts, Record, Value};
+use shared::fact::{self, Facts, Kind, Record, Value};
 use shared::observation::{Observation, Outcome, Source, Status};
 use shared::time::Timestamp;
 
@@ -67,6 +67,37 @@ pub fn evaluate(
         .checks_of(&observation.probe)
         .map(|check| one(check, observation, &check.parameters, collected))
         .collect()
+}
+
+/// Evaluates one check on an observation of its probe.
+#[must_use]
+pub fn finding_of(check: &Check, observation: &Observation, collected: Timestamp) -> Finding {
+    one(check, observation, &check.parameters, collected)
+}
+
+/// Whether the finding of a check on one observation can differ with the time of collection: it
+/// reads the clock, or an instant whose age is shown.
+#[must_use]
+pub fn reads_time(check: &Check) -> bool {
+    let when = check.when.as_ref().map(|when| &when.condition);
+    let mut expressions = when.into_iter().chain([&check.expect]);
+    let subject = fact::subject(&check.probe);
+    let is_instant = |kind: &Kind| match kind {
+        Kind::Instant => true,
+        Kind::List(fields) => fields
+            .iter()
+            .any(|field| matches!(field.kind, Kind::Instant)),
+        Kind::Flag | Kind::Number(_) | Kind::Text => false,
+    };
+    expressions.any(|expression| {
+        let source = format!("{expression:?}");
+        let clock = source.contains("now") || source.contains("age(");
+        let shown = expression.reading().facts.iter().any(|name| {
+            let declared = subject.and_then(|subject| subject.fact(name));
+            declared.is_none_or(|fact| is_instant(&fact.kind))
+        });
+        clock || shown
+    })
 }
 
 /// The findings of a probe that was due and of which no observation came: all are unknown.
@@ -247,7 +278,7 @@ fn cut_list(expression: &Expression, observation: &Observation) -> Option<&'stat
     let read = expression.reading().facts.iter().copied();
     let mut lists = read.filter(|name| {
         let declared = subject.fact(name);
-        declared.is_some_and(|fact| matches!(fact.kind, fact::Kind::List(_)))
+        declared.is_some_and(|fact| matches!(fact.kind, Kind::List(_)))
     });
     lists.find(|name| {
         observation.source.iter().any(|source| {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use shared::attestation::{Attestation, AttestationError, Kind};
 use shared::decision::{self, Decided, DecisionError};
+use shared::id::Digest;
 use shared::key::PublicKey;
 use shared::leaf::LeafKind;
 use shared::observation::Observation;
@@ -15,7 +16,7 @@ use shared::observed::{self, ObservedError};
 
 use crate::criteria::{self, CriteriaError};
 use crate::ledger::{Entry, Ledger, LedgerError};
-use crate::status::{Change, Place, ProbeOutcome, Rebuild, Sight, Status, StatusError};
+use crate::status::{Change, Place, ProbeOutcome, Rebuild, Sight, Status, StatusError, spread};
 
 /// The ledger cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -69,14 +70,19 @@ pub fn open(
     decisions: &PublicKey,
 ) -> Result<(Status, Option<Rebuild>), FollowError> {
     let first = criteria::at_first(ledger, decisions)?;
-    Ok(Status::open(folder, first)?)
+    let entered = |index| Some(criteria::adopted(ledger, index, decisions).ok()?.catalog);
+    Ok(Status::open_with(folder, first, entered)?)
 }
+
+/// How many entries are taken together: so many are read at once, on all processors.
+const TOGETHER: u64 = 2048;
 
 /// Applies every entry that the state does not know yet, and returns how many there are now.
 ///
 /// # Errors
 ///
-/// [`FollowError`]; the state holds all entries before the one that failed.
+/// [`FollowError`]; the state holds all entries before the one that cannot be read. After
+/// [`FollowError::Status`] it must be opened again.
 pub fn catch_up(
     ledger: &Ledger,
     status: &Status,
@@ -85,11 +91,34 @@ pub fn catch_up(
     let size = ledger.published().size;
     let mut position = status.position()?;
     while position < size {
-        let entry = ledger.entry(position)?;
-        status.apply(position, &change(ledger, entry, decisions)?)?;
-        position = position.saturating_add(1);
+        let end = min(size, position.saturating_add(TOGETHER));
+        let entries: Vec<u64> = (position..end).collect();
+        let read = spread(entries, |index| {
+            change(ledger, ledger.entry(index)?, decisions)
+        });
+        let mut failed = None;
+        let readable = read.into_iter().map_while(|read| match read {
+            Ok(change) => Some(change),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+        let changes: Vec<Change> = readable.collect();
+        status.apply_all(position, &changes, |id| observation(ledger, id))?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        position = end;
     }
     Ok(position)
+}
+
+/// An observation of the ledger. Bytes that are no observation of a schema that is known here stay
+/// evidence; nothing can be told from them.
+fn observation(ledger: &Ledger, id: &Digest) -> Result<Option<Observation>, FollowError> {
+    let bytes = ledger.blob(id)?;
+    Ok(bytes.and_then(|bytes| Observation::from_bytes(&bytes).ok()))
 }
 
 /// What one entry changes.
@@ -118,7 +147,7 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
                 | Decided::Record(_) => Change::Nothing,
             })
         }
-        LeafKind::Observed => sight(ledger, &entry, decisions),
+        LeafKind::Observed => sight(&entry, decisions),
         LeafKind::Evidence => {
             let received = entry.leaf.received;
             let attestation = Attestation::from_file(entry.envelope)
@@ -133,22 +162,13 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
             if evidence.kind != Kind::Evidence {
                 return Ok(Change::Record(place));
             }
-            let mut outcomes = Vec::new();
-            for run in &evidence.run.probes {
-                let observation_id = attestation.observation(&run.probe);
-                let bytes = observation_id
-                    .map(|id| ledger.blob(&id))
-                    .transpose()?
-                    .flatten();
-                outcomes.push(ProbeOutcome {
-                    probe: run.probe.clone(),
-                    outcome: run.outcome,
-                    observation_id,
-                    // Bytes that are no observation of a schema that is known here stay evidence;
-                    // nothing can be told from them.
-                    observation: bytes.and_then(|bytes| Observation::from_bytes(&bytes).ok()),
-                });
-            }
+            let outcomes = evidence.run.probes.iter().map(|run| ProbeOutcome {
+                probe: run.probe.clone(),
+                outcome: run.outcome,
+                observation_id: attestation.observation(&run.probe),
+                observation: None,
+            });
+            let outcomes = outcomes.collect();
             Ok(Change::Run {
                 place,
                 attestation: attestation.id(),
@@ -171,11 +191,10 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
 }
 
 /// What the collector itself observed.
-fn sight(ledger: &Ledger, entry: &Entry, decisions: &PublicKey) -> Result<Change, FollowError> {
+fn sight(entry: &Entry, decisions: &PublicKey) -> Result<Change, FollowError> {
     let (index, received) = (entry.index, entry.leaf.received);
     let sight = observed::open(&entry.envelope, decisions)
         .map_err(|source| FollowError::Observed { index, source })?;
-    let bytes = ledger.blob(&sight.observation)?;
     Ok(Change::Observed(Sight {
         host: sight.observed.agent,
         generation: sight.observed.generation,
@@ -186,7 +205,7 @@ fn sight(ledger: &Ledger, entry: &Entry, decisions: &PublicKey) -> Result<Change
             probe: sight.observed.probe,
             outcome: sight.observed.outcome,
             observation_id: Some(sight.observation),
-            observation: bytes.and_then(|bytes| Observation::from_bytes(&bytes).ok()),
+            observation: None,
         },
     }))
 }

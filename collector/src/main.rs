@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use collector::register;
 use collector::serve::Clock;
 use command::{
-    Around, Shown, adopt, catalogue, check, hosts, init, ledger, lists, look, person, serve, soa,
+    Around, Shown, adopt, catalogue, check, hosts, init, ledger, lists, look, person, record,
+    serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -46,6 +48,8 @@ enum Command {
     Revoke(hosts::Revoke),
     /// Keep the people who decide: their keys, who may, who may no more
     Person(person::People),
+    /// Teach the registers of the management system: each is a command of its own
+    Register(record::Registers),
     /// Put a list of vulnerabilities in force; hosts are joined with it from then on
     ///
     /// Nothing is fetched: bring the file. Its digest stands in the ledger.
@@ -89,13 +93,21 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, of the whole or of a command
+    Man {
+        /// The command, e.g. `exception propose`
+        command: Vec<String>,
+    },
+}
+
+/// All commands: those above, and one for each register.
+fn whole() -> clap::Command {
+    Arguments::command().subcommands(record::commands())
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(arguments.command).and_then(show) {
+    let given = whole().get_matches();
+    match run(&given).and_then(show) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -105,14 +117,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<Shown> {
+fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
     let around = around();
-    match command {
+    if let Some((name, given)) = given.subcommand()
+        && let Some(kind) = register::kind(name)
+    {
+        return record::run(kind, given, &around);
+    }
+    match Arguments::from_arg_matches(given)?.command {
         Command::Init(init) => init.run(&around),
         Command::Serve(serve) => serve.run(&around),
         Command::EnrolToken(token) => token.run(&around),
         Command::Revoke(revoke) => revoke.run(&around),
         Command::Person(people) => people.run(&around),
+        Command::Register(registers) => registers.run(),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
         Command::Judge(judge) => judge.run(&around),
@@ -130,16 +148,26 @@ fn run(command: Command) -> anyhow::Result<Shown> {
         Command::Soa(soa) => soa.run(&around),
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            let mut whole = Arguments::command();
+            let mut whole = whole();
             clap_complete::generate(shell, &mut whole, "evident-collector", &mut text);
             Ok(String::from_utf8_lossy(&text).into_owned().into())
         }
-        Command::Man => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
-            Ok(String::from_utf8_lossy(&text).into_owned().into())
-        }
+        Command::Man { command } => manual(&command),
     }
+}
+
+/// The manual page of a command; without one, of the whole.
+fn manual(names: &[String]) -> anyhow::Result<Shown> {
+    let mut page = whole();
+    page.build();
+    for name in names {
+        let command = page.find_subcommand(name);
+        let command = command.with_context(|| format!("there is no command `{name}`"))?;
+        page = command.clone();
+    }
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned().into())
 }
 
 /// The clock of the machine.
@@ -192,5 +220,24 @@ fn show(shown: Shown) -> anyhow::Result<bool> {
             Err(error).context("cannot write the result")
         }
         _ => Ok(held),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn every_command_is_well_formed_and_teaches() {
+        whole().debug_assert();
+        let mut commands = vec![whole()];
+        while let Some(command) = commands.pop() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let (name, id) = (command.get_name(), argument.get_id());
+                assert!(argument.get_help().is_some(), "{id} of {name}");
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 }

@@ -11,14 +11,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::decision::{self, Decided, Decision, DecisionError, InForce, Person, Step, Value};
+use shared::decision::{Decided, Decision, InForce, Person, Step, Value};
 use shared::id::{AgentId, Digest, PersonId};
 use shared::key::PublicKey;
-use shared::leaf::{Leaf, LeafKind};
 use shared::time::Timestamp;
 
 use crate::catalog::Catalog;
 
+mod entry;
 mod field;
 mod kind;
 mod kinds;
@@ -148,31 +148,6 @@ impl Register {
             record,
             decision,
         });
-    }
-
-    /// Takes an entry of the ledger, in order; what is no decision changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`DecisionError`]: the record is no decision under the decisions key.
-    pub fn take_entry(
-        &mut self,
-        entry: u64,
-        leaf: &Leaf,
-        file: &[u8],
-        decisions: &PublicKey,
-    ) -> Result<(), DecisionError> {
-        match leaf.kind {
-            LeafKind::Enrol | LeafKind::Revoke | LeafKind::Decision | LeafKind::Catalogue => {
-                self.take(entry, leaf.id, decision::open(file, decisions)?);
-            }
-            LeafKind::Evidence
-            | LeafKind::Observed
-            | LeafKind::Roster
-            | LeafKind::Redact
-            | LeafKind::Pack => {}
-        }
-        Ok(())
     }
 
     fn step(&mut self, entry: u64, id: Digest, decision: &Decision, step: &Step) {

@@ -1,16 +1,24 @@
-//! Derived state: the latest finding of each check on each host, and the state of each control.
+//! Derived state: what each check says of each host, now and at every instant before.
 //!
-//! Everything here follows from the ledger and the catalogue, and can be dropped and made again by
-//! applying the same changes in the same order: the [`Status::export`] is then byte for byte the
-//! same. So it is never trusted more than that: after an unclean stop, after any damage and after
-//! a change of catalogue or program it starts empty at position 0, and the caller applies all
-//! changes again.
+//! Everything here follows from the ledger and the catalogues that were in force, and can be dropped
+//! and made again by applying the same changes in the same order: the [`Status::export`] is then
+//! byte for byte the same, however the changes were cut into batches and on how many processors. So
+//! it is never trusted more than that: after an unclean stop, after any damage and after a change of
+//! catalogue or program it starts empty at position 0, and the caller applies all changes again.
+//!
+//! What is known of a host now is in memory: one row with a cell for each check, so a question
+//! about the fleet reads no disk. On disk, written as it grows, is what is long: the words of the
+//! findings, every change of verdict, and which evidence was collected on which day. The rows
+//! follow when the state is closed; nothing is lost by that, for a state that was not closed is
+//! made again anyway.
+//!
+//! No clock is read: that evidence is too old, or a host silent, is worked out for the instant that
+//! is asked about, and written down only when the next evidence ends it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use shared::id::{AgentId, Digest};
 use shared::observation::{Observation, Outcome};
@@ -20,23 +28,34 @@ use crate::catalog::Catalog;
 use crate::evaluate::{self, Finding};
 
 mod change;
-mod controls;
 mod history;
-mod query;
+mod controls;
 mod store;
+mod record;
+mod plan;
+mod row;
+mod judging;
+mod spread;
+mod table;
+mod query;
+mod timeline;
 
 pub use change::{Change, Place, ProbeOutcome, Sight};
 pub use controls::{CheckStatus, ControlState, ControlStatus, HostFinding, controls};
 pub use history::{At, Cell, Changed, Changes, Cursor, Event, Evidence, Happened, Silence, Span};
+pub(crate) use spread::spread;
 pub use store::{Rebuild, StatusError};
 
-use store::{Store, Writes};
+use store::Store;
+use table::Table;
 
-/// The derived state on disk. One owner, one writer.
+/// The derived state. One owner, one writer.
 #[derive(Debug)]
 pub struct Status {
     store: Store,
-    catalog: Arc<Catalog>,
+    table: RwLock<Table>,
+    /// The catalogue that the state began with.
+    base: Digest,
 }
 
 /// A finding and the evidence it stands on.
@@ -48,12 +67,14 @@ pub struct Latest {
     pub collected: Timestamp,
     /// The collector's time of receipt.
     pub received: Timestamp,
-    /// When this verdict was first collected in a row.
+    /// Since when the check says this, without a gap in the evidence.
     pub since: Timestamp,
     /// The attestation; `None` when no collector received it.
     pub attestation: Option<Digest>,
     /// The observation, when there is one.
     pub observation: Option<Digest>,
+    /// It was too old already when another catalogue came into force.
+    pub stale: bool,
 }
 
 /// An enrolled host.
@@ -123,7 +144,8 @@ pub struct Findings {
 }
 
 impl Status {
-    /// Opens the state in `folder`, or makes it.
+    /// Opens the state in `folder`, or makes it; `catalog` judges until a change puts another in
+    /// force.
     ///
     /// When what is there cannot be trusted, it is moved aside, the state begins empty, and the
     /// [`Rebuild`] says why, to be logged; the caller then applies all changes from position 0.
@@ -135,8 +157,32 @@ impl Status {
         folder: &Path,
         catalog: Arc<Catalog>,
     ) -> Result<(Self, Option<Rebuild>), StatusError> {
-        let (store, rebuild) = Store::open(folder, catalog.digest())?;
-        Ok((Self { store, catalog }, rebuild))
+        Self::open_with(folder, catalog, |_position| None)
+    }
+
+    /// As [`Status::open`], where a change may have put another catalogue in force: `entered` brings
+    /// the one of the change with that number. Without it the state begins empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Status::open`].
+    pub fn open_with(
+        folder: &Path,
+        catalog: Arc<Catalog>,
+        entered: impl FnOnce(u64) -> Option<Arc<Catalog>>,
+    ) -> Result<(Self, Option<Rebuild>), StatusError> {
+        let base = catalog.digest();
+        let (mut store, mut rebuild) = Store::open(folder, base)?;
+        let table = match Table::read(&store, &catalog, entered) {
+            Ok(table) => table,
+            Err(reason) => {
+                let (empty, why) = store.emptied(reason)?;
+                (store, rebuild) = (empty, Some(why));
+                Table::new(catalog)
+            }
+        };
+        let table = RwLock::new(table);
+        Ok((Self { store, table, base }, rebuild))
     }
 
     /// Makes the next [`Status::open`] of `folder` begin empty, as a replay wants it.
@@ -152,233 +198,43 @@ impl Status {
     ///
     /// # Errors
     ///
-    /// [`StatusError`]: close and open again.
+    /// [`StatusError::Broken`]: open again.
     pub fn position(&self) -> Result<u64, StatusError> {
-        self.store.position()
+        let table = self.table();
+        table.whole()?;
+        Ok(table.position)
     }
 
-    /// Applies change number `position`, whole or not at all.
+    /// Applies change number `position`.
     ///
     /// # Errors
     ///
     /// [`StatusError::Position`] when it is not the next one: the caller skipped or repeated.
     pub fn apply(&self, position: u64, change: &Change) -> Result<(), StatusError> {
-        let due = self.position()?;
-        if position != due {
-            let came = position;
-            return Err(StatusError::Position { due, came });
-        }
-        let mut writes = Writes::default();
-        match change {
-            Change::Enrolled {
-                host,
-                generation,
-                at,
-                heartbeat_s,
-            } => {
-                let begun = (*generation, *at, *heartbeat_s);
-                let enrolled = self.enrolled(host, begun, &mut writes)?;
-                writes.put(host_key(host), &enrolled);
-            }
-            Change::Revoked {
-                host,
-                generation,
-                at,
-            } => {
-                if let Some(mut known) = self.host(host)?
-                    && known.generation <= *generation
-                {
-                    known.revoked = Some(*at);
-                    writes.put(host_key(host), &known);
-                }
-            }
-            Change::Record(place) => {
-                if let Some((known, _counts)) = self.stepped(place)? {
-                    writes.put(host_key(&place.host), &known);
-                }
-            }
-            Change::Run {
-                place,
-                attestation,
-                collected,
-                outcomes,
-            } => {
-                let run = LastRun {
-                    collected: *collected,
-                    received: place.received,
-                    attestation: *attestation,
-                    probes: outcomes
-                        .iter()
-                        .map(|o| (o.probe.clone(), o.outcome))
-                        .collect(),
-                };
-                if let Some((mut known, counts)) = self.stepped(place)? {
-                    if counts {
-                        self.run(&place.host, &run, outcomes, &mut writes)?;
-                        known.last = Some(run);
-                    }
-                    writes.put(host_key(&place.host), &known);
-                }
-            }
-            Change::Observed(sight) => self.observed(sight, &mut writes)?,
-            Change::Catalogue { .. } | Change::Nothing => {}
-        }
-        self.store.apply(due.saturating_add(1), writes)
+        self.apply_all(position, std::slice::from_ref(change), |_id| Ok(None))
     }
 
-    /// Judges what the collector observed, unless the host has another generation by now.
-    fn observed(&self, sight: &Sight, writes: &mut Writes) -> Result<(), StatusError> {
-        let host = self.host(&sight.host)?;
-        let counts = host
-            .is_some_and(|known| known.generation == sight.generation && known.forked.is_none());
-        if counts {
-            let times = (sight.collected, sight.received);
-            let about = (&sight.host, sight.record, times);
-            self.judge_one(about, &sight.outcome, writes)?;
-        }
-        Ok(())
-    }
-
-    /// The host under a new generation. After a fork it begins empty: whose findings they were is
-    /// not known.
-    fn enrolled(
-        &self,
-        host: &AgentId,
-        (generation, enrolled, heartbeat_s): (u64, Timestamp, u64),
-        writes: &mut Writes,
-    ) -> Result<Host, StatusError> {
-        let mut known = self.host(host)?;
-        if known.as_ref().is_some_and(|known| known.forked.is_some()) {
-            known = None;
-            for (check, _finding) in self.store.scan::<IgnoredAny>(&finding_key(host, ""))? {
-                writes.remove(finding_key(host, &check));
-            }
-        }
-        Ok(Host {
-            generation,
-            enrolled,
-            revoked: None,
-            heartbeat_s,
-            heard: enrolled,
-            next_seq: 0,
-            forked: None,
-            last: known.and_then(|known| known.last),
-        })
-    }
-
-    /// The host after a record of its stream, and whether the record counts; `None` when it
-    /// changes nothing, because the generation was ended or has forked already.
-    fn stepped(&self, place: &Place) -> Result<Option<(Host, bool)>, StatusError> {
-        let Some(mut host) = self.host(&place.host)? else {
-            return Ok(None);
-        };
-        if host.generation != place.generation || host.forked.is_some() {
-            return Ok(None);
-        }
-        host.heard = place.received;
-        let due = place.seq == host.next_seq;
-        if due {
-            host.next_seq = host.next_seq.saturating_add(1);
-        } else {
-            host.forked = Some(place.seq);
-        }
-        Ok(Some((host, due)))
-    }
-
-    fn run(
-        &self,
-        host: &AgentId,
-        run: &LastRun,
-        outcomes: &[ProbeOutcome],
-        writes: &mut Writes,
-    ) -> Result<(), StatusError> {
-        let times = (run.collected, run.received);
-        let about = (host, run.attestation, times);
-        outcomes
-            .iter()
-            .try_for_each(|outcome| self.judge_one(about, outcome, writes))
-    }
-
-    /// Judges what one probe saw of a host, by all checks on it: the record that says so, and when
-    /// it was collected and received.
-    fn judge_one(
-        &self,
-        (host, record, (collected, received)): (&AgentId, Digest, (Timestamp, Timestamp)),
-        outcome: &ProbeOutcome,
-        writes: &mut Writes,
-    ) -> Result<(), StatusError> {
-        for finding in judged(&self.catalog, outcome, collected) {
-            let key = finding_key(host, &finding.check);
-            let before: Option<Latest> = self.store.get(&key)?;
-            let since = before.filter(|latest| latest.finding.verdict == finding.verdict);
-            let latest = Latest {
-                finding,
-                collected,
-                received,
-                since: since.map_or(collected, |latest| latest.since),
-                attestation: Some(record),
-                observation: outcome.observation_id,
-            };
-            writes.put(key, &latest);
-        }
-        Ok(())
-    }
-
-    fn host(&self, host: &AgentId) -> Result<Option<Host>, StatusError> {
-        self.store.get(&host_key(host))
-    }
-
-    /// The state of all controls of Annex A, in their order. A control without a check says so.
+    /// Applies the changes from number `first` on, on all processors.
     ///
-    /// Evidence older than the freshness of its check counts as unknown at `now`.
+    /// `load` brings an observation that a change names and does not carry; `None` when it is not
+    /// there or not readable. It is not asked for one that cannot change what is known.
     ///
     /// # Errors
     ///
-    /// [`StatusError`]: close and open again.
-    pub fn controls(&self, now: Timestamp) -> Result<Vec<ControlStatus>, StatusError> {
-        let mut expected = self.findings()?;
-        let known = self.known_hosts()?;
-        expected.retain(|host, _| known.get(host).is_some_and(|host| host.revoked.is_none()));
-        Ok(controls(&self.catalog, &expected, now))
+    /// [`StatusError::Position`] when `first` is not the next one, and nothing was changed. After
+    /// any other error the state is broken: it must be opened again, and is then made anew.
+    pub fn apply_all<E: From<StatusError> + Send>(
+        &self,
+        first: u64,
+        changes: &[Change],
+        load: impl Fn(&Digest) -> Result<Option<Observation>, E> + Sync,
+    ) -> Result<(), E> {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.apply(&self.store, first, changes, &load)
     }
 
-    /// All hosts that were ever enrolled, in the order of their names.
-    ///
-    /// # Errors
-    ///
-    /// [`StatusError`]: close and open again.
-    pub fn hosts(&self, now: Timestamp) -> Result<Vec<HostStatus>, StatusError> {
-        let findings = self.findings()?;
-        let hosts = self.known_hosts()?.into_iter().map(|(host, enrolment)| {
-            let none = Findings::default();
-            let own = findings.get(&host).unwrap_or(&none);
-            controls::host_status(&self.catalog, host, enrolment, own, now)
-        });
-        Ok(hosts.collect())
-    }
-
-    fn known_hosts(&self) -> Result<BTreeMap<AgentId, Host>, StatusError> {
-        let hosts = self.store.scan("host/")?.into_iter();
-        hosts
-            .map(|(name, host)| Ok((agent(&name)?, host)))
-            .collect()
-    }
-
-    /// The latest findings of every known host, also of one that never sent any.
-    fn findings(&self) -> Result<BTreeMap<AgentId, Findings>, StatusError> {
-        let known = self.known_hosts()?.into_iter();
-        let none = |(host, known): (AgentId, Host)| {
-            let forked = known.forked;
-            let latest = BTreeMap::new();
-            (host, Findings { forked, latest })
-        };
-        let mut all: BTreeMap<_, _> = known.map(none).collect();
-        for (name, latest) in self.store.scan::<Latest>("finding/")? {
-            let (host, check) = name.split_once('/').unwrap_or((&name, ""));
-            let own = all.entry(agent(host)?).or_default();
-            own.latest.insert(check.to_owned(), latest);
-        }
-        Ok(all)
+    fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The whole derived state as canonical bytes: equal changes give equal bytes.
@@ -387,7 +243,18 @@ impl Status {
     ///
     /// [`StatusError`]: close and open again.
     pub fn export(&self) -> Result<Vec<u8>, StatusError> {
+        self.table().write(&self.store)?;
         self.store.export()
+    }
+
+    /// Names the whole derived state, as [`Status::export`] would, in little memory.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn digest(&self) -> Result<Digest, StatusError> {
+        self.table().write(&self.store)?;
+        self.store.digest()
     }
 
     /// Closes cleanly: only a state that was closed by this is taken up again at the next open.
@@ -396,7 +263,8 @@ impl Status {
     ///
     /// [`StatusError`]: then the next open rebuilds.
     pub fn close(self) -> Result<(), StatusError> {
-        self.store.close(self.catalog.digest())
+        self.table().write(&self.store)?;
+        self.store.close(self.base)
     }
 }
 
@@ -418,6 +286,7 @@ pub fn judge(
             since: collected,
             attestation: None,
             observation: Some(id),
+            stale: false,
             finding,
         };
         (latest.finding.check.clone(), latest)
@@ -426,30 +295,6 @@ pub fn judge(
         forked: None,
         latest: latest.collect(),
     }
-}
-
-fn judged(catalog: &Catalog, outcome: &ProbeOutcome, collected: Timestamp) -> Vec<Finding> {
-    let why = match &outcome.observation {
-        Some(seen) if seen.probe == outcome.probe && seen.outcome == outcome.outcome => {
-            return evaluate::evaluate(catalog, seen, collected);
-        }
-        Some(_) => "the observation is not the one that the attestation tells of",
-        None => "the probe was due, and no observation of it is here",
-    };
-    evaluate::unobserved(catalog, &outcome.probe, why)
-}
-
-fn host_key(host: &AgentId) -> String {
-    format!("host/{host}")
-}
-
-fn finding_key(host: &AgentId, check: &str) -> String {
-    format!("finding/{host}/{check}")
-}
-
-fn agent(name: &str) -> Result<AgentId, StatusError> {
-    let damaged = |_no_name| StatusError::Damaged(name.chars().take(80).collect());
-    name.parse().map_err(damaged)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use shared::id::AgentId;
 use shared::time::Timestamp;
 
-use crate::catalog::{Check, Severity};
+use crate::catalog::Severity;
+use crate::register::views::{Conclusion, Reach};
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
@@ -42,46 +43,8 @@ impl Window {
     }
 }
 
-/// What a decision is about. An empty list stands for all; a reach of four empty lists is about
-/// nothing, so that an oversight excuses nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reach {
-    /// Ids of controls.
-    pub controls: Vec<String>,
-    /// Ids of checks.
-    pub checks: Vec<String>,
-    /// Names of hosts; `*` at the end stands for any rest.
-    pub hosts: Vec<String>,
-    /// Groups of hosts.
-    pub groups: Vec<String>,
-}
-
-impl Reach {
-    /// Whether it is about this finding as far as it bears on `control`.
-    #[must_use]
-    pub fn covers(&self, control: &str, check: &str, host: &AgentId, groups: &[String]) -> bool {
-        let any = |list: &[String], one: &str| list.is_empty() || list.iter().any(|it| it == one);
-        let everywhere = self.hosts.is_empty() && self.groups.is_empty();
-        let about = everywhere && self.controls.is_empty() && self.checks.is_empty();
-        let named = || self.hosts.iter().any(|name| is_like(name, host.as_str()));
-        let grouped = || self.groups.iter().any(|group| groups.contains(group));
-        !about
-            && any(&self.controls, control)
-            && any(&self.checks, check)
-            && (everywhere || named() || grouped())
-    }
-}
-
-/// Whether a name is the one that a pattern names; `*` at its end stands for any rest.
-pub(super) fn is_like(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(begin) => name.starts_with(begin),
-        None => pattern == name,
-    }
-}
-
 /// A finding is accepted by a person for a time. It stays a finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
     /// Id of the record.
     pub id: String,
@@ -98,7 +61,7 @@ pub struct Exception {
 }
 
 /// A person knows of a finding and works on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// Id of the record.
     pub id: String,
@@ -123,19 +86,6 @@ pub struct Applicability {
     pub state: String,
     /// Who owns it; empty when nobody does.
     pub owner: String,
-}
-
-/// What a named person concluded from the evidence of a control.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Conclusion {
-    /// Id of the record.
-    pub id: String,
-    /// Who.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
-    /// What was concluded, as it was said.
-    pub text: String,
 }
 
 /// Where a host stands.
@@ -217,6 +167,13 @@ impl Given {
         self.places.get(host)?.out.as_deref()
     }
 
+    /// Whether a decision is about a finding as far as it bears on these controls.
+    #[must_use]
+    pub fn covers(&self, reach: &Reach, controls: &[&str], check: &str, host: &AgentId) -> bool {
+        let groups: Vec<_> = self.groups(host).iter().map(String::as_str).collect();
+        reach.covers((check, controls), (host.as_str(), &groups))
+    }
+
     /// The exception that covers a finding as far as it bears on a control at an instant: the one
     /// that ends last.
     #[must_use]
@@ -225,37 +182,19 @@ impl Given {
         (control, check, host): (&str, &str, &AgentId),
         at: Timestamp,
     ) -> Option<&Exception> {
-        let groups = self.groups(host);
-        let of = self
-            .exceptions
-            .iter()
-            .filter(|one| one.window.holds(at) && one.reach.covers(control, check, host, groups));
-        of.max_by_key(|one| one.window.to)
+        let lasting = self.exceptions.iter().filter(|one| one.window.holds(at));
+        lasting
+            .filter(|one| self.covers(&one.reach, &[control], check, host))
+            .max_by_key(|one| one.window.to)
     }
 
     /// When exceptions cover a finding as far as it bears on a control, in any order.
     #[must_use]
     pub fn excepted_windows(&self, control: &str, check: &str, host: &AgentId) -> Vec<Window> {
-        let groups = self.groups(host);
         let of = self.exceptions.iter();
-        of.filter(|one| one.reach.covers(control, check, host, groups))
+        of.filter(|one| self.covers(&one.reach, &[control], check, host))
             .map(|one| one.window)
             .collect()
-    }
-
-    /// The acknowledgement of a finding that counts at an instant.
-    #[must_use]
-    pub fn acknowledged(
-        &self,
-        check: &Check,
-        host: &AgentId,
-        at: Timestamp,
-    ) -> Option<&Acknowledgement> {
-        let groups = self.groups(host);
-        self.acknowledgements.iter().find(|one| {
-            let covers = |control: &str| one.reach.covers(control, &check.id, host, groups);
-            one.window.holds(at) && check.mappings.iter().any(|to| covers(&to.control))
-        })
     }
 
     /// The owners of controls by the statement of applicability, each once.

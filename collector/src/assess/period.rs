@@ -6,10 +6,11 @@ use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
-use super::given::{Applicability, Conclusion, Given, Window};
-use super::instant::Asked;
+use super::asked::Asked;
+use super::given::{Applicability, Given, Window};
 use super::line::{self, Deviation, Ending, Known, Line, Piece, Shares};
 use crate::catalog::{Catalog, Severity, Strength, Verdict};
+use crate::register::views::Conclusion;
 use crate::status::Span;
 
 /// What a period is computed from.
@@ -29,10 +30,13 @@ pub struct Input<'a> {
     pub asked: &'a Asked,
 }
 
+/// The spans of a host and a check, or why they cannot be read.
+pub type Spans<'a, E> = dyn Fn(&AgentId, &str) -> Result<Vec<Span>, E> + 'a;
+
 /// Where what checks said is read.
 pub struct Source<'a, E> {
     /// The spans of a host and a check, from the first to the end of the period.
-    pub spans: &'a dyn Fn(&AgentId, &str) -> Result<Vec<Span>, E>,
+    pub spans: &'a Spans<'a, E>,
     /// When the last evidence of a span was collected.
     pub last_collected: &'a dyn Fn(&AgentId, &str, &Span) -> Option<Timestamp>,
     /// When a record was received.
@@ -283,7 +287,9 @@ fn one_host<E>(
         let shares = line.shares();
         check.shares.add_all(&shares);
         let mut spent = Spent::default();
-        deviations.iter().for_each(|one| spent.add(one));
+        for one in &deviations {
+            spent.add(one);
+        }
         check.deviations.add_all(&spent);
         control.deviations.add_all(&spent);
         let longest_gap = line::longest_gap(&line);

@@ -121,20 +121,24 @@ pub(crate) fn files(folder: Option<&Path>) -> anyhow::Result<Files> {
 }
 
 /// The catalogue in force in a collector's folder: asked of the collector that runs, or read from
-/// the ledger when none does.
-pub(crate) fn in_force(dir: &Path) -> anyhow::Result<Known> {
+/// the ledger when none does; `None` before the first `serve`.
+pub(crate) fn in_force(dir: &Path) -> anyhow::Result<Option<Known>> {
     let (config, authority) = super::load(dir)?;
     let client = Client::new(dir);
     if client.is_there() {
-        return client.get("/v1/catalogue");
+        return client.get("/v1/catalogue").map(Some);
     }
     let signer = super::signer(&config, &authority)?;
     let ledger = Ledger::read_only(&super::ledger_dir(dir), &signer)?;
     let decisions = authority.decisions.public();
-    let known = criteria::in_force(&ledger, &decisions)?;
-    let known = known.context("no catalogue is in force yet: the first `serve` enters one")?;
     let new = criteria::is_inside_new(&ledger, &decisions)?;
-    Ok(Known::of(known, new))
+    let known = criteria::in_force(&ledger, &decisions)?;
+    Ok(known.map(|known| Known::of(known, new)))
+}
+
+/// The same where there must be one.
+fn some_in_force(dir: &Path) -> anyhow::Result<Known> {
+    in_force(dir)?.context("no catalogue is in force yet: the first `serve` enters one")
 }
 
 /// The files of what is known of a catalogue.
@@ -152,7 +156,7 @@ struct ShownCatalogue<'a> {
 }
 
 fn show(dir: &Path, out: Option<&Path>, format: Format) -> anyhow::Result<Shown> {
-    let known = in_force(dir)?;
+    let known = some_in_force(dir)?;
     let files = files_of(&known)?;
     if let Some(out) = out {
         super::init::write_files(out, &files)?;
@@ -193,7 +197,7 @@ fn show(dir: &Path, out: Option<&Path>, format: Format) -> anyhow::Result<Shown>
 }
 
 fn diff(dir: &Path, folder: Option<&Path>, format: Format) -> anyhow::Result<Shown> {
-    let (before, after) = (files_of(&in_force(dir)?)?, files(folder)?);
+    let (before, after) = (files_of(&some_in_force(dir)?)?, files(folder)?);
     let (old, new) = (Catalog::of(&before)?, Catalog::of(&after)?);
     let found = difference((&old, &before), (&new, &after));
     let same = found == Difference::default();
@@ -280,7 +284,10 @@ pub(crate) fn catalog(dir: &Path, folder: Option<&Path>) -> anyhow::Result<(Cata
         let which = "the catalogue inside this program".to_owned();
         return Ok((Catalog::embedded()?, which));
     }
-    let known = in_force(dir)?;
+    let Some(known) = in_force(dir)? else {
+        let which = "the catalogue inside this program, which the first `serve` enters".to_owned();
+        return Ok((Catalog::embedded()?, which));
+    };
     let catalog = Catalog::of(&files_of(&known)?)?;
     let since = known.since;
     Ok((catalog, format!("the catalogue in force since {since}")))

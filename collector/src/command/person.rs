@@ -1,5 +1,4 @@
-//! Commands about the people who decide: `person key`, `add`, `list`, `leave`, `key-change`; and the
-//! pen with which a person signs.
+//! Commands about the people who decide, and the pen with which a person signs.
 
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, OpenOptions};

@@ -9,7 +9,9 @@ use lettre::message::Mailbox;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
+use super::route::{self, DeadMan, Route};
 use super::value::{refused, upto};
+use crate::fault::Complaint;
 
 /// Longest name of a channel.
 const NAME_BYTES_MAX: usize = 64;
@@ -29,6 +31,24 @@ pub struct Alert {
     /// The channels; their names differ.
     #[serde(deserialize_with = "channels")]
     pub channel: Vec<Channel>,
+    /// Which channel is told of what, in this order.
+    pub route: Vec<Route>,
+    /// The signal outward that the collector works.
+    pub dead_man: DeadMan,
+}
+
+impl Alert {
+    /// Names of the channels.
+    #[must_use]
+    pub fn channels(&self) -> Vec<&str> {
+        let channels = self.channel.iter();
+        channels.map(|channel| channel.name.as_str()).collect()
+    }
+
+    /// Checks what the parts say of each other.
+    pub(super) fn check(&self) -> Result<(), Complaint> {
+        route::check(&self.route, &self.channels())
+    }
 }
 
 /// A way to tell people.

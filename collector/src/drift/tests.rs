@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::assess::{Acknowledgement, Asked, Exception, Place, Reach, Window};
+use crate::assess::{Acknowledgement, Asked, Exception, Place, Window};
 use crate::catalog::{Catalog, Verdict};
+use crate::register::Pattern;
+use crate::register::views::Reach;
 use crate::status::{Cell, Changed, Event, Happened, Host, Silence, Span};
 
 mod now;
@@ -68,14 +70,14 @@ fn changed(ms: i64, name: &str, from: Verdict, to: Verdict) -> Changed {
 fn reach(check: &str, name: &str) -> Reach {
     Reach {
         checks: vec![check.to_owned()],
-        hosts: vec![name.to_owned()],
+        hosts: Pattern::new(name).into_iter().collect(),
         ..Reach::default()
     }
 }
 
 #[derive(Default)]
 struct Told {
-    laid_down: crate::assess::Given,
+    given: crate::assess::Given,
     asked: Asked,
     changes: Vec<Changed>,
     lives: BTreeMap<AgentId, Vec<Event>>,
@@ -93,9 +95,9 @@ impl Told {
     }
 
     fn drift(&self, from: i64, to: i64) -> Drift {
-        drift(&Given {
+        drift(&Input {
             catalog: &catalog(),
-            laid_down: &self.laid_down,
+            given: &self.given,
             window: window(from, to),
             asked: &self.asked,
             damping: Damping {
@@ -172,7 +174,7 @@ fn a_change_shows_both_sides_and_the_facts_that_differ() {
 fn a_person_explains_a_failure_and_nothing_else() {
     let mut told = Told::of(&[changed(100, "a", PASS, FAIL), changed(150, "b", PASS, FAIL)]);
     told.changes[0].after.as_mut().unwrap().to = Some(at(140));
-    told.laid_down.exceptions = vec![Exception {
+    told.given.exceptions = vec![Exception {
         id: "EX-1".to_owned(),
         reach: reach(SYNCHRONISED, "a"),
         window: window(120, 900),
@@ -188,9 +190,9 @@ fn a_person_explains_a_failure_and_nothing_else() {
     );
     assert_eq!(why(&entries[1]), None);
     // It began when the failure was over.
-    told.laid_down.exceptions[0].window.from = at(140);
+    told.given.exceptions[0].window.from = at(140);
     assert_eq!(why(&told.drift(0, 1000).entries[0]), None);
-    told.laid_down.acknowledgements = vec![Acknowledgement {
+    told.given.acknowledgements = vec![Acknowledgement {
         id: "AC-1".to_owned(),
         reach: reach(SYNCHRONISED, "b"),
         window: window(160, 200),
@@ -306,9 +308,12 @@ fn many_changes_in_a_short_time_are_one_entry() {
     };
     let counts = |times: &[i64]| -> Vec<usize> {
         let entries = Told::of(&flips(times)).drift(0, 1000).entries;
-        let count = |one: &Entry| match &one.what {
-            What::Flapping { count, .. } => *count,
-            _ => 1,
+        let count = |one: &Entry| {
+            if let What::Flapping { count, .. } = &one.what {
+                *count
+            } else {
+                1
+            }
         };
         entries.iter().map(count).collect()
     };
@@ -320,7 +325,7 @@ fn many_changes_in_a_short_time_are_one_entry() {
     let drift = told.drift(0, 1000);
     assert_eq!((drift.counts.changes, drift.counts.flapping), (3, 1));
     // A decision about one of the changes does not explain them all.
-    told.laid_down.exceptions = vec![Exception {
+    told.given.exceptions = vec![Exception {
         id: "EX-1".to_owned(),
         reach: reach(SYNCHRONISED, "a"),
         window: window(0, 900),
@@ -338,7 +343,7 @@ fn hosts_out_of_scope_are_counted_and_left_out() {
         groups: Vec::new(),
         out: Some("a laboratory".to_owned()),
     };
-    told.laid_down.places = [(host("a"), out)].into();
+    told.given.places = [(host("a"), out)].into();
     let drift = told.drift(0, 1000);
     assert_eq!((drift.entries.len(), drift.counts.out_of_scope), (0, 1));
 }

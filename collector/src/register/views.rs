@@ -136,7 +136,9 @@ pub struct DueNow {
 pub type Groups = BTreeMap<String, Vec<Pattern>>;
 
 impl Reach {
-    fn of(record: &Record) -> Self {
+    /// What a record is about.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
         let texts = |field: &str| -> Vec<String> {
             record.list(field).into_iter().map(str::to_owned).collect()
         };

@@ -57,6 +57,18 @@ pub enum Change {
     Nothing,
 }
 
+impl Change {
+    /// The host that it concerns; `None` when all or none.
+    pub(super) const fn host(&self) -> Option<&AgentId> {
+        match self {
+            Self::Enrolled { host, .. } | Self::Revoked { host, .. } => Some(host),
+            Self::Record(place) | Self::Run { place, .. } => Some(&place.host),
+            Self::Observed(sight) => Some(&sight.host),
+            Self::Catalogue { .. } | Self::Nothing => None,
+        }
+    }
+}
+
 /// Place of a record in the stream of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -79,7 +91,7 @@ pub struct ProbeOutcome {
     pub outcome: Outcome,
     /// Name of the observation, when the attestation names one.
     pub observation_id: Option<Digest>,
-    /// The observation; `None` when it was not sent, or is not readable here.
+    /// The observation, when it is at hand: else it is loaded by its name where it is needed.
     pub observation: Option<Observation>,
 }
 

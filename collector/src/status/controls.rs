@@ -1,11 +1,13 @@
 //! From findings to the state of each control: counts, the worst first, stale is unknown.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
+use super::history::Cell;
 use super::{Findings, Host, HostStatus};
 use crate::catalog::{Catalog, Check, Mapping, Severity, Strength, Verdict};
 use crate::evaluate::ago;
@@ -124,6 +126,42 @@ pub struct HostFinding {
     pub observation: Option<Digest>,
 }
 
+/// A check over all expected hosts in numbers, and the hosts that decide.
+#[derive(Debug, Default)]
+pub(super) struct Tally<'a> {
+    covered: usize,
+    stale: usize,
+    /// Hosts by the rank of their verdict.
+    ranks: [usize; 4],
+    /// The first of each rank.
+    first: [Vec<&'a AgentId>; 4],
+}
+
+impl<'a> Tally<'a> {
+    /// Counts a host. They come in the order of their names.
+    pub(super) fn add(&mut self, host: &'a AgentId, cell: &Cell) {
+        let rank = usize::from(cell.verdict.rank());
+        self.covered += usize::from(cell.covered);
+        self.stale += usize::from(cell.stale);
+        if let (Some(count), Some(first)) = (self.ranks.get_mut(rank), self.first.get_mut(rank)) {
+            *count += 1;
+            if first.len() < DECIDING_MAX {
+                first.push(host);
+            }
+        }
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        let rank = usize::from(verdict.rank());
+        self.ranks.get(rank).copied().unwrap_or_default()
+    }
+
+    /// The hosts that decide, worst first.
+    fn deciding(&self) -> impl Iterator<Item = &'a AgentId> {
+        self.first.iter().flatten().copied().take(DECIDING_MAX)
+    }
+}
+
 /// The state of all controls, from the latest findings of the expected hosts.
 #[must_use]
 pub fn controls(
@@ -131,10 +169,49 @@ pub fn controls(
     expected: &BTreeMap<AgentId, Findings>,
     now: Timestamp,
 ) -> Vec<ControlStatus> {
+    let none = Findings::default();
+    let checks: Vec<_> = catalog.checks().collect();
+    let tallies: Vec<_> = checks
+        .iter()
+        .map(|check| {
+            let mut tally = Tally::default();
+            for (host, findings) in expected {
+                let one = host_finding(check, host, findings, now);
+                tally.add(host, &one.cell(findings.forked.is_some()));
+            }
+            tally
+        })
+        .collect();
+    let named = |check: &Check, host: &AgentId| {
+        let findings = expected.get(host).unwrap_or(&none);
+        Ok::<_, Infallible>(host_finding(check, host, findings, now))
+    };
+    match from_tallies(catalog, &tallies, named) {
+        Ok(controls) => controls,
+        Err(never) => match never {},
+    }
+}
+
+/// The state of all controls, from the numbers of each check in the order of their ids. `named`
+/// brings the words for the hosts that decide.
+pub(super) fn from_tallies<E>(
+    catalog: &Catalog,
+    tallies: &[Tally<'_>],
+    named: impl Fn(&Check, &AgentId) -> Result<HostFinding, E>,
+) -> Result<Vec<ControlStatus>, E> {
+    let mut deciding = BTreeMap::new();
+    for (check, tally) in catalog.checks().zip(tallies) {
+        let hosts = tally.deciding().map(|host| named(check, host));
+        let hosts = hosts.collect::<Result<Vec<_>, E>>()?;
+        let _none = deciding.insert(check.id.as_str(), (tally, hosts));
+    }
     let controls = catalog.controls().iter().map(|control| {
-        let checks: Vec<_> = catalog
-            .bearing_on(&control.id)
-            .map(|(check, mapping)| check_status(check, mapping, expected, now))
+        let bearing = catalog.bearing_on(&control.id);
+        let checks: Vec<_> = bearing
+            .filter_map(|(check, mapping)| {
+                let (tally, hosts) = deciding.get(check.id.as_str())?;
+                Some(check_status(check, mapping, tally, hosts))
+            })
             .collect();
         let state = state(&checks);
         let passing = checks.iter().filter(|check| 0 < check.passing);
@@ -148,7 +225,7 @@ pub fn controls(
             checks,
         }
     });
-    controls.collect()
+    Ok(controls.collect())
 }
 
 fn state(checks: &[CheckStatus]) -> ControlState {
@@ -171,27 +248,9 @@ fn state(checks: &[CheckStatus]) -> ControlState {
 fn check_status(
     check: &Check,
     mapping: &Mapping,
-    expected: &BTreeMap<AgentId, Findings>,
-    now: Timestamp,
+    tally: &Tally<'_>,
+    deciding: &[HostFinding],
 ) -> CheckStatus {
-    let mut found: Vec<_> = expected
-        .iter()
-        .map(|(host, findings)| host_finding(check, host, findings, now))
-        .collect();
-    let count = |verdict| found.iter().filter(|one| one.verdict == verdict).count();
-    let (passing, failing) = (count(Verdict::Pass), count(Verdict::Fail));
-    let (unknown, not_applicable) = (count(Verdict::Unknown), count(Verdict::NotApplicable));
-    let stale = found.iter().filter(|one| one.stale).count();
-    let forked = |one: &&HostFinding| {
-        expected
-            .get(&one.host)
-            .is_some_and(|host| host.forked.is_some())
-    };
-    let covers = |one: &&HostFinding| !one.stale && one.collected.is_some() && !forked(one);
-    let covered = found.iter().filter(covers).count();
-    let expected = found.len();
-    found.sort_by_key(|one| one.verdict.rank());
-    found.truncate(DECIDING_MAX);
     CheckStatus {
         check: check.id.clone(),
         title: check.title.clone(),
@@ -200,17 +259,31 @@ fn check_status(
         severity: check.severity,
         remediation: check.remediation.clone(),
         criterion: check.criterion.clone(),
-        expected,
-        covered,
-        passing,
-        failing,
-        unknown,
-        not_applicable,
-        stale,
-        deciding: found,
+        expected: tally.ranks.iter().sum(),
+        covered: tally.covered,
+        passing: tally.count(Verdict::Pass),
+        failing: tally.count(Verdict::Fail),
+        unknown: tally.count(Verdict::Unknown),
+        not_applicable: tally.count(Verdict::NotApplicable),
+        stale: tally.stale,
+        deciding: deciding.to_vec(),
     }
 }
 
+impl HostFinding {
+    /// The same without the words.
+    fn cell(&self, forked: bool) -> Cell {
+        Cell {
+            verdict: self.verdict,
+            stale: self.stale,
+            covered: !self.stale && self.collected.is_some() && !forked,
+            collected: self.collected,
+            since: self.since,
+        }
+    }
+}
+
+/// What one check says of one host as of a moment, in words.
 pub(super) fn host_finding(
     check: &Check,
     host: &AgentId,
@@ -234,7 +307,7 @@ pub(super) fn host_finding(
     // A host whose clock runs ahead must not keep its evidence fresh for longer.
     let seen = latest.collected.min(latest.received);
     let age = now.ms_since(seen);
-    let stale = check.freshness_ms < age;
+    let stale = latest.stale || check.freshness_ms < age;
     let finding = &latest.finding;
     let (verdict, reason) = if let Some(seq) = findings.forked {
         (Verdict::Unknown, uncounted(seq))
@@ -260,7 +333,7 @@ pub(super) fn host_finding(
 }
 
 /// Why no finding of a host counts whose stream forked at record `seq`.
-fn uncounted(seq: u64) -> String {
+pub(super) fn uncounted(seq: u64) -> String {
     format!("its stream forked at record {seq}; it counts again when it is enrolled again")
 }
 
@@ -292,17 +365,12 @@ fn warning(enrolment: &Host, now: Timestamp) -> Option<String> {
 
 /// One host and the number of its checks by verdict.
 pub(super) fn host_status(
-    catalog: &Catalog,
     host: AgentId,
     enrolment: Host,
-    findings: &Findings,
+    cells: &[Cell],
     now: Timestamp,
 ) -> HostStatus {
-    let all: Vec<_> = catalog
-        .checks()
-        .map(|check| host_finding(check, &host, findings, now))
-        .collect();
-    let count = |verdict| all.iter().filter(|one| one.verdict == verdict).count();
+    let count = |verdict| cells.iter().filter(|one| one.verdict == verdict).count();
     HostStatus {
         warning: warning(&enrolment, now),
         enrolment,
@@ -310,7 +378,7 @@ pub(super) fn host_status(
         failing: count(Verdict::Fail),
         unknown: count(Verdict::Unknown),
         not_applicable: count(Verdict::NotApplicable),
-        stale: all.iter().filter(|one| one.stale).count(),
+        stale: cells.iter().filter(|one| one.stale).count(),
         host,
     }
 }

@@ -1,5 +1,5 @@
-//! The one place that knows sled: records by key, the position in the same batch, and the rule
-//! that nothing is taken up that was not closed cleanly and found equal.
+//! The one place that knows sled: records by key, and the rule that nothing is taken up that was not
+//! closed cleanly and found equal.
 //!
 //! ```text
 //! FOLDER/sled      the records
@@ -11,10 +11,12 @@
 //! sled 0.34.7 opens some damaged files without a word, and panics on others; so the mark of a
 //! clean close carries the digest of all records, and it is compared at open.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,7 +25,8 @@ use shared::id::Digest;
 
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const MARK_BYTES_MAX: u64 = 512;
-const POSITION: &str = "position";
+/// How much is written before sled must bring it to disk: what it holds back it keeps in memory.
+const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The derived state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,9 @@ pub enum StatusError {
     /// A record is not what was written. Open again: the state is then rebuilt.
     #[error("record `{0}` of the derived state is damaged")]
     Damaged(String),
+    /// A change before could not be applied whole. Open again: the state is then rebuilt.
+    #[error("the derived state broke off in the middle of a change")]
+    Broken,
     /// Another process has it open: a collector runs on this folder. The operator must act.
     #[error("{0} is open in another process")]
     InUse(PathBuf),
@@ -65,19 +71,37 @@ pub struct Rebuild {
     pub moved_to: PathBuf,
 }
 
-/// Records to be written together.
+/// Records to be written together; the last word on a key counts.
 #[derive(Debug, Default)]
-pub(super) struct Writes(sled::Batch);
+pub(super) struct Writes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
 
 impl Writes {
-    pub(super) fn put<T: Serialize>(&mut self, key: String, record: &T) {
-        // Texts, numbers, flags and maps with text keys: it cannot fail.
-        let bytes = serde_json::to_vec(record).unwrap_or_default();
-        self.0.insert(key.into_bytes(), bytes);
+    pub(super) fn put<T: Serialize>(&mut self, key: Vec<u8>, record: &T) {
+        // Texts, numbers, flags, lists and maps: it cannot fail.
+        let bytes = postcard::to_allocvec(record).unwrap_or_default();
+        let _before = self.0.insert(key, Some(bytes));
     }
 
-    pub(super) fn remove(&mut self, key: String) {
-        self.0.remove(key.into_bytes());
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        let _before = self.0.insert(key, None);
+    }
+
+    /// The record of a key that these writes have put there, or else the stored one.
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        store: &Store,
+    ) -> Result<Option<T>, StatusError> {
+        match self.0.get(key) {
+            Some(Some(bytes)) => record(key, bytes).map(Some),
+            Some(None) => Ok(None),
+            None => store.get(key),
+        }
+    }
+
+    /// Writes of other keys beside these.
+    pub(super) fn join(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
     }
 }
 
@@ -87,6 +111,7 @@ pub(super) struct Store {
     folder: PathBuf,
     /// Held until the state is closed, so that nobody else moves it aside.
     lock: File,
+    unflushed_bytes: AtomicUsize,
 }
 
 impl Store {
@@ -104,32 +129,36 @@ impl Store {
         let data = folder.join("sled");
         if !data.exists() {
             let db = opened(&data)?;
-            let folder = folder.to_owned();
-            return Ok((Self { db, folder, lock }, None));
+            return Ok((Self::new(db, folder, lock), None));
         }
         let reason = match closed {
             None => "it was not closed cleanly".to_owned(),
             Some(text) => match trusted(&data, &text, catalog) {
-                Ok(db) => {
-                    let folder = folder.to_owned();
-                    return Ok((Self { db, folder, lock }, None));
-                }
+                Ok(db) => return Ok((Self::new(db, folder, lock), None)),
                 Err(reason) => reason,
             },
         };
-        let aside = folder.join("aside");
-        match std::fs::remove_dir_all(&aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(at(&aside)(error));
-            }
-            Ok(()) | Err(_) => {}
+        let (db, rebuild) = moved_aside(folder, reason)?;
+        Ok((Self::new(db, folder, lock), Some(rebuild)))
+    }
+
+    fn new(db: sled::Db, folder: &Path, lock: File) -> Self {
+        Self {
+            db,
+            folder: folder.to_owned(),
+            lock,
+            unflushed_bytes: AtomicUsize::new(0),
         }
-        std::fs::rename(&data, &aside).map_err(at(&data))?;
-        let db = opened(&data)?;
-        let folder = folder.to_owned();
-        let moved_to = aside;
-        let rebuild = Rebuild { reason, moved_to };
-        Ok((Self { db, folder, lock }, Some(rebuild)))
+    }
+
+    /// The same store, empty: what it held cannot be used after all.
+    pub(super) fn emptied(self, reason: String) -> Result<(Self, Rebuild), StatusError> {
+        let Self {
+            db, folder, lock, ..
+        } = self;
+        drop(db);
+        let (db, rebuild) = moved_aside(&folder, reason)?;
+        Ok((Self::new(db, &folder, lock), rebuild))
     }
 
     /// Takes the mark of the clean close away, so that the next open begins empty.
@@ -140,38 +169,47 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn position(&self) -> Result<u64, StatusError> {
-        let Some(bytes) = self.db.get(POSITION)? else {
-            return Ok(0);
-        };
-        let bytes = <[u8; 8]>::try_from(bytes.as_ref());
-        let bytes = bytes.map_err(|_length| StatusError::Damaged(POSITION.to_owned()))?;
-        Ok(u64::from_be_bytes(bytes))
+    /// Writes records, all or nothing.
+    pub(super) fn apply(&self, writes: Writes) -> Result<(), StatusError> {
+        let mut batch = sled::Batch::default();
+        let mut bytes = 0_usize;
+        for (key, record) in writes.0 {
+            bytes = bytes.saturating_add(key.len());
+            if let Some(record) = record {
+                bytes = bytes.saturating_add(record.len());
+                batch.insert(key, record);
+            } else {
+                batch.remove(key);
+            }
+        }
+        self.db.apply_batch(batch)?;
+        let unflushed = self.unflushed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if UNFLUSHED_BYTES_MAX < unflushed.saturating_add(bytes) {
+            self.unflushed_bytes.store(0, Ordering::Relaxed);
+            let _bytes = self.db.flush()?;
+        }
+        Ok(())
     }
 
-    /// Writes records and the new position, all or nothing.
-    pub(super) fn apply(&self, position: u64, mut writes: Writes) -> Result<(), StatusError> {
-        writes.0.insert(POSITION, &position.to_be_bytes());
-        Ok(self.db.apply_batch(writes.0)?)
-    }
-
-    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StatusError> {
+    pub(super) fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StatusError> {
         let bytes = self.db.get(key)?;
         bytes.map(|bytes| record(key, &bytes)).transpose()
     }
 
-    /// All records whose key begins with `prefix`, in the order of the rest of their keys.
-    pub(super) fn scan<T: DeserializeOwned>(
+    /// The records from key `from` until before key `to`, in the order of the keys; from behind
+    /// too.
+    pub(super) fn range<T: DeserializeOwned>(
         &self,
-        prefix: &str,
-    ) -> Result<Vec<(String, T)>, StatusError> {
-        let records = self.db.scan_prefix(prefix).map(|pair| {
+        from: &[u8],
+        to: &[u8],
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, T), StatusError>> + use<T> {
+        // A range that ends before it begins is empty; sled would not say so.
+        let to = to.max(from).to_vec();
+        self.db.range(from.to_vec()..to).map(|pair| {
             let (key, bytes) = pair?;
-            let key = String::from_utf8_lossy(&key);
-            let rest = key.strip_prefix(prefix).unwrap_or(&key);
-            Ok((rest.to_owned(), record(&key, &bytes)?))
-        });
-        records.collect()
+            let read = record(&key, &bytes)?;
+            Ok((key.to_vec(), read))
+        })
     }
 
     /// Every record in the order of the keys: length and bytes of key and of value.
@@ -183,6 +221,11 @@ impl Store {
             framed(&value, &mut all);
         }
         Ok(all)
+    }
+
+    /// The digest of all records.
+    pub(super) fn digest(&self) -> Result<Digest, StatusError> {
+        digest(&self.db)
     }
 
     pub(super) fn close(self, catalog: Digest) -> Result<(), StatusError> {
@@ -208,6 +251,24 @@ fn digest(db: &sled::Db) -> Result<Digest, StatusError> {
         so_far = Digest::of(&step);
     }
     Ok(so_far)
+}
+
+/// Moves the records of `folder` aside and begins with none.
+fn moved_aside(folder: &Path, reason: String) -> Result<(sled::Db, Rebuild), StatusError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StatusError::Folder { path, source }
+    };
+    let (data, aside) = (folder.join("sled"), folder.join("aside"));
+    match std::fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed(&aside)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::rename(&data, &aside).map_err(failed(&data))?;
+    let moved_to = aside;
+    Ok((opened(&data)?, Rebuild { reason, moved_to }))
 }
 
 fn locked(folder: &Path) -> Result<File, StatusError> {
@@ -251,7 +312,7 @@ fn take_mark(folder: &Path) -> Result<Option<String>, StatusError> {
 /// What the file `closed` holds: another program or catalogue would give other findings.
 fn mark(digest: Digest, catalog: Digest) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    format!("evident-state/2\n{version}\n{catalog}\n{digest}\n")
+    format!("evident-state/3\n{version}\n{catalog}\n{digest}\n")
 }
 
 fn framed(bytes: &[u8], to: &mut Vec<u8>) {
@@ -260,9 +321,14 @@ fn framed(bytes: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(bytes);
 }
 
-fn record<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StatusError> {
-    serde_json::from_slice(bytes)
-        .map_err(|_form| StatusError::Damaged(key.chars().take(80).collect()))
+fn record<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, StatusError> {
+    postcard::from_bytes(bytes).map_err(|_form| damaged(key))
+}
+
+/// A record that is not what was written.
+pub(super) fn damaged(key: &[u8]) -> StatusError {
+    let name = String::from_utf8_lossy(key);
+    StatusError::Damaged(name.chars().take(80).collect())
 }
 
 fn opened(data: &Path) -> Result<sled::Db, sled::Error> {

@@ -1,4 +1,4 @@
-//! The connection to a receiver that speaks in lines: an answer has a bound, and comes line by line.
+//! The connection to a receiver that speaks in lines: bounded, and read line by line.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,9 +1,13 @@
 //! bench: figures of speed and memory, each beside a baseline measured in the same run.
 
+mod process;
+mod fleet;
 mod agent;
+mod assess;
 mod evaluate;
 mod intake;
-mod process;
+mod query;
+mod replay;
 
 use std::io::Write as _;
 
@@ -50,10 +54,13 @@ impl Measured {
 /// A benchmark and its name.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Measured>>);
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 6] = [
     ("agent", agent::measure),
+    ("assess", assess::measure),
     ("evaluate", evaluate::measure),
     ("intake", intake::measure),
+    ("query", query::measure),
+    ("replay", replay::measure),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -72,8 +72,14 @@ pub(crate) fn used<A: AsRef<OsStr>>(
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Says to people how far it is.
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stderr(), "{text}")?)
 }
 
 fn children_cpu_ticks() -> anyhow::Result<f64> {
