@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use collector::register;
 use collector::serve::Clock;
-use command::{Around, Shown, alert, catalogue, hosts, init, ledger, lists, look, person, population, record, serve, soa};
+use command::{Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person, population, record, serve, soa};
 use shared::time::Timestamp;
 
 mod command;
@@ -65,6 +65,16 @@ enum Command {
     Fsck(ledger::Fsck),
     /// Cut an evidence pack that `evident-verify` checks without this collector
     Pack(ledger::Pack),
+    /// Show, compare and change the catalogue that is in force
+    ///
+    /// The catalogue in force is an entry of the ledger, so a newer program does not change how
+    /// hosts are judged: it says that it brings another one, and you adopt it. To change a
+    /// parameter, export the catalogue, edit it, look at the difference, and adopt the folder.
+    #[command(subcommand)]
+    Catalogue(adopt::Catalogue),
+    /// Show the checks of a catalogue, and run the examples inside them
+    #[command(subcommand)]
+    Check(check::Check),
     /// Write the catalogue inside as files, to change parameters of checks or to add some
     ExportCatalog(init::ExportCatalog),
     /// Read the settings and the catalogue, and say what is wrong with them
@@ -130,6 +140,8 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Replay(replay) => replay.run(),
         Command::Fsck(fsck) => fsck.run(),
         Command::Pack(pack) => pack.run(&around),
+        Command::Catalogue(catalogue) => catalogue.run(&around),
+        Command::Check(check) => check.run(),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
         Command::Control(control) => control.run(&around),

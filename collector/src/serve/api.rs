@@ -12,6 +12,8 @@
 //! GET  /v1/registers/{register}          its records; `at` asks for an instant
 //! GET  /v1/registers/{register}/{id}     one record with its history
 //! POST /v1/orders                        a decision that nobody signed; local callers alone
+//! GET  /v1/catalogue                     which catalogue is in force, with its files
+//! POST /v1/orders/catalogue              another one, with its files; local callers alone
 //! POST /v1/decisions                     a decision that a person signed, with its files
 //! ```
 //!
@@ -35,6 +37,7 @@ use shared::wire::Code;
 use super::{Intake, answer};
 
 mod alerts;
+pub mod catalogue;
 mod look;
 mod order;
 mod population;
@@ -83,7 +86,9 @@ pub fn router(intake: &Arc<Intake>) -> Router {
         .route("/v1/registers", get(records::registers))
         .route("/v1/registers/{register}", get(records::register))
         .route("/v1/registers/{register}/{id}", get(records::record))
+        .route("/v1/catalogue", get(catalogue::known))
         .route("/v1/orders", post(order::order))
+        .route("/v1/orders/catalogue", post(catalogue::order))
         .route("/v1/decisions", post(order::decide))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
