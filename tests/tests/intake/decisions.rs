@@ -319,14 +319,18 @@ fn who_hangs_up_half_way_decides_nothing_and_who_does_not_wait_decides() {
         }
         drop(socket);
         let entered = async {
-            while size(&site) == before {
-                tokio::task::yield_now().await;
+            loop {
+                let path = "/v1/registers/nonconformity/NC-1";
+                let (status, record) = ask(&site, "GET", path, b"").await;
+                if status == 200 {
+                    break record;
+                }
             }
         };
         let patience = std::time::Duration::from_secs(30);
-        tokio::time::timeout(patience, entered).await.unwrap();
-        let (_ok, record) = ask(&site, "GET", "/v1/registers/nonconformity/NC-1", b"").await;
+        let record = tokio::time::timeout(patience, entered).await.unwrap();
         assert_eq!(record["state"], "open");
+        assert_eq!(size(&site), before + 1);
     });
 }
 

@@ -167,7 +167,7 @@ impl Site {
     fn token(&self, host: Option<&str>) -> String {
         let until = self.now().plus_ms(3_600_000);
         let host = host.map(|host| host.parse().unwrap());
-        token::make(&self.intake.dir, host, self.now(), until).unwrap()
+        token::make(&self.intake.dir, (host, "uid 0"), self.now(), until).unwrap()
     }
 
     async fn request_with(
