@@ -17,6 +17,7 @@ pub mod criteria;
 pub mod evaluate;
 pub mod status;
 pub mod follow;
+pub mod reevaluate;
 pub mod assess;
 pub mod drift;
 pub mod alert;
