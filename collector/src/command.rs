@@ -28,7 +28,9 @@ pub(crate) mod reevaluate;
 pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;
+pub(crate) mod population;
 pub(crate) mod look;
+pub(crate) mod alert;
 pub(crate) mod ledger;
 
 /// The folder of a collector where none is named.

@@ -12,8 +12,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use collector::register;
 use collector::serve::Clock;
 use command::{
-    Around, Shown, adopt, catalogue, check, hosts, init, ledger, lists, look, person, record,
-    reevaluate, serve, soa,
+    Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person,
+    population, record, reevaluate, serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -50,12 +50,16 @@ enum Command {
     Person(person::People),
     /// Teach the registers of the management system: each is a command of its own
     Register(record::Registers),
+    /// Show who should be there: enrolled, expected, seen, silent; and bring lists of hosts
+    Population(population::Population),
     /// Put a list of vulnerabilities in force; hosts are joined with it from then on
     ///
     /// Nothing is fetched: bring the file. Its digest stands in the ledger.
     Import(lists::Import),
     /// Show which controls hold, on which hosts, and why not
     Status(look::Status),
+    /// Show what people are told, try a channel, see which route takes what
+    Alert(alert::Alert),
     /// Judge observations of `evident-agent once --format json` without a collector
     Judge(look::Judge),
     /// Throw the derived state away and make it again from the ledger
@@ -137,8 +141,10 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Revoke(revoke) => revoke.run(&around),
         Command::Person(people) => people.run(&around),
         Command::Register(registers) => registers.run(),
+        Command::Population(population) => population.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
+        Command::Alert(alert) => alert.run(&around),
         Command::Judge(judge) => judge.run(&around),
         Command::Replay(replay) => replay.run(),
         Command::Fsck(fsck) => fsck.run(),

@@ -40,6 +40,7 @@ mod decide;
 mod enrol;
 mod framing;
 mod said;
+pub mod alerts;
 pub mod api;
 pub mod operator;
 mod submit;

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use collector::alert::engine::Engine;
 use collector::authority::Authority;
 use collector::config::{Config, Format};
 use collector::criteria;
@@ -68,6 +69,7 @@ impl Serve {
             watchers: config.logs.watchers.iter().cloned().collect(),
         };
         let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
+        let engine = Arc::new(serve::alerts::open(dir, &config, clock)?);
         let parts = (ledger.clone(), (fleet, register), Arc::clone(&status));
         let identity = (config, authority, ledger_key);
         let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));
@@ -88,7 +90,7 @@ impl Serve {
             stopped.clone(),
         ));
         let served = runtime.block_on(listen_and_serve(
-            &intake,
+            (&intake, engine),
             ready_file.as_deref(),
             &stop,
             stopped,
@@ -116,7 +118,7 @@ impl Serve {
 
 /// Opens all listeners, and serves until told to stop.
 async fn listen_and_serve(
-    intake: &Arc<Intake>,
+    (intake, engine): (&Arc<Intake>, Arc<Engine>),
     ready_file: Option<&Path>,
     stop: &Arc<watch::Sender<bool>>,
     stopped: watch::Receiver<bool>,
@@ -128,6 +130,8 @@ async fn listen_and_serve(
     tokio::spawn(signals(Arc::clone(stop))?);
     let operators = serve::operator::serve(Arc::clone(intake), operator, stopped.clone());
     let operators = tokio::spawn(operators);
+    let alerts = serve::alerts::serve(Arc::clone(intake), engine, address, stopped.clone());
+    let alerts = tokio::spawn(alerts);
     let logs = logs.map(|logs| read_logs(Arc::clone(intake), logs, stopped.clone()));
     let logs = logs.transpose()?;
     if let Some(file) = ready_file {
@@ -137,6 +141,7 @@ async fn listen_and_serve(
     tracing::info!(%address, "agents can connect");
     serve::serve(Arc::clone(intake), listener, stopped).await?;
     operators.await?;
+    alerts.await?;
     if let Some(logs) = logs {
         logs.await??;
     }
