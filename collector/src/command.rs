@@ -27,6 +27,7 @@ pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;
 pub(crate) mod look;
+pub(crate) mod assess;
 pub(crate) mod ledger;
 
 /// Where the collector keeps everything.

@@ -16,8 +16,10 @@ mod entry;
 mod silence;
 mod change;
 mod now;
+mod desk;
 
 pub use change::{Came, Damping, Input, drift};
+pub use desk::{conditions, over};
 pub use entry::{Counts, Direction, Drift, Entry, Explained, FactChange, Side, What, Why};
 pub use now::{Detail, Details, Silences, Watch};
 pub use silence::{Quiet, fleet_silences, gaps};

@@ -12,7 +12,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use collector::register;
 use collector::serve::Clock;
 use command::{
-    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, record, serve, soa,
+    Around, Shown, assess, catalogue, hosts, init, ledger, lists, look, person, record, serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -55,6 +55,10 @@ enum Command {
     Import(lists::Import),
     /// Show which controls hold, on which hosts, and why not
     Status(look::Status),
+    /// Assess controls: who is covered, what fails, what was concluded; at any instant or over time
+    Assess(assess::Assess),
+    /// Show what changed in a period, and which decision explains it
+    Drift(assess::Drift),
     /// Judge observations of `evident-agent once --format json` without a collector
     Judge(look::Judge),
     /// Throw the derived state away and make it again from the ledger
@@ -122,6 +126,8 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Register(registers) => registers.run(),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
+        Command::Assess(assess) => assess.run(&around),
+        Command::Drift(drift) => drift.run(&around),
         Command::Judge(judge) => judge.run(&around),
         Command::Replay(replay) => replay.run(),
         Command::Fsck(fsck) => fsck.run(),

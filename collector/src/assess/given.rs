@@ -221,6 +221,10 @@ impl Given {
     #[must_use]
     pub fn conclusion(&self, control: &str, groups: &[String]) -> Option<&Conclusion> {
         let mut all = self.conclusions.iter().filter(|one| one.control == control);
-        all.find(|one| one.group.as_ref().is_none_or(|group| groups.contains(group)))
+        all.find(|one| {
+            one.group
+                .as_ref()
+                .is_none_or(|group| groups.contains(group))
+        })
     }
 }

@@ -129,7 +129,11 @@ impl<'a> Tally<'a> {
             return;
         };
         let live = |control: &ControlAssessment| {
-            let checks = control.checks.iter().map(|check| check.covered).sum::<usize>();
+            let checks = control
+                .checks
+                .iter()
+                .map(|check| check.covered)
+                .sum::<usize>();
             let documents = self.given.documents.get(&control.control);
             let live = u64::try_from(checks).unwrap_or(u64::MAX);
             let live = live.saturating_add(documents.copied().unwrap_or(0));

@@ -97,7 +97,12 @@ impl<'a> Watch<'a> {
                 ago(self.now.ms_since(host.heard)),
                 host.heartbeat_s
             );
-            let about = (ConditionKind::SilentHost, Severity::High, "silent-host", since);
+            let about = (
+                ConditionKind::SilentHost,
+                Severity::High,
+                "silent-host",
+                since,
+            );
             let condition = self.of_host(name, about, text);
             self.silent.push(condition);
         } else {

@@ -3,6 +3,8 @@
 //! ```text
 //! GET  /v1/ledger                        its origin and how many entries it has
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
+//! GET  /v1/assess                        controls as of an instant or over a period, with hosts
+//! GET  /v1/drift                         what changed in a period, and what explains it
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
 //! GET  /v1/people                        who may decide, and who could
 //! GET  /v1/registers                     every register: its fields, its steps, what it is for
@@ -31,11 +33,13 @@ use shared::wire::Code;
 
 use super::{Intake, answer};
 
+mod assess;
 mod look;
 mod order;
 pub mod problem;
 pub mod records;
 
+pub use assess::{Form, Question, assess, drifted};
 pub use look::{HOLDS, report};
 pub use order::{Brought, Done};
 use problem::{Kind, Problem};
@@ -71,6 +75,8 @@ pub fn router(intake: &Arc<Intake>) -> Router {
     Router::new()
         .route("/v1/ledger", get(look::ledger))
         .route("/v1/status", get(look::status))
+        .route("/v1/assess", get(assess::get_assess))
+        .route("/v1/drift", get(assess::get_drift))
         .route("/v1/hosts/{host}", get(look::host))
         .route("/v1/people", get(records::people))
         .route("/v1/registers", get(records::registers))
