@@ -205,9 +205,8 @@ fn fields(entry: &Entry) -> [String; 13] {
             facts: differ,
             ..
         } => {
-            (check, bears) = (id.clone(), controls.join(" "));
-            (before, after) = (from.as_ref(), into.as_ref());
-            (facts, count) = (differing(differ), "1".to_owned());
+            (check, bears, facts) = (id.clone(), controls.join(" "), differing(differ));
+            (before, after, count) = (from.as_ref(), into.as_ref(), "1".to_owned());
             "changed"
         }
         What::Flapping {
@@ -219,9 +218,8 @@ fn fields(entry: &Entry) -> [String; 13] {
             until,
             ..
         } => {
-            (check, bears) = (id.clone(), controls.join(" "));
-            (before, after) = (from.as_ref(), into.as_ref());
-            (count, to) = (times.to_string(), Some(*until));
+            (check, bears, count) = (id.clone(), controls.join(" "), times.to_string());
+            (before, after, to) = (from.as_ref(), into.as_ref(), Some(*until));
             "flapping"
         }
         What::Silent {
