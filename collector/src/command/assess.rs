@@ -146,8 +146,9 @@ fn answer(
     }
     let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
     let (_fleet, register) = super::known(&ledger, &authority)?;
-    let status = super::serve::open_status(dir)?;
-    let _position = follow::catch_up(&ledger, &status, &authority.decisions.public())?;
+    let decisions = authority.decisions.public();
+    let status = super::serve::open_status(dir, &ledger, &decisions)?;
+    let _position = follow::catch_up(&ledger, &status, &decisions)?;
     let desk = Desk {
         status: &status,
         register: &register,
