@@ -11,9 +11,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use collector::register;
 use collector::serve::Clock;
-use command::{
-    Around, Shown, catalogue, hosts, init, ledger, lists, look, person, record, serve, soa,
-};
+use command::{Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person, population, record, serve, soa};
 use shared::time::Timestamp;
 
 mod command;
@@ -49,12 +47,16 @@ enum Command {
     Person(person::People),
     /// Teach the registers of the management system: each is a command of its own
     Register(record::Registers),
+    /// Show who should be there: enrolled, expected, seen, silent; and bring lists of hosts
+    Population(population::Population),
     /// Put a list of vulnerabilities in force; hosts are joined with it from then on
     ///
     /// Nothing is fetched: bring the file. Its digest stands in the ledger.
     Import(lists::Import),
     /// Show which controls hold, on which hosts, and why not
     Status(look::Status),
+    /// Show what people are told, try a channel, see which route takes what
+    Alert(alert::Alert),
     /// Judge observations of `evident-agent once --format json` without a collector
     Judge(look::Judge),
     /// Throw the derived state away and make it again from the ledger
@@ -63,6 +65,16 @@ enum Command {
     Fsck(ledger::Fsck),
     /// Cut an evidence pack that `evident-verify` checks without this collector
     Pack(ledger::Pack),
+    /// Show, compare and change the catalogue that is in force
+    ///
+    /// The catalogue in force is an entry of the ledger, so a newer program does not change how
+    /// hosts are judged: it says that it brings another one, and you adopt it. To change a
+    /// parameter, export the catalogue, edit it, look at the difference, and adopt the folder.
+    #[command(subcommand)]
+    Catalogue(adopt::Catalogue),
+    /// Show the checks of a catalogue, and run the examples inside them
+    #[command(subcommand)]
+    Check(check::Check),
     /// Write the catalogue inside as files, to change parameters of checks or to add some
     ExportCatalog(init::ExportCatalog),
     /// Read the settings and the catalogue, and say what is wrong with them
@@ -120,12 +132,16 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Revoke(revoke) => revoke.run(&around),
         Command::Person(people) => people.run(&around),
         Command::Register(registers) => registers.run(),
+        Command::Population(population) => population.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
+        Command::Alert(alert) => alert.run(&around),
         Command::Judge(judge) => judge.run(&around),
         Command::Replay(replay) => replay.run(),
         Command::Fsck(fsck) => fsck.run(),
         Command::Pack(pack) => pack.run(&around),
+        Command::Catalogue(catalogue) => catalogue.run(&around),
+        Command::Check(check) => check.run(),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
         Command::Control(control) => control.run(&around),

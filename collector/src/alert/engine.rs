@@ -123,8 +123,8 @@ pub struct Pace {
 impl Listing {
     /// What an outbox says.
     #[must_use]
-    pub fn of(held: &Held) -> Self {
-        let incidents = held.state().incidents().map(|incident| {
+    pub fn of(outbox: &Held) -> Self {
+        let incidents = outbox.state().incidents().map(|incident| {
             let head = &incident.head;
             let conditions = incident.members.values().map(|member| ListedCondition {
                 condition: member.condition.clone(),
@@ -143,14 +143,14 @@ impl Listing {
                 conditions: conditions.collect(),
             }
         });
-        let tallies = held.tallies().iter();
+        let tallies = outbox.tallies().iter();
         let mut channels: BTreeMap<String, Pace> = tallies
             .map(|(channel, tally)| {
                 let tally = tally.clone();
                 (channel.clone(), Pace { waiting: 0, tally })
             })
             .collect();
-        for (channel, waiting) in held.waiting() {
+        for (channel, waiting) in outbox.waiting() {
             channels.entry(channel.to_owned()).or_default().waiting = waiting;
         }
         Self {
@@ -359,15 +359,14 @@ impl Engine {
     ) -> Result<T, OutboxError> {
         let mut held: MutexGuard<'_, Option<Outbox>> =
             self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut outbox = match held.take() {
-            Some(outbox) => outbox,
-            None => {
-                let (outbox, damage) = Outbox::open(&self.folder, (self.clock)())?;
-                if let Some(damage) = damage {
-                    tracing::error!(damage, "the outbox of alerts begins anew");
-                }
-                outbox
+        let mut outbox = if let Some(outbox) = held.take() {
+            outbox
+        } else {
+            let (outbox, damage) = Outbox::open(&self.folder, (self.clock)())?;
+            if let Some(damage) = damage {
+                tracing::error!(damage, "the outbox of alerts begins anew");
             }
+            outbox
         };
         let done = work(&mut outbox)?;
         *held = Some(outbox);

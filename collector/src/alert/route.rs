@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::StrDeserializer;
+use shared::id::AgentId;
 
 use crate::catalog::Severity;
 use crate::config::route::{DEFAULT_ROUTE, GroupBy, Matching, Pattern, Route as Settings};
@@ -41,7 +42,7 @@ impl Matcher {
     /// Whether it takes this condition.
     #[must_use]
     pub fn takes(&self, condition: &Condition) -> bool {
-        let host = condition.host.as_ref().map(|host| host.as_str());
+        let host = condition.host.as_ref().map(AgentId::as_str);
         self.severity
             .is_none_or(|least| least <= condition.severity)
             && (self.kind.is_empty() || self.kind.contains(&condition.kind))
@@ -139,7 +140,7 @@ impl Route {
         let by = self.group_by.iter().collect::<BTreeSet<_>>();
         let value = |by: &GroupBy| match by {
             GroupBy::Host => {
-                let host = condition.host.as_ref().map(|host| host.as_str());
+                let host = condition.host.as_ref().map(AgentId::as_str);
                 format!("host={}", host.unwrap_or_default())
             }
             // The first one: a condition that bears on three controls is told once.
@@ -237,5 +238,70 @@ impl Routes {
             here = next;
         }
         ladder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{condition, settings};
+    use super::*;
+    use crate::config::route::{KINDS, SEVERITIES};
+
+    #[test]
+    fn every_word_of_the_settings_is_known_here() {
+        for name in KINDS {
+            assert_eq!(kind(name).map(word), Some(name));
+        }
+        let severities = SEVERITIES.map(|name| severity(name).unwrap());
+        assert!(severities.is_sorted());
+    }
+
+    const ROUTES: &str = r#"
+        [[route]]
+        name = "log"
+        match = {}
+        continue = true
+        channels = ["syslog"]
+
+        [[route]]
+        name = "web"
+        match = { host = ["web-*"], check = ["clock.*", "backup.*"], severity = "medium" }
+        channels = ["mail"]
+
+        [[route]]
+        name = "ada"
+        match = { owner = ["ada"], control = ["A.8.17"] }
+        channels = ["mail"]
+        group_by = ["host", "control", "owner"]
+    "#;
+
+    #[test]
+    fn the_first_route_takes_it_and_others_when_it_continues() {
+        let routes = settings(ROUTES, &["syslog", "mail"]);
+        let check = |condition: &Condition, names: &[&str]| {
+            let taken = routes.take(condition);
+            let taken: Vec<_> = taken.iter().map(|route| route.name.as_str()).collect();
+            assert_eq!(taken, names);
+        };
+        let mut one = condition(
+            "web-1 clock.synchronised",
+            "2026-03-01T00:00:00Z".parse().unwrap(),
+        );
+        check(&one, &["log", "web"]);
+        one.severity = Severity::Low;
+        check(&one, &["log"]);
+        one.owners = vec!["bob".to_owned(), "ada".to_owned()];
+        check(&one, &["log", "ada"]);
+        let group = routes.named("ada").unwrap().group(&one);
+        assert_eq!(group, ["host=web-1", "control=A.8.17", "owner=bob,ada"]);
+        one.controls.clear();
+        check(&one, &["log"]);
+        // Without any route, all channels are told.
+        let routes = settings("route = []", &["syslog", "mail"]);
+        let taken = routes.take(&one);
+        assert_eq!((taken[0].name.as_str(), taken.len()), ("default", 1));
+        assert_eq!(taken[0].channels, ["syslog", "mail"]);
+        let group = taken[0].group(&one);
+        assert_eq!(group, ["check=clock.synchronised", "kind=failing"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use reqwest::Url;
 use serde::{Deserialize, Deserializer};
@@ -9,6 +10,9 @@ use toml::Spanned;
 
 use super::value::refused;
 use crate::fault::{Complaint, nearest};
+
+#[cfg(test)]
+mod tests;
 
 /// Name of the route that takes what no other took.
 pub const DEFAULT_ROUTE: &str = "default";
@@ -142,6 +146,9 @@ pub struct DeadMan {
     /// Is fetched as long as all works; `None` for no signal.
     #[serde(deserialize_with = "url")]
     pub url: Option<Url>,
+    /// File with the authorities that may vouch for it, in PEM, from the collector's folder; `None`
+    /// for those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// How often.
     #[serde(deserialize_with = "super::value::upto::<86_400, _, _>")]
     pub every_seconds: u32,
@@ -151,6 +158,7 @@ impl Default for DeadMan {
     fn default() -> Self {
         Self {
             url: None,
+            ca_file: None,
             every_seconds: 60,
         }
     }
@@ -200,11 +208,11 @@ pub(super) fn check(routes: &[Route], channels: &[&str]) -> Result<(), Complaint
     for route in routes {
         ends(route, &names)?;
         let name = route.name.get_ref();
-        let named = routes
+        let reached = routes
             .iter()
             .filter_map(|other| other.escalate_to.as_ref())
             .any(|to| to.get_ref() == name);
-        if route.matching.is_none() && name != DEFAULT_ROUTE && !named {
+        if route.matching.is_none() && name != DEFAULT_ROUTE && !reached {
             let what = format!("nothing comes to the route `{name}`");
             let hint = "write `match = {}` to take everything, or escalate to it";
             return Err(Complaint::new(route.name.span(), what).hint(hint));
