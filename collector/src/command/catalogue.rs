@@ -1,8 +1,8 @@
 //! Commands that show reference data: `control`, `clauses`, `documents`, `readiness`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::ValueEnum;
 use collector::catalog::Catalog;
 use collector::catalog::reference::{
@@ -481,24 +481,6 @@ fn scored(mut page: Page, readiness: &Readiness, score: &Score) -> String {
     }
     page.heading("The answers are yours; no evidence was looked at.");
     page.text()
-}
-
-/// Reads a file of a statement of applicability.
-pub(crate) fn statement(
-    file: &Path,
-    catalog: Option<&Catalog>,
-) -> anyhow::Result<collector::catalog::soa::Soa> {
-    use collector::catalog::soa::{FILE_BYTES_MAX, Soa};
-
-    let text = durable::read_text(file, FILE_BYTES_MAX)
-        .with_context(|| format!("cannot read `{}`", file.display()))?;
-    match Soa::read(&file.display().to_string(), &text, catalog) {
-        Ok(soa) => Ok(soa),
-        Err(wrong) => bail!(
-            "`{}` is no statement of applicability\n{wrong}",
-            file.display()
-        ),
-    }
 }
 
 #[cfg(test)]

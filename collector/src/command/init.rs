@@ -152,7 +152,7 @@ impl CheckConfig {
         let Some(file) = &self.soa else {
             return Ok(settings.into());
         };
-        let soa = super::catalogue::statement(file, Some(&catalog))?;
+        let soa = super::soa::statement(file, Some(&catalog))?;
         let findings = soa.inconsistencies();
         let named = format!("statement of applicability {}", soa.digest);
         let mut lines = vec![settings, named];

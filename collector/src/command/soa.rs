@@ -1,14 +1,14 @@
 //! Commands about the file of the statement of applicability: `soa export`, `show` and `diff`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
-use collector::catalog::soa::{Difference, Finding, Row, Soa};
+use collector::catalog::Catalog;
+use collector::catalog::soa::{Difference, FILE_BYTES_MAX, Finding, Row, Soa};
 use serde::Serialize;
 use shared::durable;
 
-use super::catalogue::statement;
 use super::page::Page;
 use super::{Around, Format, Shown};
 
@@ -110,6 +110,19 @@ impl Statement {
                 .into())
             }
         }
+    }
+}
+
+/// Reads a file of a statement of applicability.
+pub(crate) fn statement(file: &Path, catalog: Option<&Catalog>) -> anyhow::Result<Soa> {
+    let text = durable::read_text(file, FILE_BYTES_MAX)
+        .with_context(|| format!("cannot read `{}`", file.display()))?;
+    match Soa::read(&file.display().to_string(), &text, catalog) {
+        Ok(soa) => Ok(soa),
+        Err(wrong) => bail!(
+            "`{}` is no statement of applicability\n{wrong}",
+            file.display()
+        ),
     }
 }
 

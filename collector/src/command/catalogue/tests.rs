@@ -1,5 +1,7 @@
 //! Tests of what the commands about reference data and statements print.
 
+use std::path::Path;
+
 use collector::catalog::Files;
 
 use super::*;

@@ -73,6 +73,6 @@ fn a_template_is_written_once() {
     );
 }
 
-fn write(path: &std::path::Path, text: &str) {
+fn write(path: &Path, text: &str) {
     durable::write(path, text.as_bytes(), 0o600).unwrap();
 }
