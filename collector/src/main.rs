@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use collector::register;
 use collector::serve::Clock;
-use command::{Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person, population, record, serve, soa};
+use command::{
+    Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person,
+    population, record, serve, soa,
+};
 use shared::time::Timestamp;
 
 mod command;
