@@ -24,11 +24,13 @@ pub(crate) mod client;
 pub(crate) mod person;
 pub(crate) mod adopt;
 pub(crate) mod check;
+pub(crate) mod reevaluate;
 pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;
 pub(crate) mod population;
 pub(crate) mod look;
+pub(crate) mod assess;
 pub(crate) mod alert;
 pub(crate) mod ledger;
 

@@ -12,8 +12,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use collector::register;
 use collector::serve::Clock;
 use command::{
-    Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person,
-    population, record, serve, soa,
+    Around, Shown, adopt, alert, assess, catalogue, check, hosts, init, ledger, lists, look,
+    person, population, record, reevaluate, serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -58,6 +58,10 @@ enum Command {
     Import(lists::Import),
     /// Show which controls hold, on which hosts, and why not
     Status(look::Status),
+    /// Assess controls: who is covered, what fails, what was concluded; at any instant or over time
+    Assess(assess::Assess),
+    /// Show what changed in a period, and which decision explains it
+    Drift(assess::Drift),
     /// Show what people are told, try a channel, see which route takes what
     Alert(alert::Alert),
     /// Judge observations of `evident-agent once --format json` without a collector
@@ -75,6 +79,12 @@ enum Command {
     /// parameter, export the catalogue, edit it, look at the difference, and adopt the folder.
     #[command(subcommand)]
     Catalogue(adopt::Catalogue),
+    /// Say what another catalogue would have said of the same evidence
+    ///
+    /// From the ledger alone, and nothing is changed, also while the collector runs. For each check
+    /// and host: the share of time by verdict, as it was and as it would have been, and each
+    /// stretch that differs. Ends with 1 when anything does.
+    Reevaluate(reevaluate::Reevaluate),
     /// Show the checks of a catalogue, and run the examples inside them
     #[command(subcommand)]
     Check(check::Check),
@@ -138,12 +148,15 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Population(population) => population.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
+        Command::Assess(assess) => assess.run(&around),
+        Command::Drift(drift) => drift.run(&around),
         Command::Alert(alert) => alert.run(&around),
         Command::Judge(judge) => judge.run(&around),
         Command::Replay(replay) => replay.run(),
         Command::Fsck(fsck) => fsck.run(),
         Command::Pack(pack) => pack.run(&around),
         Command::Catalogue(catalogue) => catalogue.run(&around),
+        Command::Reevaluate(reevaluate) => reevaluate.run(),
         Command::Check(check) => check.run(),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
