@@ -215,7 +215,6 @@ fn a_channel_has_what_its_kind_needs_and_nothing_else() {
 #[test]
 fn what_is_wrong_in_a_channel_is_shown_with_its_place() {
     let mail = "write e.g. \"ops@example.org\" or \"Operations <ops@example.org>\"";
-    let server = "write e.g. \"mail.example:587\" or \"[::1]:6514\"";
     let address = "this address cannot be used";
     for (settings, column, message, hint) in [
         (
@@ -241,30 +240,6 @@ fn what_is_wrong_in_a_channel_is_shown_with_its_place() {
             7,
             address,
             "write e.g. \"https://alerts.example/hook\"",
-        ),
-        (
-            "server = \"mail.example\"",
-            10,
-            "\"mail.example\" is no server with a port",
-            server,
-        ),
-        (
-            "server = \"::1:25\"",
-            10,
-            "\"::1:25\" is no server with a port",
-            server,
-        ),
-        (
-            "server = \"a b:25\"",
-            10,
-            "\"a b:25\" is no server with a port",
-            server,
-        ),
-        (
-            "server = \"a:0\"",
-            10,
-            "\"a:0\" is no server with a port",
-            server,
         ),
         ("from = \"ops\"", 8, "\"ops\" is no mail address", mail),
         (
@@ -297,4 +272,22 @@ fn what_is_wrong_in_a_channel_is_shown_with_its_place() {
     let hint = "write letters, digits, `.`, `_` and `-`, 64 at most";
     let text = "[[alert.channel]]\nname = \"on call\"";
     wrong(text, (2, 8), "\"on call\" is no name of a channel", hint);
+}
+
+#[test]
+fn a_server_has_a_port() {
+    let hint = "write e.g. \"mail.example:587\" or \"[::1]:6514\"";
+    for server in [
+        "mail.example",
+        "::1:25",
+        "a b:25",
+        "a:0",
+        "a:65536",
+        ":25",
+        "",
+    ] {
+        let text = channel(&format!("server = {server:?}"));
+        let message = format!("{server:?} is no server with a port");
+        wrong(&text, (3, 10), &message, hint);
+    }
 }
