@@ -3,7 +3,7 @@
 //! ```text
 //! GET  /v1/ledger                        its origin and how many entries it has
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
-//! GET  /v1/population                    who should be there; `at` asks for an instant, `format` is
+//! GET  /v1/population                    who should be there; `at`: an instant, `format`:
 //!                                        json, csv or text
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
 //! GET  /v1/people                        who may decide, and who could
