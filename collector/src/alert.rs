@@ -10,12 +10,13 @@ use crate::drift::Condition;
 
 pub mod route;
 pub mod quiet;
+pub mod due;
 pub mod incident;
 pub mod outbox;
 pub mod engine;
 mod channel;
 
-pub use channel::{Channel, ChannelError};
+pub use channel::{Channel, ChannelError, Ping};
 
 /// Most conditions that a notice shows.
 pub const CONDITIONS_MAX: usize = 50;

@@ -386,6 +386,11 @@ impl Ledger {
         self.writer.as_ref().map(|writer| writer.grown.clone())
     }
 
+    /// Whether it can be extended: no write or sync has failed.
+    pub fn is_running(&self) -> bool {
+        self.writer.is_some() && self.shared.stopped.get().is_none()
+    }
+
     /// Checks a submission and hands it to the writer.
     fn submit(&self, submission: Submission) -> Result<Answer, LedgerError> {
         let writer = self.writer.as_ref().ok_or(LedgerError::ReadOnly)?;

@@ -34,11 +34,13 @@ use crate::observer::Door;
 use crate::register::Register;
 use crate::status::Status;
 
+mod adopt;
 mod answer;
 mod decide;
 mod enrol;
 mod framing;
 mod said;
+pub mod alerts;
 pub mod api;
 pub mod operator;
 mod submit;

@@ -18,6 +18,15 @@ pub enum Hush {
     Silenced(String),
 }
 
+impl std::fmt::Display for Hush {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Acknowledged(id) => write!(f, "acknowledged by {id}"),
+            Self::Silenced(id) => write!(f, "silenced by {id}"),
+        }
+    }
+}
+
 /// All silences and acknowledgements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quiet {

@@ -240,3 +240,68 @@ impl Routes {
         ladder
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{condition, settings};
+    use super::*;
+    use crate::config::route::{KINDS, SEVERITIES};
+
+    #[test]
+    fn every_word_of_the_settings_is_known_here() {
+        for name in KINDS {
+            assert_eq!(kind(name).map(word), Some(name));
+        }
+        let severities = SEVERITIES.map(|name| severity(name).unwrap());
+        assert!(severities.is_sorted());
+    }
+
+    const ROUTES: &str = r#"
+        [[route]]
+        name = "log"
+        match = {}
+        continue = true
+        channels = ["syslog"]
+
+        [[route]]
+        name = "web"
+        match = { host = ["web-*"], check = ["clock.*", "backup.*"], severity = "medium" }
+        channels = ["mail"]
+
+        [[route]]
+        name = "ada"
+        match = { owner = ["ada"], control = ["A.8.17"] }
+        channels = ["mail"]
+        group_by = ["host", "control", "owner"]
+    "#;
+
+    #[test]
+    fn the_first_route_takes_it_and_others_when_it_continues() {
+        let routes = settings(ROUTES, &["syslog", "mail"]);
+        let check = |condition: &Condition, names: &[&str]| {
+            let taken = routes.take(condition);
+            let taken: Vec<_> = taken.iter().map(|route| route.name.as_str()).collect();
+            assert_eq!(taken, names);
+        };
+        let mut one = condition(
+            "web-1 clock.synchronised",
+            "2026-03-01T00:00:00Z".parse().unwrap(),
+        );
+        check(&one, &["log", "web"]);
+        one.severity = Severity::Low;
+        check(&one, &["log"]);
+        one.owners = vec!["bob".to_owned(), "ada".to_owned()];
+        check(&one, &["log", "ada"]);
+        let group = routes.named("ada").unwrap().group(&one);
+        assert_eq!(group, ["host=web-1", "control=A.8.17", "owner=bob,ada"]);
+        one.controls.clear();
+        check(&one, &["log"]);
+        // Without any route, all channels are told.
+        let routes = settings("route = []", &["syslog", "mail"]);
+        let taken = routes.take(&one);
+        assert_eq!((taken[0].name.as_str(), taken.len()), ("default", 1));
+        assert_eq!(taken[0].channels, ["syslog", "mail"]);
+        let group = taken[0].group(&one);
+        assert_eq!(group, ["check=clock.synchronised", "kind=failing"]);
+    }
+}

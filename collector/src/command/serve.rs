@@ -6,7 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use collector::alert::engine::Engine;
+use collector::authority::Authority;
 use collector::config::{Config, Format};
+use collector::criteria;
 use collector::follow;
 use collector::ledger::Ledger;
 use collector::observer::{Observer, Terms};
@@ -53,9 +56,10 @@ impl Serve {
         let signer = super::signer(&config, &authority)?;
         let ledger_key = signer.verifier_key().clone();
         let ledger = Ledger::open(&super::ledger_dir(dir), signer)?;
+        judge_by(&ledger, &config, &authority, around)?;
         let (fleet, register) = super::known(&ledger, &authority)?;
-        let status = Arc::new(RwLock::new(Some(open_status(dir)?)));
         let decisions = authority.decisions.public();
+        let status = Arc::new(RwLock::new(Some(open_status(dir, &ledger, &decisions)?)));
         tracing::info!(entries = ledger.published().size, "ledger is open");
         let key = SigningKey::from_seed(*authority.decisions.seed())?;
         let (observer, door) = Observer::new(ledger.clone(), key, Arc::clone(clock));
@@ -65,6 +69,7 @@ impl Serve {
             watchers: config.logs.watchers.iter().cloned().collect(),
         };
         let observer = observer.of(terms, &fleet).with_feeds(super::feeds_dir(dir));
+        let engine = Arc::new(serve::alerts::open(dir, &config, clock)?);
         let parts = (ledger.clone(), (fleet, register), Arc::clone(&status));
         let identity = (config, authority, ledger_key);
         let intake = Intake::new(dir.to_owned(), identity, parts, Arc::clone(clock));
@@ -85,7 +90,7 @@ impl Serve {
             stopped.clone(),
         ));
         let served = runtime.block_on(listen_and_serve(
-            &intake,
+            (&intake, engine),
             ready_file.as_deref(),
             &stop,
             stopped,
@@ -113,7 +118,7 @@ impl Serve {
 
 /// Opens all listeners, and serves until told to stop.
 async fn listen_and_serve(
-    intake: &Arc<Intake>,
+    (intake, engine): (&Arc<Intake>, Arc<Engine>),
     ready_file: Option<&Path>,
     stop: &Arc<watch::Sender<bool>>,
     stopped: watch::Receiver<bool>,
@@ -125,6 +130,8 @@ async fn listen_and_serve(
     tokio::spawn(signals(Arc::clone(stop))?);
     let operators = serve::operator::serve(Arc::clone(intake), operator, stopped.clone());
     let operators = tokio::spawn(operators);
+    let alerts = serve::alerts::serve(Arc::clone(intake), engine, address, stopped.clone());
+    let alerts = tokio::spawn(alerts);
     let logs = logs.map(|logs| read_logs(Arc::clone(intake), logs, stopped.clone()));
     let logs = logs.transpose()?;
     if let Some(file) = ready_file {
@@ -134,6 +141,7 @@ async fn listen_and_serve(
     tracing::info!(%address, "agents can connect");
     serve::serve(Arc::clone(intake), listener, stopped).await?;
     operators.await?;
+    alerts.await?;
     if let Some(logs) = logs {
         logs.await??;
     }
@@ -153,10 +161,31 @@ fn read_logs(
     )))
 }
 
+/// Enters the first catalogue of a ledger that has none; says when this program brings another one
+/// than those that the ledger knows.
+fn judge_by(
+    ledger: &Ledger,
+    config: &Config,
+    authority: &Authority,
+    around: &Around,
+) -> anyhow::Result<()> {
+    let by = format!("collector {}", config.name);
+    if criteria::begin(ledger, &authority.decisions, by, around.now())? {
+        tracing::info!("the catalogue inside this program is in force");
+    }
+    if criteria::is_inside_new(ledger, &authority.decisions.public())? {
+        tracing::warn!("{}", criteria::INSIDE_IS_NEW);
+    }
+    Ok(())
+}
+
 /// Opens the derived state; what cannot be trusted is made again by following from the beginning.
-pub(super) fn open_status(dir: &Path) -> anyhow::Result<Status> {
-    let catalog = Arc::new(super::catalog(dir)?);
-    let (status, rebuild) = Status::open(&dir.join("status"), catalog)?;
+pub(super) fn open_status(
+    dir: &Path,
+    ledger: &Ledger,
+    decisions: &PublicKey,
+) -> anyhow::Result<Status> {
+    let (status, rebuild) = follow::open(&dir.join("status"), ledger, decisions)?;
     if let Some(rebuild) = rebuild {
         tracing::warn!(reason = rebuild.reason, old = %rebuild.moved_to.display(),
             "derived state is made again from the ledger");
@@ -209,7 +238,7 @@ fn step(
         .unwrap_or_else(PoisonError::into_inner)
         .is_some();
     if !open {
-        let opened = open_status(dir)?;
+        let opened = open_status(dir, ledger, decisions)?;
         *derived.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
     }
     let followed = {

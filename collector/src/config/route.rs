@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use reqwest::Url;
 use serde::{Deserialize, Deserializer};
@@ -9,6 +10,9 @@ use toml::Spanned;
 
 use super::value::refused;
 use crate::fault::{Complaint, nearest};
+
+#[cfg(test)]
+mod tests;
 
 /// Name of the route that takes what no other took.
 pub const DEFAULT_ROUTE: &str = "default";
@@ -142,6 +146,9 @@ pub struct DeadMan {
     /// Is fetched as long as all works; `None` for no signal.
     #[serde(deserialize_with = "url")]
     pub url: Option<Url>,
+    /// File with the authorities that may vouch for it, in PEM, from the collector's folder; `None`
+    /// for those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// How often.
     #[serde(deserialize_with = "super::value::upto::<86_400, _, _>")]
     pub every_seconds: u32,
@@ -151,6 +158,7 @@ impl Default for DeadMan {
     fn default() -> Self {
         Self {
             url: None,
+            ca_file: None,
             every_seconds: 60,
         }
     }

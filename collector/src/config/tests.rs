@@ -205,11 +205,11 @@ fn a_channel_has_what_its_kind_needs_and_nothing_else() {
             syslog,
         ),
     ] {
-        wrong(&channel(settings), (1, 1), message, hint);
+        wrong(&channel(settings), (2, 8), message, hint);
     }
     let two = format!("{}\n{}", channel(email), channel(email));
     let hint = "give each a name of its own";
-    wrong(&two, (1, 1), "two channels are named \"one\"", hint);
+    wrong(&two, (8, 8), "two channels are named \"one\"", hint);
 }
 
 #[test]
