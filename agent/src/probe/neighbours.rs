@@ -5,8 +5,8 @@
 //! root for root's own files and for those of daemons. `Absent` is never said: a host that knows
 //! nobody says so with counts of zero.
 //!
-//! Told are names and addresses, never users or keys. A name that is hashed is counted. Repositories
-//! of restic and borg encrypt the names of their hosts and are left alone.
+//! Told are names and addresses, never users or keys. A name that is hashed is counted.
+//! Repositories of restic and borg encrypt the names of their hosts and are left alone.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

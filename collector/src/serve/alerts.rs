@@ -31,6 +31,7 @@ use crate::alert::{Channel, DeliveryError, Ping};
 use crate::assess::{AnswerError, Desk};
 use crate::config::{self, Config};
 use crate::drift::{self, Condition};
+use crate::population::{self, Memory, PopulationError};
 
 /// Folder of the outbox in the collector's folder.
 pub const FOLDER: &str = "alerts";
@@ -51,6 +52,9 @@ enum LookError {
     /// What is wrong cannot be told from the derived state.
     #[error("what is wrong is not known")]
     Answer(#[from] AnswerError),
+    /// Who should be there cannot be told.
+    #[error("who is missing is not known")]
+    Population(#[from] PopulationError),
     /// The outbox cannot be kept.
     #[error("nobody can be told")]
     Outbox(#[from] OutboxError),
@@ -137,12 +141,17 @@ pub async fn serve(
         return;
     };
     let mut due = intake.ledger.published().size;
+    let memory = Arc::new(Mutex::new(Memory::default()));
     while !*stop.borrow() {
         let begun = tokio::time::Instant::now();
         let (at, before) = (Arc::clone(&intake), due);
         due = intake.ledger.published().size;
-        let told = Arc::clone(&engine);
-        let look = tokio::task::spawn_blocking(move || look(&at, &told, before)).await;
+        let (told, memory) = (Arc::clone(&engine), Arc::clone(&memory));
+        let look = tokio::task::spawn_blocking(move || {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            look(&at, &told, before, &mut memory)
+        });
+        let look = look.await;
         match look {
             Ok(Ok(true)) => {
                 *looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(intake.now());
@@ -171,9 +180,14 @@ pub async fn serve(
 
 /// Whether the engine was told what is wrong: only when the derived state knows all entries that
 /// there were at the look before.
-fn look(intake: &Intake, engine: &Engine, size: u64) -> Result<bool, LookError> {
+fn look(
+    intake: &Intake,
+    engine: &Engine,
+    size: u64,
+    memory: &mut Memory,
+) -> Result<bool, LookError> {
     let now = intake.now();
-    let Some(conditions) = conditions(intake, size, now)? else {
+    let Some(conditions) = conditions(intake, size, now, memory)? else {
         return Ok(false);
     };
     let quiet = Quiet::at(&intake.register(), now);
@@ -293,14 +307,15 @@ fn conditions(
     intake: &Intake,
     size: u64,
     now: Timestamp,
-) -> Result<Option<Vec<Condition>>, AnswerError> {
+    memory: &mut Memory,
+) -> Result<Option<Vec<Condition>>, LookError> {
     // A copy, so that nobody who decides waits for the look.
     let register = intake.register().clone();
     let derived = intake.status.read().unwrap_or_else(PoisonError::into_inner);
     let Some(status) = derived.as_ref() else {
         return Ok(None);
     };
-    if status.position()? < size {
+    if status.position().map_err(AnswerError::from)? < size {
         return Ok(None);
     }
     let desk = Desk {
@@ -310,5 +325,7 @@ fn conditions(
     };
     let mut found = drift::conditions(&desk, now)?;
     found.extend(due(&register, now));
+    let known = (&intake.ledger, status, &register);
+    found.extend(drift::of_population(&population::look(memory, known, now)?));
     Ok(Some(found))
 }

@@ -1,8 +1,8 @@
 //! Machines that the settings of backup tools name: those that are backed up from here, and those
 //! that keep the backups of this host.
 //!
-//! rsnapshot(1), `BackupPC`, burp(8), `pgBackRest`, Bareos and Bacula. Others hide the names of their
-//! hosts in the repository, or name none.
+//! rsnapshot(1), `BackupPC`, burp(8), `pgBackRest`, Bareos and Bacula. Others hide the names of
+//! their hosts in the repository, or name none.
 
 use super::{Machines, lines};
 use crate::host::Host;
