@@ -30,6 +30,7 @@ pub(crate) mod hosts;
 pub(crate) mod lists;
 pub(crate) mod population;
 pub(crate) mod look;
+pub(crate) mod assess;
 pub(crate) mod alert;
 pub(crate) mod ledger;
 

@@ -14,6 +14,8 @@ use collector::serve::Clock;
 use command::{
     Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person,
     population, record, reevaluate, serve, soa,
+    Around, Shown, adopt, alert, assess, catalogue, check, hosts, init, ledger, lists, look,
+    person, population, record, serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -58,6 +60,10 @@ enum Command {
     Import(lists::Import),
     /// Show which controls hold, on which hosts, and why not
     Status(look::Status),
+    /// Assess controls: who is covered, what fails, what was concluded; at any instant or over time
+    Assess(assess::Assess),
+    /// Show what changed in a period, and which decision explains it
+    Drift(assess::Drift),
     /// Show what people are told, try a channel, see which route takes what
     Alert(alert::Alert),
     /// Judge observations of `evident-agent once --format json` without a collector
@@ -144,6 +150,8 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Population(population) => population.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
+        Command::Assess(assess) => assess.run(&around),
+        Command::Drift(drift) => drift.run(&around),
         Command::Alert(alert) => alert.run(&around),
         Command::Judge(judge) => judge.run(&around),
         Command::Replay(replay) => replay.run(),

@@ -28,9 +28,9 @@ use crate::alert::outbox::OutboxError;
 use crate::alert::quiet::Quiet;
 use crate::alert::route::Routes;
 use crate::alert::{Channel, DeliveryError, Ping};
+use crate::assess::{AnswerError, Desk};
 use crate::config::{self, Config};
-use crate::drift::Condition;
-use crate::status::StatusError;
+use crate::drift::{self, Condition};
 
 /// Folder of the outbox in the collector's folder.
 pub const FOLDER: &str = "alerts";
@@ -48,9 +48,9 @@ const LOOKED_MS: i64 = 5 * 60 * 1000;
 /// A look did not come to its end.
 #[derive(Debug, thiserror::Error)]
 enum LookError {
-    /// The derived state cannot be read.
-    #[error("the derived state cannot be read")]
-    Status(#[from] StatusError),
+    /// What is wrong cannot be told from the derived state.
+    #[error("what is wrong is not known")]
+    Answer(#[from] AnswerError),
     /// The outbox cannot be kept.
     #[error("nobody can be told")]
     Outbox(#[from] OutboxError),
@@ -293,7 +293,9 @@ fn conditions(
     intake: &Intake,
     size: u64,
     now: Timestamp,
-) -> Result<Option<Vec<Condition>>, StatusError> {
+) -> Result<Option<Vec<Condition>>, AnswerError> {
+    // A copy, so that nobody who decides waits for the look.
+    let register = intake.register().clone();
     let derived = intake.status.read().unwrap_or_else(PoisonError::into_inner);
     let Some(status) = derived.as_ref() else {
         return Ok(None);
@@ -301,5 +303,12 @@ fn conditions(
     if status.position()? < size {
         return Ok(None);
     }
-    Ok(Some(due(&intake.register(), now)))
+    let desk = Desk {
+        status,
+        register: &register,
+        ledger: &intake.ledger,
+    };
+    let mut found = drift::conditions(&desk, now)?;
+    found.extend(due(&register, now));
+    Ok(Some(found))
 }

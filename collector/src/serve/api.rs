@@ -3,6 +3,8 @@
 //! ```text
 //! GET  /v1/ledger                        its origin and how many entries it has
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
+//! GET  /v1/assess                        controls as of an instant or over a period, with hosts
+//! GET  /v1/drift                         what changed in a period, and what explains it
 //! GET  /v1/population                    who should be there; `at` asks for an instant, `format` is
 //!                                        json, csv or text
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
@@ -36,6 +38,7 @@ use shared::wire::Code;
 
 use super::{Intake, answer};
 
+mod assess;
 mod alerts;
 pub mod catalogue;
 mod look;
@@ -44,6 +47,7 @@ mod population;
 pub mod problem;
 pub mod records;
 
+pub use assess::{Form, Question, assess, drifted};
 pub use look::{HOLDS, report};
 pub use order::{Brought, Done};
 use problem::{Kind, Problem};
@@ -79,6 +83,8 @@ pub fn router(intake: &Arc<Intake>) -> Router {
     Router::new()
         .route("/v1/ledger", get(look::ledger))
         .route("/v1/status", get(look::status))
+        .route("/v1/assess", get(assess::get_assess))
+        .route("/v1/drift", get(assess::get_drift))
         .route("/v1/population", get(population::population))
         .route("/v1/hosts/{host}", get(look::host))
         .route("/v1/alerts", get(alerts::list))
