@@ -45,6 +45,82 @@ fn shuffled(folder: &str, to: &Path) -> String {
     to.to_str().unwrap().to_owned()
 }
 
+/// Puts the catalogue of a folder in force.
+fn adopt(deployment: &Deployment, folder: &str, more: &[&str]) -> Output {
+    let given = [
+        "catalogue",
+        "adopt",
+        "--catalog",
+        folder,
+        "--reason",
+        "tried",
+    ];
+    run(deployment, &[&given, more].concat())
+}
+
+fn refuses_what_is_wrong(deployment: &Deployment) {
+    // A check that would go unsaid; a name that is wrong; a file that is wrong: nothing changes.
+    let fewer = changed(
+        deployment,
+        "fewer",
+        "canary.toml",
+        "canary.watched",
+        "canary.seen",
+    );
+    let complaint = |output: &Output| {
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = complaint(&adopt(deployment, &fewer, &[]));
+    assert!(said.contains("--drop canary.watched"), "{said}");
+    let said = complaint(&adopt(deployment, &fewer, &["--drop", "clock.zone"]));
+    assert!(said.contains("canary.watched"), "{said}");
+    let wrong = changed(
+        deployment,
+        "wrong",
+        "clock.toml",
+        "fact.kernel_synchronised",
+        "fact.kernel",
+    );
+    let said = complaint(&adopt(deployment, &wrong, &[]));
+    assert!(
+        said.contains("checks/clock.toml:") && said.contains('^'),
+        "{said}"
+    );
+    drop(ends(
+        &adopt(deployment, &fewer, &["--drop", "canary.watched"]),
+        0,
+    ));
+}
+
+fn compares_the_same_anywhere(deployment: &Deployment, folder: &str) {
+    // Beside the collector that runs, twice, in two time zones, of two copies: the same bytes.
+    let copy = shuffled(folder, &deployment.scratch().join("copy"));
+    let reevaluated = |zone: &str, folder: &str| {
+        let mut command = program("evident-collector");
+        command.args([
+            "reevaluate",
+            "--format",
+            "json",
+            "--catalog",
+            folder,
+            "--dir",
+        ]);
+        command.arg(deployment.folder()).env("TZ", zone);
+        let output = command.output().unwrap();
+        assert!(
+            output.status.code().is_some_and(|code| code < 2),
+            "{output:?}"
+        );
+        output.stdout
+    };
+    let first = reevaluated("UTC", folder);
+    assert_eq!(first, reevaluated("Asia/Kathmandu", &copy));
+    let made: serde_json::Value = serde_json::from_slice(&first).unwrap();
+    assert_ne!(made["in_force"], made["catalogue"]);
+    assert!(!made["compared"].as_array().unwrap().is_empty());
+}
+
 #[test]
 fn a_catalogue_is_adopted_and_what_was_judged_before_stays() {
     let mut deployment = Deployment::start();
@@ -78,78 +154,13 @@ fn a_catalogue_is_adopted_and_what_was_judged_before_stays() {
         1,
     );
     assert!(shown.contains("parameter max_age: 26h -> 50h"), "{shown}");
-    let adopt = |folder: &str, more: &[&str]| {
-        let given = [
-            "catalogue",
-            "adopt",
-            "--catalog",
-            folder,
-            "--reason",
-            "tried",
-        ];
-        run(&deployment, &[&given, more].concat())
-    };
-    let adopted = ends(&adopt(&folder, &[]), 0);
+    let adopted = ends(&adopt(&deployment, &folder, &[]), 0);
     assert!(adopted.contains("is in force; entry "), "{adopted}");
-    let again = adopt(&folder, &[]);
+    let again = adopt(&deployment, &folder, &[]);
     assert_eq!(again.status.code(), Some(2), "adopted twice");
 
-    // A check that would go unsaid; a name that is wrong; a file that is wrong: nothing changes.
-    let fewer = changed(
-        &deployment,
-        "fewer",
-        "canary.toml",
-        "canary.watched",
-        "canary.seen",
-    );
-    let complaint = |output: &Output| {
-        assert_eq!(output.status.code(), Some(2));
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    let said = complaint(&adopt(&fewer, &[]));
-    assert!(said.contains("--drop canary.watched"), "{said}");
-    let said = complaint(&adopt(&fewer, &["--drop", "clock.zone"]));
-    assert!(said.contains("canary.watched"), "{said}");
-    let wrong = changed(
-        &deployment,
-        "wrong",
-        "clock.toml",
-        "fact.kernel_synchronised",
-        "fact.kernel",
-    );
-    let said = complaint(&adopt(&wrong, &[]));
-    assert!(
-        said.contains("checks/clock.toml:") && said.contains('^'),
-        "{said}"
-    );
-    drop(ends(&adopt(&fewer, &["--drop", "canary.watched"]), 0));
-
-    // Beside the collector that runs, twice, in two time zones, of two copies: the same bytes.
-    let copy = shuffled(&folder, &deployment.scratch().join("copy"));
-    let reevaluated = |zone: &str, folder: &str| {
-        let mut command = program("evident-collector");
-        command.args([
-            "reevaluate",
-            "--format",
-            "json",
-            "--catalog",
-            folder,
-            "--dir",
-        ]);
-        command.arg(deployment.folder()).env("TZ", zone);
-        let output = command.output().unwrap();
-        assert!(
-            output.status.code().is_some_and(|code| code < 2),
-            "{output:?}"
-        );
-        output.stdout
-    };
-    let first = reevaluated("UTC", &folder);
-    assert_eq!(first, reevaluated("Asia/Kathmandu", &copy));
-    let made: serde_json::Value = serde_json::from_slice(&first).unwrap();
-    assert_ne!(made["in_force"], made["catalogue"]);
-    assert!(!made["compared"].as_array().unwrap().is_empty());
-
+    refuses_what_is_wrong(&deployment);
+    compares_the_same_anywhere(&deployment, &folder);
     deployment.stop();
     let said = ends(&deployment.collector(&["replay"]), 0);
     assert!(said.contains("identical"), "{said}");
