@@ -358,3 +358,6 @@ fn push_row(text: &mut String, cells: &[&str]) {
     }
     text.push_str("\r\n");
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use collector::catalog::Catalog;
+use collector::criteria;
 use collector::follow;
 use collector::ledger::Ledger;
 use collector::report::Report;
+use collector::serve::api::catalogue::Known;
 use collector::serve::api::report;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -47,17 +49,26 @@ impl Status {
             let path = format!("/v1/status?format=text&width={width}&colour={colour}");
             if let Some(answer) = client.ask(&path)? {
                 let holds = answer.holds;
-                return Ok((answer.text(), holds).into());
+                let mut shown = Shown::from((answer.text(), holds));
+                let known: Known = client.get("/v1/catalogue")?;
+                shown.advice = new_inside(known.inside_is_new);
+                return Ok(shown);
             }
         }
         let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
         let decisions = authority.decisions.public();
         let status = super::serve::open_status(dir, &ledger, &decisions)?;
         let _position = follow::catch_up(&ledger, &status, &decisions)?;
-        let shown = around.render(&report(&status, &ledger, around.now())?, self.format);
+        let mut shown = around.render(&report(&status, &ledger, around.now())?, self.format);
         status.close()?;
+        shown.advice = new_inside(criteria::is_inside_new(&ledger, &decisions)?);
         Ok(shown)
     }
+}
+
+/// What to say of a program that brings another catalogue.
+fn new_inside(new: bool) -> Option<String> {
+    new.then(|| criteria::INSIDE_IS_NEW.to_owned())
 }
 
 /// What `evident-agent once --format json` prints.

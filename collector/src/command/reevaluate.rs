@@ -12,8 +12,8 @@ use shared::time::Timestamp;
 
 use super::{Folder, Shown, adopt};
 
-/// The end of a period of which the begin alone is given: RFC 3339 has no later year.
-const LAST: &str = "9999-12-31T00:00:00Z";
+/// The end of a period of which the begin alone is given: no later day is a timestamp.
+const LAST: &str = "9999-12-30T00:00:00Z";
 
 /// How the comparison is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

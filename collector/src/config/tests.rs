@@ -12,6 +12,20 @@ fn the_file_that_init_writes_holds_the_defaults() {
     assert_eq!(parse("").unwrap(), Config::default());
 }
 
+/// Which catalogue is in force stands in the ledger; what `init` wrote once may stay.
+#[test]
+fn a_folder_of_a_catalogue_is_refused_with_the_way_that_there_is() {
+    assert_eq!(
+        parse("[catalogue]\nfolder = \"\"").unwrap(),
+        Config::default()
+    );
+    let text = "[catalogue]\nfolder = \"/etc/evident/checks\"";
+    let message = "which catalogue is in force is decided in the ledger, not here";
+    let hint = "take the line away, and put it in force: `evident-collector catalogue adopt \
+        --catalog /etc/evident/checks --reason TEXT`";
+    wrong(text, (2, 10), message, hint);
+}
+
 /// The errors are part of the product: place, message and hint of each.
 #[track_caller]
 fn wrong(text: &str, (line, column): (usize, usize), message: &str, hint: &str) {
