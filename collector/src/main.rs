@@ -12,10 +12,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use collector::register;
 use collector::serve::Clock;
 use command::{
-    Around, Shown, adopt, alert, catalogue, check, hosts, init, ledger, lists, look, person,
-    population, record, reevaluate, serve, soa,
     Around, Shown, adopt, alert, assess, catalogue, check, hosts, init, ledger, lists, look,
-    person, population, record, serve, soa,
+    person, population, record, reevaluate, serve, soa,
 };
 use shared::time::Timestamp;
 
