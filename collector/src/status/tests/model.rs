@@ -1,7 +1,5 @@
 //! Tests of what is told of the past against a slow model that works everything out each time.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;

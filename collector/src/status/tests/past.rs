@@ -1,7 +1,5 @@
 //! Tests of what is told of the past, by examples.
 
-use std::collections::BTreeMap;
-
 use super::model::apply;
 use super::*;
 use crate::catalog::Verdict::{Fail, Pass, Unknown};
