@@ -160,8 +160,8 @@ impl Row {
         Ok(())
     }
 
-    /// Whether every check on a probe has an open span of evidence that is still fresh at `at`: then
-    /// the same observation changes nothing but what reads the time.
+    /// Whether every check on a probe has an open span of evidence that is still fresh at `at`:
+    /// then the same observation changes nothing but what reads the time.
     fn holds(&self, probe: &str, at: Timestamp, plan: &Plan) -> bool {
         plan.on(probe).iter().all(|number| {
             let fresh = self.stale_from(*number, plan);

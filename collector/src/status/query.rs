@@ -50,7 +50,7 @@ impl Row {
             let ended = old && !judged.stale && !forked;
             let since = if ended {
                 let from = seen.seen().plus_ms(check.freshness_ms.saturating_add(1));
-                from.max(judged.from).max(plan.since)
+                from.max(seen.at).max(judged.from).max(plan.since)
             } else {
                 judged.from
             };

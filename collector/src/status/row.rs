@@ -213,7 +213,8 @@ impl Row {
             return None;
         }
         let from = last.seen().plus_ms(check.freshness_ms.saturating_add(1));
-        Some(from.max(judged.from).max(plan.since))
+        // A clock that was set back makes evidence old at once, and not before it came.
+        Some(from.max(last.at).max(judged.from).max(plan.since))
     }
 
     /// Writes the span of evidence that was too old before `at`.

@@ -1,5 +1,6 @@
-//! The one place that knows sled: records by key, and the rule that nothing is taken up that was not
-//! closed cleanly and found equal.
+//! The one place that knows sled: records by key, and nothing that was not closed cleanly.
+//!
+//! A state is taken up only when its records are found equal to those that were closed.
 //!
 //! ```text
 //! FOLDER/sled      the records

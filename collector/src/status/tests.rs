@@ -5,6 +5,7 @@ use shared::fact;
 use super::*;
 use crate::catalog::Verdict;
 
+mod model;
 mod past;
 
 fn at(hour: i64) -> Timestamp {

@@ -49,8 +49,8 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
     anyhow::ensure!(rebuild.is_none(), "the state was not taken up again");
     let bytes = size_of(&place.join("sled"))?;
     say(&format!(
-        "query: {observations} observations of {HOSTS} hosts in {DAYS} days, {} MiB on disk; filled \
-         in {filled:.0} s, closed in {closed:.1} s, opened in {opened:.1} s",
+        "query: {observations} observations of {HOSTS} hosts in {DAYS} days, {} MiB on disk; \
+         filled in {filled:.0} s, closed in {closed:.1} s, opened in {opened:.1} s",
         bytes >> 20
     ))?;
     let (answers, bare) = ask(&fleet, &status, &place.join("sled/db"))?;

@@ -3,8 +3,8 @@
 //! The entries were signed as agents sign them, and the ledger is a real one. It is replayed twice,
 //! and both states must be the same byte for byte.
 //!
-//! The baseline does with the same entries what no replay can leave out, in one thread: the entry is
-//! read, its name computed and its form examined. Half of it is measured before and half after.
+//! The baseline does with the same entries what no replay can leave out, in one thread: the entry
+//! is read, its name computed and its form examined. Half of it is measured before and half after.
 
 use std::path::Path;
 use std::sync::Arc;
