@@ -253,7 +253,7 @@ impl Config {
     /// [`ConfigError`] names the place in the file.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let read = toml::from_str::<Self>(text).map_err(|error| Complaint::of_toml(&error, text));
-        let checked = read.and_then(|config| config.alert.check().map(|()| config));
+        let checked = read.and_then(|mut config| config.alert.check().map(|()| config));
         checked.map_err(|complaint| {
             let fault = complaint.in_file(&path.display().to_string(), text);
             ConfigError::Setting(Box::new(fault))

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use lettre::message::Mailbox;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer};
+use toml::Spanned;
 
 use super::route::{self, DeadMan, Route};
 use super::value::{refused, upto};
@@ -29,8 +30,11 @@ const TIMEOUT_SECONDS: u64 = 30;
 #[serde(deny_unknown_fields, default)]
 pub struct Alert {
     /// The channels; their names differ.
-    #[serde(deserialize_with = "channels")]
+    #[serde(skip)]
     pub channel: Vec<Channel>,
+    /// The same as they are written, until they are checked.
+    #[serde(rename = "channel")]
+    written: Vec<Written>,
     /// Which channel is told of what, in this order.
     pub route: Vec<Route>,
     /// The signal outward that the collector works.
@@ -46,14 +50,23 @@ impl Alert {
     }
 
     /// Checks what the parts say of each other.
-    pub(super) fn check(&self) -> Result<(), Complaint> {
+    pub(super) fn check(&mut self) -> Result<(), Complaint> {
+        let mut names = BTreeSet::new();
+        for written in std::mem::take(&mut self.written) {
+            let name = written.name.clone();
+            let complain = |(what, hint)| Complaint::new(name.span(), what).hint(hint);
+            if !names.insert(name.get_ref().0.clone()) {
+                let what = format!("two channels are named {:?}", name.get_ref().0);
+                return Err(complain((what, "give each a name of its own".to_owned())));
+            }
+            self.channel.push(written.channel().map_err(complain)?);
+        }
         route::check(&self.route, &self.channels())
     }
 }
 
 /// A way to tell people.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// What routes call it: at most 64 of letters, digits, `.`, `_` and `-`.
     pub name: String,
@@ -193,11 +206,10 @@ enum Kind {
 
 /// A channel as it is written: the settings of all kinds, each read where it stands, so that what
 /// is wrong is marked alone.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    #[serde(deserialize_with = "name")]
-    name: String,
+    name: Spanned<Name>,
     kind: Kind,
     #[serde(default, deserialize_with = "url")]
     url: Option<Url>,
@@ -221,27 +233,6 @@ struct Written {
     timeout_seconds: Option<u64>,
 }
 
-impl TryFrom<Written> for Channel {
-    type Error = String;
-
-    fn try_from(mut written: Written) -> Result<Self, String> {
-        let kind = written.kind;
-        let channel = Self {
-            name: std::mem::take(&mut written.name),
-            ca_file: written.ca_file.take(),
-            timeout_seconds: written.timeout_seconds.take().unwrap_or(TIMEOUT_SECONDS),
-            to: written.receiver()?,
-        };
-        match written.left() {
-            None => Ok(channel),
-            Some(left) => Err(format!(
-                "a channel of kind {} has no `{left}`\nhint: remove it, or change `kind`",
-                kind.as_str()
-            )),
-        }
-    }
-}
-
 impl Kind {
     const fn as_str(self) -> &'static str {
         match self {
@@ -255,9 +246,27 @@ impl Kind {
     }
 }
 
+/// What is wrong with a channel as a whole, and what to do.
+type Wrong = (String, String);
+
 impl Written {
+    /// The channel, when it has what its kind needs and nothing else.
+    fn channel(mut self) -> Result<Channel, Wrong> {
+        let to = self.receiver()?;
+        if let Some(left) = self.left() {
+            let what = format!("a channel of kind {} has no `{left}`", self.kind.as_str());
+            return Err((what, "remove it, or change `kind`".to_owned()));
+        }
+        Ok(Channel {
+            name: self.name.into_inner().0,
+            to,
+            ca_file: self.ca_file,
+            timeout_seconds: self.timeout_seconds.unwrap_or(TIMEOUT_SECONDS),
+        })
+    }
+
     /// Takes what the kind needs.
-    fn receiver(&mut self) -> Result<Receiver, String> {
+    fn receiver(&mut self) -> Result<Receiver, Wrong> {
         let kind = self.kind;
         Ok(match kind {
             Kind::Webhook => Receiver::Webhook {
@@ -271,7 +280,9 @@ impl Written {
             Kind::PagerDuty => Receiver::PagerDuty {
                 url: match self.url.take() {
                     Some(url) => url,
-                    None => Url::parse(PAGERDUTY).map_err(|error| error.to_string())?,
+                    None => {
+                        Url::parse(PAGERDUTY).map_err(|error| (error.to_string(), String::new()))?
+                    }
                 },
                 secret_file: needed(kind, "secret_file", self.secret_file.take())?,
             },
@@ -292,9 +303,11 @@ impl Written {
                 let transport = self.transport.take().unwrap_or(Transport::Tls);
                 let clear = self.in_the_clear.take().unwrap_or_default();
                 if transport != Transport::Tls && !clear && !server.is_local() {
-                    return Err(format!(
-                        "whoever is between could read and change what goes to {server}\nhint: \
-                         write transport = \"tls\", or in_the_clear = true if that is accepted"
+                    let hint =
+                        "write transport = \"tls\", or in_the_clear = true if that is accepted";
+                    return Err((
+                        format!("whoever is between could read and change what goes to {server}"),
+                        hint.to_owned(),
                     ));
                 }
                 Receiver::Syslog { server, transport }
@@ -302,7 +315,7 @@ impl Written {
         })
     }
 
-    fn email(&mut self) -> Result<Receiver, String> {
+    fn email(&mut self) -> Result<Receiver, Wrong> {
         let kind = self.kind;
         let login = match (self.user.take(), self.secret_file.take()) {
             (Some(user), Some(file)) => Some((user, file)),
@@ -312,10 +325,10 @@ impl Written {
         let server = needed(kind, "server", self.server.take())?;
         let tls = self.tls.take().unwrap_or(MailTls::StartTls);
         if tls == MailTls::None && !server.is_local() {
-            return Err(format!(
-                "mail to {server} would go in the clear\nhint: write tls = \"starttls\" or \
-                 \"implicit\"; only a server on this machine may do without"
-            ));
+            let hint = "write tls = \"starttls\" or \"implicit\"; only a server on this machine \
+                        may do without";
+            let what = format!("mail to {server} would go in the clear");
+            return Err((what, hint.to_owned()));
         }
         Ok(Receiver::Email {
             server,
@@ -345,30 +358,22 @@ impl Written {
     }
 }
 
-fn needed<T>(kind: Kind, name: &str, given: Option<T>) -> Result<T, String> {
+fn needed<T>(kind: Kind, name: &str, given: Option<T>) -> Result<T, Wrong> {
     given.ok_or_else(|| {
-        let kind = kind.as_str();
-        format!("a channel of kind {kind} needs `{name}`\nhint: README.md has an example of each")
+        let what = format!("a channel of kind {} needs `{name}`", kind.as_str());
+        (what, "README.md has an example of each".to_owned())
     })
 }
 
-fn unpaired() -> String {
-    "a user and a secret belong together\nhint: write both `user` and `secret_file`, or neither"
-        .to_owned()
+fn unpaired() -> Wrong {
+    let hint = "write both `user` and `secret_file`, or neither";
+    let what = "a user and a secret belong together";
+    (what.to_owned(), hint.to_owned())
 }
 
-/// The channels, no two of one name.
-fn channels<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Channel>, D::Error> {
-    let channels = Vec::<Channel>::deserialize(from)?;
-    let mut names = BTreeSet::new();
-    match channels.iter().find(|one| !names.insert(&one.name)) {
-        None => Ok(channels),
-        Some(twice) => {
-            let what = format!("two channels are named {:?}", twice.name);
-            Err(refused(&what, "give each a name of its own"))
-        }
-    }
-}
+/// The name of a channel, so that a wrong one is marked alone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Name(#[serde(deserialize_with = "name")] String);
 
 fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let name = String::deserialize(from)?;

@@ -146,3 +146,155 @@ fn what_is_no_toml_is_shown_too() {
         assert!(error.contains("--> collector.toml:"), "{error}");
     }
 }
+
+/// A channel with its settings, from the third line on.
+fn channel(settings: &str) -> String {
+    format!("[[alert.channel]]\nname = \"one\"\n{settings}")
+}
+
+#[test]
+fn a_channel_has_what_its_kind_needs_and_nothing_else() {
+    let email = "kind = \"email\"\nserver = \"mail.example:587\"\nfrom = \"a@b.example\"\n\
+                 to = [\"Ops <ops@b.example>\"]";
+    let read = parse(&channel(email)).unwrap().alert.channel;
+    let Receiver::Email {
+        server, tls, to, ..
+    } = &read[0].to
+    else {
+        panic!("{read:?}");
+    };
+    assert_eq!((&*server.host, server.port), ("mail.example", 587));
+    assert_eq!(*tls, MailTls::StartTls);
+    assert_eq!(to[0].to_string(), "Ops <ops@b.example>");
+    assert_eq!(read[0].timeout_seconds, 30);
+
+    let readme = "README.md has an example of each";
+    let paired = "write both `user` and `secret_file`, or neither";
+    let clear = "write tls = \"starttls\" or \"implicit\"; only a server on this machine may do \
+                 without";
+    let syslog = "write transport = \"tls\", or in_the_clear = true if that is accepted";
+    for (settings, message, hint) in [
+        (
+            "kind = \"slack\"",
+            "a channel of kind slack needs `secret_file`",
+            readme,
+        ),
+        (
+            "kind = \"webhook\"\nsecret_file = \"a\"",
+            "a channel of kind webhook needs `url`",
+            readme,
+        ),
+        (
+            "kind = \"slack\"\nsecret_file = \"a\"\nto = [\"a@b.example\"]",
+            "a channel of kind slack has no `to`",
+            "remove it, or change `kind`",
+        ),
+        (
+            &format!("{email}\nuser = \"a\""),
+            "a user and a secret belong together",
+            paired,
+        ),
+        (
+            &format!("{email}\ntls = \"none\""),
+            "mail to mail.example:587 would go in the clear",
+            clear,
+        ),
+        (
+            "kind = \"syslog\"\nserver = \"[2001:db8::1]:514\"\ntransport = \"udp\"",
+            "whoever is between could read and change what goes to [2001:db8::1]:514",
+            syslog,
+        ),
+    ] {
+        wrong(&channel(settings), (2, 8), message, hint);
+    }
+    let two = format!("{}\n{}", channel(email), channel(email));
+    let hint = "give each a name of its own";
+    wrong(&two, (8, 8), "two channels are named \"one\"", hint);
+}
+
+#[test]
+fn what_is_wrong_in_a_channel_is_shown_with_its_place() {
+    let mail = "write e.g. \"ops@example.org\" or \"Operations <ops@example.org>\"";
+    let server = "write e.g. \"mail.example:587\" or \"[::1]:6514\"";
+    let address = "this address cannot be used";
+    for (settings, column, message, hint) in [
+        (
+            "kind = \"slak\"",
+            8,
+            "unknown variant `slak`",
+            "did you mean `slack`?",
+        ),
+        (
+            "url = \"http://alerts.example\"",
+            7,
+            address,
+            "write https://; http:// only reaches this machine itself",
+        ),
+        (
+            "url = \"https://a:b@alerts.example\"",
+            7,
+            address,
+            "settings are no place for a password; write `secret_file`",
+        ),
+        (
+            "url = \"alerts\"",
+            7,
+            address,
+            "write e.g. \"https://alerts.example/hook\"",
+        ),
+        (
+            "server = \"mail.example\"",
+            10,
+            "\"mail.example\" is no server with a port",
+            server,
+        ),
+        (
+            "server = \"::1:25\"",
+            10,
+            "\"::1:25\" is no server with a port",
+            server,
+        ),
+        (
+            "server = \"a b:25\"",
+            10,
+            "\"a b:25\" is no server with a port",
+            server,
+        ),
+        (
+            "server = \"a:0\"",
+            10,
+            "\"a:0\" is no server with a port",
+            server,
+        ),
+        ("from = \"ops\"", 8, "\"ops\" is no mail address", mail),
+        (
+            "to = [\"a@b.example\", \"a@b\\r\\nBcc: c\"]",
+            22,
+            "\"a@b\\r\\nBcc: c\" is no mail address",
+            mail,
+        ),
+        (
+            "to = []",
+            6,
+            "0 mail addresses are given",
+            "write 1 to 50 addresses, or that of a list",
+        ),
+        (
+            "timeout_seconds = 301",
+            19,
+            "301 is out of range",
+            "write a whole number from 1 to 300",
+        ),
+        (
+            "secret_file = \"\"",
+            15,
+            "there is no name of a file",
+            "write its path",
+        ),
+    ] {
+        wrong(&channel(settings), (3, column), message, hint);
+    }
+    let hint = "write letters, digits, `.`, `_` and `-`, 64 at most";
+    let text = "[[alert.channel]]\nname = \"on call\"";
+    wrong(text, (2, 8), "\"on call\" is no name of a channel", hint);
+}

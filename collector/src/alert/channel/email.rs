@@ -28,6 +28,8 @@ use crate::config::{MailTls, Server};
 
 /// Most conditions in a message.
 const CONDITIONS_MAX: usize = 50;
+/// How long a server that has the message may take to say good-bye.
+const QUIT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// People with a mailbox.
 #[derive(Debug)]
@@ -102,8 +104,9 @@ impl Email {
         let _ready = ready.map_err(|error| failed("the message", &error))?;
         let taken = server.message(&message).await;
         let _taken = taken.map_err(|error| failed("the message", &error))?;
-        // The server has it; how it says good-bye changes nothing.
-        drop(server.quit().await);
+        // The server has it: how it says good-bye, or whether, changes nothing.
+        let bye = async move { tokio::time::timeout(QUIT_TIME_MAX, server.quit()).await };
+        drop(tokio::spawn(bye));
         for error in refused {
             tracing::warn!(server = %self.server, %error, "a receiver of alerts gets no mail");
         }
