@@ -9,6 +9,7 @@
 //! computed from changes of verdict alone: nothing is sampled.
 
 mod given;
+mod decided;
 mod asked;
 mod instant;
 mod tally;

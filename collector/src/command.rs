@@ -26,6 +26,7 @@ pub(crate) mod person;
 pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;
+pub(crate) mod population;
 pub(crate) mod look;
 pub(crate) mod alert;
 pub(crate) mod ledger;

@@ -16,10 +16,12 @@ mod entry;
 mod silence;
 mod change;
 mod now;
+mod population;
 
 pub use change::{Came, Damping, Input, drift};
 pub use entry::{Counts, Direction, Drift, Entry, Explained, FactChange, Side, What, Why};
-pub use now::{Detail, Watch};
+pub use now::{Detail, Details, Silences, Watch};
+pub use population::of_population;
 pub use silence::{Quiet, fleet_silences, gaps};
 
 /// What is wrong.

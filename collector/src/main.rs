@@ -12,7 +12,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use collector::register;
 use collector::serve::Clock;
 use command::{
-    Around, Shown, alert, catalogue, hosts, init, ledger, lists, look, person, record, serve, soa,
+    Around, Shown, alert, catalogue, hosts, init, ledger, lists, look, person, population, record,
+    serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -49,6 +50,8 @@ enum Command {
     Person(person::People),
     /// Teach the registers of the management system: each is a command of its own
     Register(record::Registers),
+    /// Show who should be there: enrolled, expected, seen, silent; and bring lists of hosts
+    Population(population::Population),
     /// Put a list of vulnerabilities in force; hosts are joined with it from then on
     ///
     /// Nothing is fetched: bring the file. Its digest stands in the ledger.
@@ -122,6 +125,7 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Revoke(revoke) => revoke.run(&around),
         Command::Person(people) => people.run(&around),
         Command::Register(registers) => registers.run(),
+        Command::Population(population) => population.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
         Command::Alert(alert) => alert.run(&around),

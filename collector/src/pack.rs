@@ -11,9 +11,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use shared::attestation::Attestation;
+use shared::attestation::{Attestation, Statement};
 use shared::checkpoint::{Signer, TlogProof};
-use shared::decision::{self, Decided, DecisionError};
+use shared::decision::{self, Decided, DecisionError, SAID_TYPE, Said};
+use shared::dsse::Envelope;
 use shared::id::{AgentId, Digest};
 use shared::key::SigningKey;
 use shared::leaf::{Leaf, LeafError, LeafKind, LeafOrigin};
@@ -408,16 +409,36 @@ impl Cut<'_> {
                     self.blob(&sight.observation)?;
                 }
             }
+            LeafKind::Revoke | LeafKind::Decision | LeafKind::Catalogue => {
+                self.said(file, scope)?;
+            }
             LeafKind::Evidence
             | LeafKind::Observed
-            | LeafKind::Revoke
-            | LeafKind::Decision
-            | LeafKind::Catalogue
             | LeafKind::Roster
             | LeafKind::Redact
             | LeafKind::Pack => {}
         }
         Ok(leaf.received)
+    }
+
+    /// Adds what a person said for this decision, and the files that it names. Those of older
+    /// decisions are wanted too: what was in force in the period was decided before it.
+    fn said(&mut self, file: &[u8], scope: &Scope<'_>) -> Result<(), PackError> {
+        let Ok(decision) = decision::open(file, &scope.decisions.public()) else {
+            return Ok(());
+        };
+        let Some(statement) = decision.statement else {
+            return Ok(());
+        };
+        self.blob(&statement)?;
+        let said = self.ledger.blob(&statement)?;
+        let said = said.and_then(|file| Envelope::from_file(&file).ok());
+        let said =
+            said.and_then(|envelope| Statement::<Said>::from_body(&envelope.body, SAID_TYPE).ok());
+        for subject in said.iter().flat_map(|said| &said.subject) {
+            self.blob(&subject.digest.sha256)?;
+        }
+        Ok(())
     }
 
     /// Adds a blob once. One that a host has dropped is not there, and the verifier says so.

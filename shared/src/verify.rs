@@ -14,6 +14,7 @@
 //! records      every entry of the period has its record          records
 //! proofs       records are proven to be in the ledger, also those from before the period
 //! signatures   every record holds under the key that was enrolled or decides
+//! decisions    what people decided holds under the keys that they had then
 //! blobs        what records name is here, and well-formed
 //! streams      no gap, no second record, every link holds        streams
 //! seen         what hosts saw of the ledger is what is shown here

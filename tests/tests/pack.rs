@@ -260,7 +260,7 @@ fn a_pack_holds_and_is_the_same_however_long_the_ledger_has_become() {
         assert_eq!(report.verdict, wanted, "{name} {report}");
     }
     // Every record of the collector is packed, of whatever kind: they are numbered in one row.
-    for kind in [LeafKind::Catalogue, LeafKind::Roster, LeafKind::Redact] {
+    for kind in [LeafKind::Pack, LeafKind::Roster, LeafKind::Redact] {
         let file = dsse::seal(&site.decisions, kind.as_str().as_bytes());
         let _id = site.append(kind, file, kind.as_str().into());
     }

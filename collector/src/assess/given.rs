@@ -1,12 +1,13 @@
 //! What people laid down that an assessment reads: exceptions, scope, applicability, conclusions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::id::AgentId;
+use shared::id::{AgentId, PersonId};
 use shared::time::Timestamp;
 
 use crate::catalog::Severity;
+use crate::catalog::soa::Soa;
 use crate::register::views::{Conclusion, Reach};
 
 /// Milliseconds of a day.
@@ -83,9 +84,9 @@ pub struct Applicability {
     /// Why, or why not; empty is a gap that a person must fill.
     pub justification: String,
     /// How far it is implemented, as the statement says.
-    pub state: String,
-    /// Who owns it; empty when nobody does.
-    pub owner: String,
+    pub state: Option<String>,
+    /// Who owns it.
+    pub owner: Option<PersonId>,
 }
 
 /// Where a host stands.
@@ -144,10 +145,16 @@ pub struct Given {
     pub acknowledgements: Vec<Acknowledgement>,
     /// Where hosts stand as of the instant; one that is not here is in scope and in no group.
     pub places: BTreeMap<AgentId, Place>,
-    /// The rows of the statement of applicability in force, by control; empty without one.
+    /// The statement of applicability in force.
+    pub soa: Option<Soa>,
+    /// Its rows by control; empty without one.
     pub applicability: BTreeMap<String, Applicability>,
-    /// The latest conclusion on each control.
-    pub conclusions: BTreeMap<String, Conclusion>,
+    /// People who may decide.
+    pub people: BTreeSet<PersonId>,
+    /// How many documents count for each control.
+    pub documents: BTreeMap<String, u64>,
+    /// What people concluded, the latest first.
+    pub conclusions: Vec<Conclusion>,
     /// How long deviations may last.
     pub sla: Sla,
 }
@@ -203,12 +210,21 @@ impl Given {
         let rows = controls
             .into_iter()
             .filter_map(|control| self.applicability.get(control));
-        let mut owners: Vec<_> = rows
-            .map(|row| row.owner.clone())
-            .filter(|owner| !owner.is_empty())
-            .collect();
+        let owned = rows.filter_map(|row| row.owner.as_ref());
+        let mut owners: Vec<_> = owned.map(PersonId::to_string).collect();
         owners.sort();
         owners.dedup();
         owners
+    }
+
+    /// What a person concluded last of a control: for all hosts, or for one of these groups.
+    #[must_use]
+    pub fn conclusion(&self, control: &str, groups: &[String]) -> Option<&Conclusion> {
+        let mut all = self.conclusions.iter().filter(|one| one.control == control);
+        all.find(|one| {
+            one.group
+                .as_ref()
+                .is_none_or(|group| groups.contains(group))
+        })
     }
 }

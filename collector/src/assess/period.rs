@@ -254,7 +254,10 @@ fn begun(input: &Input<'_>, control: String, title: String) -> ControlPeriod {
     ControlPeriod {
         checks: checks.collect(),
         applicability: input.given.applicability.get(&control).cloned(),
-        conclusion: input.given.conclusions.get(&control).cloned(),
+        conclusion: input
+            .given
+            .conclusion(&control, &input.asked.groups)
+            .cloned(),
         title,
         shares: Shares::default(),
         any_failing_ms: 0,

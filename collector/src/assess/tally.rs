@@ -43,7 +43,7 @@ impl<'a> Tally<'a> {
                 inconsistencies: Vec::new(),
                 collected: Collected::default(),
                 finding: Found::new(),
-                conclusion: given.conclusions.get(&control.id).cloned(),
+                conclusion: given.conclusion(&control.id, &asked.groups).cloned(),
                 exceptions: Vec::new(),
                 checks: bearing()
                     .map(|(check, mapping)| CheckAssessment::new(check, mapping.strength))
@@ -116,9 +116,35 @@ impl<'a> Tally<'a> {
                 check.named.truncate(self.asked.names);
             }
             control.conclude();
-            control.compare();
         }
+        self.compare();
         self.found
+    }
+
+    /// Says where the statement of applicability does not hang together, or not with the evidence.
+    /// Of some hosts alone nothing is said: the evidence may be with the others.
+    fn compare(&mut self) {
+        let all = self.asked.hosts.is_empty() && self.asked.groups.is_empty();
+        let Some(soa) = self.given.soa.as_ref().filter(|_| all) else {
+            return;
+        };
+        let live = |control: &ControlAssessment| {
+            let checks = control
+                .checks
+                .iter()
+                .map(|check| check.covered)
+                .sum::<usize>();
+            let documents = self.given.documents.get(&control.control);
+            let live = u64::try_from(checks).unwrap_or(u64::MAX);
+            let live = live.saturating_add(documents.copied().unwrap_or(0));
+            (control.control.clone(), live)
+        };
+        let live = self.found.controls.iter().map(live).collect();
+        let wrong = soa.held_against(&self.given.people, &live);
+        for control in &mut self.found.controls {
+            let own = wrong.iter().filter(|one| one.control == control.control);
+            control.inconsistencies = own.map(|one| one.what.to_string()).collect();
+        }
     }
 }
 
@@ -223,27 +249,6 @@ impl ControlAssessment {
         let strongest = passing.map(|check| check.strength).max();
         self.finding.strength = strongest.filter(|_| state == FoundState::Passing);
         self.finding.state = state;
-    }
-
-    /// Says where the statement of applicability and the evidence do not fit together.
-    fn compare(&mut self) {
-        let Some(row) = &self.applicability else {
-            return;
-        };
-        let evidence = self.checks.iter().any(|check| 0 < check.covered);
-        let mut say = |text: &str| self.inconsistencies.push(text.to_owned());
-        if row.justification.trim().is_empty() {
-            say(if row.applicable {
-                "applicable without a justification"
-            } else {
-                "excluded without a reason"
-            });
-        }
-        match (row.applicable, evidence) {
-            (true, false) => say("applicable, and no evidence is collected here"),
-            (false, true) => say("excluded, and evidence of it is collected"),
-            _ => {}
-        }
     }
 }
 

@@ -256,8 +256,8 @@ fn the_statement_stands_beside_and_what_does_not_fit_is_said() {
     let row = |applicable, justification: &str| Applicability {
         applicable,
         justification: justification.to_owned(),
-        state: "implemented".to_owned(),
-        owner: "ada".to_owned(),
+        state: Some("implemented".to_owned()),
+        owner: Some("ada".parse().unwrap()),
     };
     let rows = [
         ("A.8.17".to_owned(), row(false, " ")),
@@ -313,9 +313,9 @@ fn names_are_bounded_and_counts_are_not() {
     };
     whole.detail(because).unwrap();
     let clock = control(&whole, "A.8.17");
-    let named = clock.checks.iter().flat_map(|check| &check.named);
-    assert!(named.clone().count() > 3);
-    assert!(named.clone().all(|one| one.detail.is_some()));
+    let shown = clock.checks.iter().flat_map(|check| &check.named);
+    assert!(shown.clone().count() > 3);
+    assert!(shown.clone().all(|one| one.detail.is_some()));
 }
 
 #[test]

@@ -154,6 +154,7 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ),
     ("an id of another probe", "clock.one", "backup.one"),
     ("an unknown control", "A.8.17", "A.8.71"),
+    ("a control of 2013", "A.8.17", "A.12.4.4"),
     ("no control", MAPPING, ""),
     ("no rationale", "\"Because\"", "\" \""),
     ("an unknown strength", "\"indicates\"", "\"shows\""),
@@ -190,7 +191,16 @@ fn wrong() -> Vec<(&'static str, String)> {
     let deep = format!("{}true{}", "(".repeat(30), ")".repeat(30));
     let chain = format!("1{} == 1", " + 1".repeat(96));
     let hidden = format!("// '\n1{} == 1", " + 1".repeat(96));
+    let proves = |source: &str| expect(source).replace("\"indicates\"", "\"proves\"");
+    let elsewhere = proves("fact.feeds.exists(list, list.complete)");
+    let elsewhere = elsewhere.replace("\"clock", "\"vulnerabilities");
     all.extend([
+        ("a setting that proves", proves("fact.rtc_in_local_time")),
+        (
+            "a fact that was only seen",
+            proves("has(fact.tracking_updated)"),
+        ),
+        ("a probe that sees no operation", elsewhere),
         ("too long", expect(&long)),
         ("too many brackets", expect(&many)),
         ("too deep brackets", expect(&deep)),
@@ -209,6 +219,27 @@ fn the_right_check_is_right() {
     assert_eq!(check.id, "clock.one");
     assert_eq!(check.freshness_ms, 3_600_000);
     assert_eq!(format!("{:?}", check.expect), EXPECT);
+}
+
+#[test]
+fn what_was_seen_happening_may_prove() {
+    for (source, probe) in [
+        (EXPECT, "clock"),
+        (
+            "has(fact.tracking_updated) && age(fact.tracking_updated) < param.max_age",
+            "clock",
+        ),
+        (
+            "fact.sets.all(s, has(s.last_success) && s.last_success < now)",
+            "backup",
+        ),
+    ] {
+        let text = RIGHT.replace(EXPECT, source).replace("indicates", "proves");
+        let (text, _example) = text.split_once("[[check.test]]").unwrap();
+        let text = text.replace("\"clock", &format!("\"{probe}"));
+        let read = Catalog::from_texts(EMBEDDED_CONTROLS, &[("checks/one.toml", &text)]);
+        read.unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 /// The errors are part of the product: each is kept word for word in `wrong.txt`.

@@ -68,10 +68,20 @@ pub(crate) struct Control {
     format: Format,
 }
 
+const CLAUSES_HELP: &str = "\
+A duty to document is in the words of this program, not of the standard.
+
+Examples:
+  evident-collector clauses                all clauses, 4 to 10.2
+  evident-collector clauses --documented   only what is to be documented
+  evident-collector clauses 6.1.3          one, and what it is related to in other frameworks";
+
 /// Clauses 4 to 10.2 and what is to be documented.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A duty to document is in the words of this program, not of the standard.")]
+#[command(after_help = CLAUSES_HELP)]
 pub(crate) struct Clauses {
+    /// Number of a clause, e.g. 6.1.3; without it all are listed
+    id: Option<String>,
     /// Only what is to be documented
     #[arg(long)]
     documented: bool,
@@ -171,29 +181,45 @@ impl Control {
 impl Clauses {
     pub(crate) fn run(self, around: &Around) -> anyhow::Result<Shown> {
         let reference = Reference::embedded()?;
+        let mut page = Page::new(around.width);
+        if let Some(id) = &self.id {
+            let about = reference.about_clause(id)?;
+            if self.format == Format::Json {
+                return json(&about);
+            }
+            one_clause(&mut page, about.clause);
+            if !about.related_to.is_empty() {
+                page.heading("Related to");
+            }
+            for related in &about.related_to {
+                related_to(&mut page, related);
+            }
+            return Ok(page.text().into());
+        }
         let wanted = |clause: &&Clause| !self.documented || clause.documented != Duty::No;
         let clauses: Vec<_> = reference.clauses.iter().filter(wanted).collect();
         if self.format == Format::Json {
             return json(&clauses);
         }
-        let mut page = Page::new(around.width);
         for clause in clauses {
-            let depth = clause.id.matches('.').count();
-            let mark = format!("{:indent$}{:<6} ", "", clause.id, indent = depth * 2);
-            page.words(&mark, &clause.title);
-            let indent = " ".repeat(mark.len());
-            if clause.documented != Duty::No {
-                let (kind, ids) = (kind(clause.kind), clause.documents.join(", "));
-                page.words(
-                    &format!("{indent}{kind}: "),
-                    &format!("{} ({ids})", clause.what),
-                );
-            }
-            if !clause.note.is_empty() {
-                page.words(&indent, &format!("({})", clause.note));
-            }
+            one_clause(&mut page, clause);
         }
         Ok(page.text().into())
+    }
+}
+
+fn one_clause(page: &mut Page, clause: &Clause) {
+    let depth = clause.id.matches('.').count();
+    let mark = format!("{:indent$}{:<6} ", "", clause.id, indent = depth * 2);
+    page.words(&mark, &clause.title);
+    let indent = " ".repeat(mark.len());
+    if clause.documented != Duty::No {
+        let (kind, ids) = (kind(clause.kind), clause.documents.join(", "));
+        let what = format!("{} ({ids})", clause.what);
+        page.words(&format!("{indent}{kind}: "), &what);
+    }
+    if !clause.note.is_empty() {
+        page.words(&indent, &format!("({})", clause.note));
     }
 }
 
@@ -463,3 +489,6 @@ pub(crate) fn statement(
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,3 +213,6 @@ fn differs(mut page: Page, difference: &Difference) -> String {
     }
     page.text()
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,19 +141,19 @@ fn changed(input: &Input<'_>, counts: &mut Counts) -> Vec<Entry> {
 /// Changes in runs: a run of one is a change, a longer one is flapping. Every `changes` changes in
 /// a row of such a run lie within the time.
 fn damped<'a>(changes: &'a [&'a Changed], damping: Damping) -> Vec<&'a [&'a Changed]> {
-    let least = damping.changes.max(2);
-    let near = |row: &[&Changed]| match (row.first(), row.last()) {
+    let needed = damping.changes.max(2);
+    let within = |row: &[&Changed]| match (row.first(), row.last()) {
         (Some(first), Some(last)) => last.at.ms_since(first.at) <= damping.within_ms,
         _ => false,
     };
     let mut runs = Vec::new();
     let mut rest = changes;
     while !rest.is_empty() {
-        let following = rest.windows(least).take_while(|row| near(row)).count();
+        let following = rest.windows(needed).take_while(|row| within(row)).count();
         let length = if following == 0 {
             1
         } else {
-            following + least - 1
+            following + needed - 1
         };
         let (run, others) = rest.split_at(length);
         runs.push(run);

@@ -29,6 +29,20 @@ pub struct Detail {
     pub told_before: bool,
 }
 
+/// A finding of which more must be read before it is told.
+#[derive(Debug)]
+struct Pending<'a> {
+    host: AgentId,
+    check: &'a Check,
+    cell: Cell,
+    controls: Vec<String>,
+}
+
+/// What is read of a host and a check.
+pub type Details<'a, E> = dyn FnMut(&AgentId, &str, &Cell) -> Result<Detail, E> + 'a;
+/// What is read of a host: its silences that last.
+pub type Silences<'a, E> = dyn FnMut(&AgentId) -> Result<Vec<Silence>, E> + 'a;
+
 /// Looks at hosts one after the other, and gathers what is wrong.
 #[derive(Debug)]
 pub struct Watch<'a> {
@@ -36,8 +50,10 @@ pub struct Watch<'a> {
     now: Timestamp,
     checks: Vec<&'a Check>,
     found: Vec<Condition>,
-    /// Hosts that are expected, and those of them that are silent.
+    pending: Vec<Pending<'a>>,
+    /// Hosts that are expected and in scope, and what is told of those that are silent.
     expected: usize,
+    heard: Vec<AgentId>,
     silent: Vec<Condition>,
 }
 
@@ -50,26 +66,17 @@ impl<'a> Watch<'a> {
             now,
             checks: catalog.checks().collect(),
             found: Vec::new(),
+            pending: Vec::new(),
             expected: 0,
+            heard: Vec::new(),
             silent: Vec::new(),
         }
     }
 
-    /// Looks at a host: a cell for each check in the order of their ids, the silences that last,
-    /// and for a finding why it is so.
-    ///
-    /// # Errors
-    ///
-    /// That of `detail`, when the derived state cannot be read.
-    pub fn host<E>(
-        &mut self,
-        (name, host): (&AgentId, &Host),
-        cells: &[Cell],
-        silences: &[Silence],
-        detail: &mut dyn FnMut(&AgentId, &str) -> Result<Detail, E>,
-    ) -> Result<(), E> {
+    /// Looks at a host: a cell for each check in the order of their ids.
+    pub fn host(&mut self, name: &AgentId, host: &Host, cells: &[Cell]) {
         if host.revoked.is_some() || self.given.out(name).is_some() {
-            return Ok(());
+            return;
         }
         self.expected += 1;
         if let Some(seq) = host.forked {
@@ -80,7 +87,7 @@ impl<'a> Watch<'a> {
             let severity = Severity::Critical;
             let about = (ConditionKind::ForkedHost, severity, "forked", host.heard);
             self.found.push(self.of_host(name, about, text));
-            return Ok(());
+            return;
         }
         let silent = self.silent_since(host);
         if let Some(since) = silent {
@@ -98,54 +105,80 @@ impl<'a> Watch<'a> {
             );
             let condition = self.of_host(name, about, text);
             self.silent.push(condition);
-        }
-        let mut mute = BTreeSet::new();
-        let lasting = silences.iter().filter(|one| one.to.is_none());
-        for (silence, probe) in lasting.filter_map(|one| Some((one, one.probe.as_ref()?))) {
-            let _new = mute.insert(probe.as_str());
-            if silent.is_none() {
-                let condition = self.silent_probe(name, silence, probe);
-                self.found.push(condition);
-            }
+        } else {
+            self.heard.push(name.clone());
         }
         for (check, cell) in self.checks.clone().into_iter().zip(cells) {
-            let covered = silent.is_some() || mute.contains(check.probe.as_str());
-            if cell.verdict == Verdict::Fail || cell.verdict == Verdict::Unknown && !covered {
-                self.finding(name, check, cell, detail)?;
+            // Of what there never was evidence, nothing is lost.
+            let lost = cell.verdict == Verdict::Unknown && cell.collected.is_some();
+            if cell.verdict == Verdict::Fail || lost && silent.is_none() {
+                self.finding(name, check, cell);
             }
         }
-        Ok(())
     }
 
     /// Everything that is wrong, the worst first, then in the order of the keys.
-    #[must_use]
-    pub fn finish(mut self) -> Vec<Condition> {
+    ///
+    /// # Errors
+    ///
+    /// Those of what is read, when the derived state cannot be read.
+    pub fn finish<E>(
+        mut self,
+        details: &mut Details<'_, E>,
+        silences: &mut Silences<'_, E>,
+    ) -> Result<Vec<Condition>, E> {
+        let mut mute = BTreeSet::new();
+        for name in std::mem::take(&mut self.heard) {
+            for silence in silences(&name)?.iter().filter(|one| one.to.is_none()) {
+                if let Some(probe) = &silence.probe {
+                    let condition = self.silent_probe(&name, silence, probe);
+                    self.found.push(condition);
+                    let _new = mute.insert((name.clone(), probe.clone()));
+                }
+            }
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            let probe = (pending.host.clone(), pending.check.probe.clone());
+            let fails = pending.cell.verdict == Verdict::Fail;
+            if !fails && mute.contains(&probe) {
+                continue;
+            }
+            let detail = details(&pending.host, &pending.check.id, &pending.cell)?;
+            if fails || pending.cell.stale || detail.told_before {
+                let condition = self.told(pending, detail);
+                self.found.push(condition);
+            }
+        }
         if 1 < self.expected && self.silent.len() == self.expected {
             let since = self.silent.iter().map(|one| one.since).max();
-            self.found.push(Condition {
-                key: "silent-fleet".to_owned(),
-                kind: ConditionKind::SilentFleet,
-                severity: Severity::Critical,
-                host: None,
-                groups: Vec::new(),
-                check: None,
-                controls: Vec::new(),
-                owners: Vec::new(),
-                since: since.unwrap_or(self.now),
-                text: format!(
-                    "none of {} hosts sends anything. Look at the network and at the log of the \
-                     collector.",
-                    self.expected
-                ),
-                facts: BTreeMap::new(),
-                evidence: Vec::new(),
-            });
+            self.found.push(self.silent_fleet(since));
         } else {
             self.found.append(&mut self.silent);
         }
         let order = |one: &Condition| (std::cmp::Reverse(one.severity), one.key.clone());
         self.found.sort_by_cached_key(order);
-        self.found
+        Ok(self.found)
+    }
+
+    fn silent_fleet(&self, since: Option<Timestamp>) -> Condition {
+        Condition {
+            key: "silent-fleet".to_owned(),
+            kind: ConditionKind::SilentFleet,
+            severity: Severity::Critical,
+            host: None,
+            groups: Vec::new(),
+            check: None,
+            controls: Vec::new(),
+            owners: Vec::new(),
+            since: since.unwrap_or(self.now),
+            text: format!(
+                "none of {} hosts sends anything. Look at the network and at the log of the \
+                 collector.",
+                self.expected
+            ),
+            facts: BTreeMap::new(),
+            evidence: Vec::new(),
+        }
     }
 
     /// Since when a host is silent; `None` when it is not.
@@ -209,18 +242,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn finding<E>(
-        &mut self,
-        name: &AgentId,
-        check: &Check,
-        cell: &Cell,
-        detail: &mut dyn FnMut(&AgentId, &str) -> Result<Detail, E>,
-    ) -> Result<(), E> {
+    fn finding(&mut self, name: &AgentId, check: &'a Check, cell: &Cell) {
         let fails = cell.verdict == Verdict::Fail;
-        // Of what there never was evidence, nothing is lost.
-        if !fails && cell.collected.is_none() {
-            return Ok(());
-        }
         let counts = |control: &str| {
             let row = self.given.applicability.get(control);
             let applies = row.is_none_or(|row| row.applicable);
@@ -228,38 +251,47 @@ impl<'a> Watch<'a> {
             applies && !(fails && excepted().is_some())
         };
         let controls = check.mappings.iter().map(|to| to.control.as_str());
-        let mut controls: Vec<_> = controls.filter(|control| counts(control)).collect();
+        let mut controls: Vec<_> = controls
+            .filter(|control| counts(control))
+            .map(str::to_owned)
+            .collect();
         controls.sort_unstable();
         controls.dedup();
-        if controls.is_empty() {
-            return Ok(());
+        if !controls.is_empty() {
+            self.pending.push(Pending {
+                host: name.clone(),
+                check,
+                cell: *cell,
+                controls,
+            });
         }
-        let detail = detail(name, &check.id)?;
-        if !fails && !cell.stale && !detail.told_before {
-            return Ok(());
-        }
+    }
+
+    fn told(&self, pending: Pending<'_>, detail: Detail) -> Condition {
+        let Pending {
+            host,
+            check,
+            cell,
+            controls,
+        } = pending;
         let since = cell.since.or(cell.collected).unwrap_or(self.now);
-        let (word, kind, text) = if fails {
+        let (word, kind, text) = if cell.verdict == Verdict::Fail {
             let first = check.remediation.lines().next().unwrap_or_default();
             let text = format!("{}. Do: {}", detail.reason, first.trim());
             ("failing", ConditionKind::Failing, text)
         } else {
-            let text = format!(
-                "{} can not be told any more: {}",
-                check.title, detail.reason
-            );
+            let text = format!("`{}` cannot be told any more: {}", check.id, detail.reason);
             ("unknown", ConditionKind::Unknown, text)
         };
-        let host = self.of_host(name, (kind, check.severity, word, since), text);
-        self.found.push(Condition {
+        let host = self.of_host(&host, (kind, check.severity, word, since), text);
+        Condition {
             key: format!("{}/{}", host.key, check.id),
             check: Some(check.id.clone()),
-            owners: self.given.owners(controls.iter().copied()),
-            controls: controls.into_iter().map(str::to_owned).collect(),
+            owners: self.given.owners(controls.iter().map(String::as_str)),
+            controls,
             facts: detail.facts,
             evidence: detail.evidence,
             ..host
-        });
-        Ok(())
+        }
     }
 }

@@ -7,12 +7,12 @@ use shared::time::Timestamp;
 
 use super::kind::{Field, FieldKind, Kind, Refusal, StepKind};
 use super::{Pattern, Register, Terms};
+use crate::catalog::edition;
+use crate::catalog::reference::Reference;
 use crate::fault::nearest;
 
 /// Most values in a list.
 const VALUES_MAX: usize = 512;
-/// How the ids of the edition of 2013 tell themselves: three numbers.
-const PARTS_2013: usize = 3;
 
 /// Holds the fields of a step to their declaration.
 pub(super) fn check(
@@ -199,31 +199,10 @@ fn person(field: &Field, text: &str, register: &Register) -> Result<(), Refusal>
 }
 
 fn control(field: &Field, text: &str, terms: &Terms<'_>) -> Result<(), Refusal> {
-    if terms
-        .catalog
-        .controls()
-        .iter()
-        .any(|control| control.id == text)
-    {
-        return Ok(());
+    match edition::unknown(text, terms.catalog.controls()) {
+        None => Ok(()),
+        Some((problem, hint)) => Err(Refusal::new(field.name, problem).hint(hint)),
     }
-    let old = text.strip_prefix("A.").unwrap_or(text);
-    let refused = Refusal::new(
-        field.name,
-        format!("there is no control `{text}` in Annex A"),
-    );
-    if old.split('.').count() == PARTS_2013 && old.split('.').all(is_number) {
-        return Err(refused.hint(format!(
-            "three numbers are an id of the edition of 2013; `evident-collector control {text} \
-             --edition 2013` shows where it went"
-        )));
-    }
-    let ids = terms
-        .catalog
-        .controls()
-        .iter()
-        .map(|control| control.id.as_str());
-    Err(refused.hint(nearest(text, ids)))
 }
 
 fn host(field: &Field, text: &str, terms: &Terms<'_>) -> Result<(), Refusal> {
@@ -257,14 +236,10 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
 }
 
-/// Whether it is written as a clause of ISO/IEC 27001:2022 with requirements: 4.1 to 10.2.
+/// Whether it is a clause of ISO/IEC 27001:2022.
 fn is_clause(text: &str) -> bool {
-    let mut parts = text.split('.');
-    let first = parts.next().and_then(|part| part.parse::<u8>().ok());
-    let rest: Vec<_> = parts.collect();
-    first.is_some_and(|first| (4..=10).contains(&first))
-        && (1..=2).contains(&rest.len())
-        && rest.iter().all(|part| is_number(part) && part.len() == 1)
+    let known = Reference::embedded();
+    known.is_ok_and(|known| known.clauses.iter().any(|clause| clause.id == text))
 }
 
 /// The first moment of a day in UTC.

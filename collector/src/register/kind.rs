@@ -209,12 +209,3 @@ pub(super) const fn many(name: &'static str, kind: FieldKind, about: &'static st
         about,
     }
 }
-
-/// No rule beyond fields and steps.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "it stands where a rule can refuse"
-)]
-pub(super) const fn no_rule(_proposal: &Proposal<'_>) -> Result<(), Refusal> {
-    Ok(())
-}

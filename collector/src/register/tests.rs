@@ -306,7 +306,7 @@ fn a_wrong_exception_is_refused() {
             "did you mean `backup.recent`",
         ),
         (with("control", "A.8.35"), "control", "no control"),
-        (with("control", "A.12.3.1"), "control", "edition of 2013"),
+        (with("control", "A.12.3.1"), "control", "2013 edition"),
         (with("group", "databases"), "group", "there is no group"),
         (with("risk", "R-1"), "risk", "there is no risk"),
         (with("sevrity", "high"), "sevrity", "takes no such field"),

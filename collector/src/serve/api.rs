@@ -3,6 +3,8 @@
 //! ```text
 //! GET  /v1/ledger                        its origin and how many entries it has
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
+//! GET  /v1/population                    who should be there; `at` asks for an instant, `format` is
+//!                                        json, csv or text
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
 //! GET  /v1/alerts                        open incidents, and how channels do
 //! GET  /v1/people                        who may decide, and who could
@@ -35,6 +37,7 @@ use super::{Intake, answer};
 mod alerts;
 mod look;
 mod order;
+mod population;
 pub mod problem;
 pub mod records;
 
@@ -73,6 +76,7 @@ pub fn router(intake: &Arc<Intake>) -> Router {
     Router::new()
         .route("/v1/ledger", get(look::ledger))
         .route("/v1/status", get(look::status))
+        .route("/v1/population", get(population::population))
         .route("/v1/hosts/{host}", get(look::host))
         .route("/v1/alerts", get(alerts::list))
         .route("/v1/people", get(records::people))

@@ -82,9 +82,10 @@ mod tests {
                 let (fact, field) = name.split_once('.').unwrap_or((name, ""));
                 let fact = subject(probe).unwrap().fact(fact);
                 let kind = fact.unwrap_or_else(|| panic!("{probe}.{name}")).kind;
-                let declared = match kind {
-                    Kind::List(fields) => fields.iter().any(|known| known.name == field),
-                    _ => field.is_empty(),
+                let declared = if let Kind::List(fields) = kind {
+                    fields.iter().any(|known| known.name == field)
+                } else {
+                    field.is_empty()
                 };
                 assert!(declared, "{probe}.{name}");
             }

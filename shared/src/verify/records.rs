@@ -1,6 +1,7 @@
 //! The records of a pack: each is an entry of the ledger, and holds under the key it must.
 
 mod absent;
+mod decided;
 mod evidence;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,9 +46,11 @@ pub(super) struct Records<'a> {
     proofs: Claim,
     enrolled: Claim,
     signatures: Claim,
+    decided: Claim,
     content: Claim,
     seen: Claim,
     streams: BTreeMap<Stream, Shown>,
+    people: decided::People,
     /// Names of files that something asked for.
     used: BTreeSet<String>,
     /// What was read, and whether it was read as an observation.
@@ -81,9 +84,11 @@ impl<'a> Records<'a> {
             proofs: Claim::new("proofs"),
             enrolled: Claim::new("enrolments"),
             signatures: Claim::new("signatures"),
+            decided: Claim::new("decisions"),
             content: Claim::new("blobs"),
             seen: Claim::new("seen"),
             streams: BTreeMap::new(),
+            people: decided::People::default(),
             used: BTreeSet::new(),
             blobs: BTreeMap::new(),
             proven: BTreeMap::new(),
@@ -252,14 +257,8 @@ impl<'a> Records<'a> {
                 Err("is a decision with the number of an agent".into())
             }
             (LeafKind::Enrol | LeafKind::Revoke, _) => self.authority(index, leaf, &file),
-            (
-                LeafKind::Decision
-                | LeafKind::Catalogue
-                | LeafKind::Roster
-                | LeafKind::Redact
-                | LeafKind::Pack,
-                _,
-            ) => self.decision(&file),
+            (LeafKind::Decision | LeafKind::Catalogue, _) => self.decided(leaf, &file),
+            (LeafKind::Roster | LeafKind::Redact | LeafKind::Pack, _) => self.own(&file),
         };
         if let Err(what) = held {
             self.signatures.fail(&name, what);
@@ -267,7 +266,7 @@ impl<'a> Records<'a> {
     }
 
     /// A record of the collector whose contents are not looked at here.
-    fn decision(&mut self, file: &[u8]) -> Result<(), String> {
+    fn own(&mut self, file: &[u8]) -> Result<(), String> {
         self.counts.decisions += 1;
         let envelope = Envelope::from_file(file).map_err(|error| error.to_string())?;
         let held = envelope.verify(&self.manifest.decisions);
@@ -278,6 +277,7 @@ impl<'a> Records<'a> {
         self.counts.decisions += 1;
         let decision =
             decision::open(file, &self.manifest.decisions).map_err(|error| chain(&error))?;
+        self.person_said(&pack::record_name(&leaf.id), &decision);
         match (leaf.kind, decision.decides) {
             (LeafKind::Enrol, Decided::Enrol(enrolled)) => {
                 let begin = self.manifest.predicate.period.from;
@@ -435,6 +435,10 @@ impl<'a> Records<'a> {
             counts.evidence,
             counts.decisions + counts.observed
         );
+        let decided = format!(
+            "{} decisions are what people signed with their keys, {} are orders of accounts",
+            self.people.signed, self.people.orders
+        );
         let blobs = self.pack.under("blobs/");
         let blobs = blobs.filter(|name| self.used.contains(*name)).count();
         let content = format!("{blobs} blobs are what the records name");
@@ -447,6 +451,7 @@ impl<'a> Records<'a> {
             self.proofs.says(proofs),
             self.enrolled.says(enrolled),
             self.signatures.says(signatures),
+            self.decided.says(decided),
             self.content.says(content),
             self.seen.says(seen),
         ]);

@@ -2,6 +2,7 @@
 
 mod exporter;
 mod history;
+mod said;
 mod sample;
 mod sights;
 
@@ -70,6 +71,7 @@ fn a_good_pack_is_shown() {
         "proofs",
         "enrolments",
         "signatures",
+        "decisions",
         "blobs",
         "seen",
         "streams",

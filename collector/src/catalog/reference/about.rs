@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Control, Document, Grade, Reference, Request};
+use super::{Clause, Control, Document, Grade, Reference, Request};
 use crate::catalog::edition::Old;
 use crate::catalog::{Catalog, Severity, Strength};
 use crate::fault::nearest;
@@ -24,6 +24,15 @@ pub struct About<'a> {
     pub documents: Vec<&'a Document>,
     /// What auditors ask for.
     pub asked: Option<&'a Request>,
+}
+
+/// All about a clause.
+#[derive(Debug, Serialize)]
+pub struct AboutClause<'a> {
+    /// The clause.
+    pub clause: &'a Clause,
+    /// What it is related to in other frameworks.
+    pub related_to: Vec<Related<'a>>,
 }
 
 /// A check that bears on a control.
@@ -69,10 +78,10 @@ pub struct Moved<'a> {
     pub now: Vec<&'a Control>,
 }
 
-/// There is no such control in this edition: what is wrong, and what to do.
+/// There is no such control or clause in this edition: what is wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}; {hint}")]
-pub struct NoControl {
+pub struct NotThere {
     /// What is wrong.
     pub what: String,
     /// What to do.
@@ -84,15 +93,15 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// [`NoControl`]; an id of 2013 is told apart.
-    pub fn about<'a>(&'a self, catalog: &'a Catalog, id: &str) -> Result<About<'a>, NoControl> {
+    /// [`NotThere`]; an id of 2013 is told apart.
+    pub fn about<'a>(&'a self, catalog: &'a Catalog, id: &str) -> Result<About<'a>, NotThere> {
         let Some(control) = self.controls.iter().find(|control| control.id == id) else {
             let wrong = crate::catalog::edition::unknown(id, &self.controls);
             let (what, mut hint) = wrong.unwrap_or_default();
             if self.old.iter().any(|old| old.id == id) {
                 hint.push_str("; ask for it with `--edition 2013`");
             }
-            return Err(NoControl { what, hint });
+            return Err(NotThere { what, hint });
         };
         let mut checks: Vec<_> = catalog
             .bearing_on(id)
@@ -119,12 +128,30 @@ impl Reference {
         })
     }
 
+    /// All about a clause.
+    ///
+    /// # Errors
+    ///
+    /// [`NotThere`]: there is no such clause.
+    pub fn about_clause(&self, id: &str) -> Result<AboutClause<'_>, NotThere> {
+        let clause = self.clauses.iter().find(|clause| clause.id == id);
+        let known = || self.clauses.iter().map(|clause| clause.id.as_str());
+        let clause = clause.ok_or_else(|| NotThere {
+            what: format!("there is no clause `{id}` from 4 to 10.2"),
+            hint: nearest(id, known()),
+        })?;
+        Ok(AboutClause {
+            clause,
+            related_to: self.related_to(id).collect(),
+        })
+    }
+
     /// Where a control of 2013 went.
     ///
     /// # Errors
     ///
-    /// [`NoControl`]; an id of 2022 is told apart.
-    pub fn moved(&self, id: &str) -> Result<Moved<'_>, NoControl> {
+    /// [`NotThere`]; an id of 2022 is told apart.
+    pub fn moved(&self, id: &str) -> Result<Moved<'_>, NotThere> {
         if let Some(old) = self.old.iter().find(|old| old.id == id) {
             let now = self.controls.iter();
             return Ok(Moved {
@@ -137,12 +164,12 @@ impl Reference {
         }
         let is_new = self.controls.iter().any(|control| control.id == id);
         Err(if is_new {
-            NoControl {
+            NotThere {
                 what: format!("`{id}` is a control of the 2022 edition"),
                 hint: "ask for it without `--edition 2013`".to_owned(),
             }
         } else {
-            NoControl {
+            NotThere {
                 what: format!("there is no control `{id}` in Annex A of 2013"),
                 hint: nearest(id, self.old.iter().map(|old| old.id.as_str())),
             }

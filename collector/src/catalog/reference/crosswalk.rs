@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Known;
+use super::read::Known;
 use crate::catalog::table::Table;
 
 /// How far a crosswalk can be relied on.

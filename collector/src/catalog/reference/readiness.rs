@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::Known;
+use super::read::Known;
 use crate::catalog::CatalogError;
 use crate::catalog::table::Table;
 use crate::fault::{Complaint, nearest};

@@ -13,7 +13,7 @@ const HEAD: &str = "\
 # state          \"not implemented\", \"planned\", \"partly\" or \"implemented\"; may be left out where it
 #                does not apply
 # owner          who answers for it: the short name of a person
-# risks          ids of records in the register of risks, e.g. [\"RISK-3\"]
+# risks          ids of records in the register of risks, e.g. [\"R-3\"]
 # documents      ids of records in the register of documents
 # checks         ids of checks that are to bear on it: `evident-collector control ID` lists them
 # note           anything else; may be left out

@@ -175,7 +175,7 @@ impl Reader<'_> {
             let text = id.as_ref();
             if text.is_empty() || RECORD_BYTES_MAX < text.len() || !text.chars().all(plain) {
                 let complaint = Complaint::new(id.span(), format!("{text:?} is no id of a record"));
-                let hint = "1 to 64 letters, digits, `-`, `.` and `_`, e.g. \"RISK-3\"";
+                let hint = "1 to 64 letters, digits, `-`, `.` and `_`, e.g. \"R-3\"";
                 self.refuse(complaint.hint(hint));
             } else if found.contains(text) {
                 self.refuse(Complaint::new(

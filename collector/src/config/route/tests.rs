@@ -107,7 +107,7 @@ fn what_is_named_must_be_there() {
     let text = "[[alert.route]]\nname = \"a\"\nmatch = {}\nchannels = [\"mail\", \"phon\"]";
     wrong(
         text,
-        (4, 22),
+        (4, 21),
         "there is no channel `phon`",
         "did you mean `phone`?",
     );

@@ -1,7 +1,10 @@
 //! What is laid down, and who has looked at it: the statement of applicability, documents, reviews.
 
+use shared::id::PersonId;
+
 use super::super::Proposal;
 use super::super::kind::{Due, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who, many, one};
+use crate::catalog::soa::Soa;
 
 /// Versions of the statement of applicability.
 pub(super) static APPLICABILITY: Kind = Kind {
@@ -29,7 +32,7 @@ pub(super) static APPLICABILITY: Kind = Kind {
     steps: &[
         StepKind {
             name: "propose",
-            about: "bring a version; it has no effect until it is approved; `soa propose` does it",
+            about: "bring a version; it has no effect until it is approved",
             from: &[NEW],
             to: "proposed",
             must: &["document", "version", "reason"],
@@ -56,9 +59,51 @@ pub(super) static APPLICABILITY: Kind = Kind {
         },
     ],
     due: &[],
-    example: "applicability approve SOA-2",
-    rule: super::super::kind::no_rule,
+    example: "applicability propose --document soa.toml --version 2026-2 \
+              --reason \"backups are restored by program now\"",
+    rule: applicability,
 };
+
+/// Refuses a statement that cannot be read, that names what is not there or, at its approval, that
+/// leaves open what only people can say.
+fn applicability(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    let approving = proposal.step.name == "approve";
+    if !approving && proposal.step.name != "propose" {
+        return Ok(());
+    }
+    let refused = |problem: String| Refusal::new("document", problem);
+    let id = proposal.text("document").and_then(|id| id.parse().ok());
+    let bytes = id.and_then(|id| (proposal.terms.document)(&id));
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| refused("the statement is no text".to_owned()))?;
+    let soa = Soa::read("soa.toml", &text, Some(proposal.terms.catalog))
+        .map_err(|error| refused(error.to_string()))?;
+    for row in &soa.rows {
+        let owner = row.owner.as_ref().map(PersonId::as_str);
+        if let Some(owner) = owner.filter(|owner| !proposal.register.is_active(owner)) {
+            return Err(refused(format!("{}: nobody is known as `{owner}`", row.id))
+                .hint("`evident-collector person list` shows who is"));
+        }
+        let named = [("risk", &row.risks), ("document", &row.documents)];
+        let mut named = named
+            .iter()
+            .flat_map(|(of, ids)| ids.iter().map(move |id| (*of, id)));
+        if let Some((of, id)) = named.find(|(of, id)| proposal.register.record(of, id).is_none()) {
+            return Err(refused(format!("{}: there is no {of} `{id}`", row.id)));
+        }
+    }
+    let gaps = soa.gaps();
+    match gaps.first() {
+        Some(first) if approving => Err(refused(format!(
+            "{} controls lack what only people can say; the first is {}: {}",
+            gaps.len(),
+            first.control,
+            first.what
+        ))
+        .hint("`evident-collector soa show soa.toml` names them all")),
+        _ => Ok(()),
+    }
+}
 
 /// Evidence that people bring.
 pub(super) static DOCUMENT: Kind = Kind {

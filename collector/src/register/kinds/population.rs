@@ -1,7 +1,11 @@
 //! Which hosts there are, and which of them count: groups, scope, inventories.
 
-use super::super::kind::{FieldKind, Ids, Kind, NEW, Refusal, StepKind, many, no_rule, one};
+use shared::decision::Value;
+use shared::id::Digest;
+
+use super::super::kind::{FieldKind, Ids, Kind, NEW, Refusal, StepKind, many, one};
 use super::super::{Pattern, Proposal};
+use crate::inventory;
 
 /// A group of hosts.
 pub(super) static GROUP: Kind = Kind {
@@ -12,7 +16,7 @@ pub(super) static GROUP: Kind = Kind {
     source: "ISO/IEC 27001:2022 A.5.9",
     ids: Ids::Named,
     fields: &[
-        many("member", FieldKind::Host, "host, or several: web-*"),
+        many("member", FieldKind::Text, "host, or several: web-*"),
         one("owner", FieldKind::Person, "who answers for these hosts"),
         one("purpose", FieldKind::Text, "what they are for"),
     ],
@@ -38,8 +42,22 @@ pub(super) static GROUP: Kind = Kind {
     ],
     due: &[],
     example: "group define databases --member 'db-*' --member pg.example --owner ada",
-    rule: no_rule,
+    rule: group,
 };
+
+fn group(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    patterns(proposal, "member")
+}
+
+/// Machines that are expected are grouped and scoped before they are enrolled, so any name will do.
+fn patterns(proposal: &Proposal<'_>, field: &str) -> Result<(), Refusal> {
+    let unknown = |name: &&str| Pattern::new(name).is_none();
+    match proposal.list(field).into_iter().find(unknown) {
+        Some(name) => Err(Refusal::new(field, format!("`{name}` is no name of hosts"))
+            .hint("write a name, or several with `*`: web-*")),
+        None => Ok(()),
+    }
+}
 
 /// What is in the scope of the management system.
 pub(super) static SCOPE: Kind = Kind {
@@ -51,7 +69,11 @@ pub(super) static SCOPE: Kind = Kind {
     source: "ISO/IEC 27001:2022 4.3",
     ids: Ids::Numbered("SC"),
     fields: &[
-        many("host", FieldKind::Host, "host, or several: test-*"),
+        many(
+            "host",
+            FieldKind::Text,
+            "machine, or several: test-*; also one that is not enrolled, by name or address",
+        ),
         many("group", FieldKind::Group, "group of hosts"),
         one(
             "reason",
@@ -97,14 +119,7 @@ fn scope(proposal: &Proposal<'_>) -> Result<(), Refusal> {
     if proposal.list("host").is_empty() && proposal.list("group").is_empty() {
         return Err(Refusal::new("host", "a host or a group must be named"));
     }
-    let unknown = |name: &&str| Pattern::new(name).is_none();
-    match proposal.list("host").into_iter().find(unknown) {
-        Some(name) => Err(Refusal::new(
-            "host",
-            format!("`{name}` is no name of hosts"),
-        )),
-        None => Ok(()),
-    }
+    patterns(proposal, "host")
 }
 
 /// A list of hosts that another system keeps.
@@ -165,5 +180,32 @@ pub(super) static INVENTORY: Kind = Kind {
     ],
     due: &[],
     example: "population import --name cmdb --origin \"CMDB, all servers in operation\" hosts.csv",
-    rule: no_rule,
+    rule: inventory,
 };
+
+/// The list must be one: it is read here as it will be read ever after.
+fn inventory(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    if proposal.step.name != "bring" {
+        return Ok(());
+    }
+    let digest = proposal.text("document").and_then(|text| text.parse().ok());
+    let list = digest.and_then(|digest: Digest| (proposal.terms.document)(&digest));
+    let Some(list) = list else {
+        return Err(Refusal::new("document", "the file was not given with it"));
+    };
+    let listed = inventory::read("the list", &list).map_err(|faults| {
+        let shown: Vec<_> = faults.into_iter().map(|fault| fault.shown).collect();
+        Refusal::new(
+            "document",
+            format!("it cannot be read:\n{}", shown.join("\n\n")),
+        )
+        .hint("CSV with a heading: host, and perhaps address, group, owner, note")
+    })?;
+    let said = proposal.fields.get("hosts");
+    let count = i64::try_from(listed.len()).unwrap_or(i64::MAX);
+    if said == Some(&Value::Number(count)) {
+        Ok(())
+    } else {
+        Err(Refusal::new("hosts", format!("the list has {count} hosts")))
+    }
+}

@@ -278,3 +278,48 @@ fn documents_and_evidence_must_be_there() {
     desk.does("bob", "review conclude", &conclude).unwrap();
     assert_eq!(desk.register.conclusions().len(), 1);
 }
+
+/// What a person proposes with this text as the statement.
+fn statement(desk: &mut Desk, text: &str) -> Result<(), Refusal> {
+    let id = Digest::of(text.as_bytes());
+    drop(desk.documents.insert(id, text.as_bytes().to_vec()));
+    let document = id.to_string();
+    let fields = [
+        ("document", document.as_str()),
+        ("version", "2026-1"),
+        ("reason", "the first one"),
+    ];
+    desk.does("bob", "applicability propose", &fields)
+}
+
+#[test]
+fn a_statement_is_approved_when_people_have_said_all_that_only_they_can() {
+    use crate::catalog::soa::Soa;
+
+    let mut desk = Desk::new();
+    let template = Soa::template();
+    let refusal = statement(&mut desk, "soa = 1").unwrap_err();
+    assert_eq!(refusal.operand, "document");
+    statement(&mut desk, &template).unwrap();
+    let id = "applicability approve SOA-1";
+    desk.refuses("bob", id, &[], ("by", "took the step"));
+    desk.refuses("ada", id, &[], ("document", "93 controls lack"));
+    assert_eq!(desk.register.soa(), None);
+    let filled = template.replace("justification = \"\"", "justification = \"we do this\"");
+    let strange = filled.replacen("owner = \"\"", "owner = \"eve\"", 1);
+    assert_ne!(strange, filled);
+    let refusal = statement(&mut desk, &strange).unwrap_err();
+    assert!(
+        refusal.problem.contains("nobody is known as `eve`"),
+        "{refusal}"
+    );
+    statement(&mut desk, &filled).unwrap();
+    desk.does("ada", "applicability approve SOA-2", &[])
+        .unwrap();
+    let in_force = desk.register.soa().unwrap();
+    assert_eq!(
+        (in_force.id.as_str(), in_force.approver.as_str()),
+        ("SOA-2", "ada")
+    );
+    assert_eq!(in_force.document, Digest::of(filled.as_bytes()));
+}

@@ -366,8 +366,8 @@ fn a_copy_that_is_named_as_an_observation_later_is_read_as_one() {
 fn decisions_of_other_kinds_hold_under_their_key() {
     let decided = |ledger: &mut Ledger| {
         let revoked = revoked(&stream("web-1", 1));
-        ledger.decide(LeafKind::Decision, revoked.clone());
-        ledger.decide(LeafKind::Enrol, revoked);
+        ledger.decide(LeafKind::Roster, revoked.clone());
+        ledger.decide(LeafKind::Decision, revoked);
     };
     goes_on(
         decided,

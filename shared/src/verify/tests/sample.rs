@@ -10,7 +10,9 @@ use crate::attestation::{
 use crate::checkpoint::{Signer, TlogProof};
 use crate::decision::{
     DECISION_TYPE, Decided, Decision, ENROLMENT_TYPE, Enrolled, Enrolment, HostClaims, Revoked,
+    SAID_TYPE, Said,
 };
+use crate::dsse::Envelope;
 use crate::id::Digest;
 use crate::key::SigningKey;
 use crate::leaf::{Leaf, LeafKind, LeafOrigin};
@@ -23,7 +25,7 @@ use crate::time::Timestamp;
 use crate::verify::Trust;
 
 pub(super) const OBSERVATION: &str = r#"{"artifacts":[],"facts":{"kernel_synchronised":false},"outcome":"facts","probe":"clock","reason":"","schema":1,"source":[{"kind":"syscall","name":"adjtimex","status":"ok"}]}"#;
-const ORIGIN: &str = "c.example/evident/1";
+pub(super) const ORIGIN: &str = "c.example/evident/1";
 /// Time between two entries.
 pub(super) const STEP_MS: i64 = 10_000;
 
@@ -151,6 +153,35 @@ impl Ledger {
             statement: None,
             decides,
         };
+        self.seal_decision(kind, origin, decision)
+    }
+
+    /// Enters what a person decided, with the statement and the files that it names.
+    pub(super) fn decided(
+        &mut self,
+        kind: LeafKind,
+        (statement, files): (Vec<u8>, Vec<Vec<u8>>),
+        change: impl FnOnce(&mut Decision),
+    ) {
+        let number = self.own;
+        self.own += 1;
+        let said: Statement<Said> =
+            Statement::from_body(&Envelope::from_file(&statement).unwrap().body, SAID_TYPE)
+                .unwrap();
+        let mut decision = Decision {
+            at: at(self.size()),
+            by: said.predicate.by.to_string(),
+            statement: Some(Digest::of(&statement)),
+            decides: said.predicate.decides,
+        };
+        change(&mut decision);
+        for file in files.into_iter().chain([statement]) {
+            self.blobs.insert(Digest::of(&file), file);
+        }
+        self.seal_decision(kind, LeafOrigin::Collector { number }, decision);
+    }
+
+    fn seal_decision(&mut self, kind: LeafKind, origin: LeafOrigin, decision: Decision) -> Digest {
         let statement = Statement::new(DECISION_TYPE, Vec::new(), decision);
         let file = statement.seal(&self.decisions).unwrap();
         self.enter(kind, origin, file)

@@ -1,0 +1,196 @@
+//! What people decided is shown to be what they said, and every swap is found.
+
+use super::exporter::check;
+use super::sample::{Cut, Ledger, ORIGIN, at};
+use crate::attestation::{Statement, Subject};
+use crate::decision::{Decided, Decision, Person, SAID_TYPE, Said, Step, Value};
+use crate::id::Digest;
+use crate::key::SigningKey;
+use crate::leaf::LeafKind;
+use crate::pack;
+use crate::verify::Verdict;
+
+const REPORT: &[u8] = b"restores were tested";
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed([seed; 32]).unwrap()
+}
+
+fn person(id: &str, seed: u8, active: bool) -> Decided {
+    Decided::Person(Person {
+        id: id.parse().unwrap(),
+        name: id.to_owned(),
+        email: String::new(),
+        key: key(seed).public().to_pem(),
+        active,
+    })
+}
+
+fn step(record: &str) -> Decided {
+    Decided::Record(Step {
+        register: "nonconformity".to_owned(),
+        record: record.to_owned(),
+        step: "raise".to_owned(),
+        fields: [("owner".to_owned(), Value::Text("ada".to_owned()))].into(),
+    })
+}
+
+/// What `by` says with the key of this seed, after `change`.
+fn said(
+    ledger: &Ledger,
+    (by, seed): (&str, u8),
+    decides: Decided,
+    change: impl FnOnce(&mut Said),
+) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let mut said = Said {
+        by: by.parse().unwrap(),
+        at: at(ledger.size()),
+        ledger: ORIGIN.to_owned(),
+        decides,
+    };
+    change(&mut said);
+    let report = Subject::new("document/report.txt", Digest::of(REPORT));
+    let statement = Statement::new(SAID_TYPE, vec![report], said);
+    (statement.seal(&key(seed)).unwrap(), vec![REPORT.to_vec()])
+}
+
+/// Ada and Bob are known from before the period, and then `decide`.
+fn with_people(decide: impl FnOnce(&mut Ledger)) -> Ledger {
+    let mut ledger = Ledger::new();
+    ledger.enrol(&super::sample::stream("web-1", 1), 3);
+    ledger.decide(LeafKind::Decision, person("ada", 21, true));
+    ledger.decide(LeafKind::Decision, person("bob", 22, true));
+    while ledger.size() < 272 {
+        ledger.evidence(&super::sample::stream("web-1", 1), |_| {});
+    }
+    decide(&mut ledger);
+    ledger
+}
+
+#[track_caller]
+fn shows(decide: impl FnOnce(&mut Ledger), verdict: Verdict, part: &str) {
+    let ledger = with_people(decide);
+    check(&ledger, |_, _| {}, ("decisions", verdict, part));
+}
+
+fn raise(ledger: &mut Ledger, who: (&str, u8), change: impl FnOnce(&mut Said)) {
+    let said = said(ledger, who, step("NC-1"), change);
+    ledger.decided(LeafKind::Decision, said, |_| {});
+}
+
+#[test]
+fn what_known_people_signed_holds() {
+    let decide = |ledger: &mut Ledger| {
+        raise(ledger, ("ada", 21), |_| {});
+        let change = said(ledger, ("bob", 22), person("ada", 23, true), |_| {});
+        ledger.decided(LeafKind::Decision, change, |_| {});
+        raise(ledger, ("ada", 23), |_| {});
+    };
+    shows(
+        decide,
+        Verdict::Ok,
+        "3 decisions are what people signed with their keys, 2 are orders",
+    );
+}
+
+#[test]
+fn what_a_person_did_not_sign_is_found() {
+    let fails = |who: (&'static str, u8), change: fn(&mut Said), part| {
+        shows(|ledger| raise(ledger, who, change), Verdict::Fail, part);
+    };
+    fails(("ada", 22), |_| {}, "was not said by `ada`");
+    fails(("eve", 22), |_| {}, "`eve`, who was not known then");
+    let other = |said: &mut Said| said.ledger = "other.example/evident/1".to_owned();
+    fails(("ada", 21), other, "was said to the ledger `other.example");
+    let late = |said: &mut Said| said.at = said.at.plus_ms(601_000);
+    fails(("ada", 21), late, "was said at another time");
+}
+
+#[test]
+fn an_old_key_and_a_person_who_left_decide_nothing() {
+    let changed = |ledger: &mut Ledger| {
+        ledger.decide(LeafKind::Decision, person("ada", 23, true));
+        raise(ledger, ("ada", 21), |_| {});
+    };
+    shows(changed, Verdict::Fail, "was not said by `ada`");
+    let left = |ledger: &mut Ledger| {
+        ledger.decide(LeafKind::Decision, person("ada", 21, false));
+        raise(ledger, ("ada", 21), |_| {});
+    };
+    shows(left, Verdict::Fail, "`ada`, who had left");
+}
+
+#[test]
+fn a_decision_that_says_something_else_is_found() {
+    let swapped = |change: fn(&mut Decision), part: &str| {
+        let decide = |ledger: &mut Ledger| {
+            let said = said(ledger, ("ada", 21), step("NC-1"), |_| {});
+            ledger.decided(LeafKind::Decision, said, change);
+        };
+        shows(decide, Verdict::Fail, part);
+    };
+    swapped(
+        |decision| decision.decides = step("NC-2"),
+        "is not what `ada` said",
+    );
+    swapped(
+        |decision| decision.by = "bob".to_owned(),
+        "was not said by `bob`",
+    );
+    swapped(
+        |decision| decision.by = "uid 0".to_owned(),
+        "has a statement and names no person",
+    );
+    swapped(
+        |decision| decision.statement = None,
+        "is a record that nobody signed",
+    );
+    swapped(
+        |decision| decision.at = decision.at.plus_ms(-700_000),
+        "was said at another time",
+    );
+}
+
+#[test]
+fn a_statement_decides_once() {
+    let twice = |ledger: &mut Ledger| {
+        let said = said(ledger, ("ada", 21), step("NC-1"), |_| {});
+        for moment in 0..2 {
+            ledger.decided(LeafKind::Decision, said.clone(), |decision| {
+                decision.at = decision.at.plus_ms(moment);
+            });
+        }
+    };
+    shows(
+        twice,
+        Verdict::Fail,
+        "a statement that decided something before",
+    );
+}
+
+#[test]
+fn a_statement_or_a_file_that_is_not_there_is_missed() {
+    let ledger = with_people(|ledger| raise(ledger, ("ada", 21), |_| {}));
+    let report = pack::blob_name(&Digest::of(REPORT));
+    let gone = |_: &Ledger, cut: &mut Cut| drop(cut.files.remove(&report).unwrap());
+    check(&ledger, gone, ("blobs", Verdict::Fail, "is missing"));
+    let changed = |_: &Ledger, cut: &mut Cut| {
+        drop(
+            cut.files
+                .insert(report.clone(), b"none was".to_vec())
+                .unwrap(),
+        );
+    };
+    let what = "is not the blob of its name";
+    check(&ledger, changed, ("blobs", Verdict::Fail, what));
+    let last = ledger.blobs.iter().find(|(_, bytes)| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("payloadType") && bytes.len() < 1500 && {
+            let envelope = crate::dsse::Envelope::from_file(bytes).unwrap();
+            Statement::<Said>::from_body(&envelope.body, SAID_TYPE).is_ok()
+        }
+    });
+    let statement = pack::blob_name(last.unwrap().0);
+    let gone = |_: &Ledger, cut: &mut Cut| drop(cut.files.remove(&statement).unwrap());
+    check(&ledger, gone, ("blobs", Verdict::Fail, "is missing"));
+}
