@@ -15,6 +15,7 @@ use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use shared::cause::chain;
+use shared::id::AgentId;
 use shared::time::Timestamp;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -28,9 +29,12 @@ use crate::alert::outbox::OutboxError;
 use crate::alert::quiet::Quiet;
 use crate::alert::route::Routes;
 use crate::alert::{Channel, DeliveryError, Ping};
+use crate::assess::Given;
+use crate::catalog::Verdict;
+use crate::catalog::soa::Soa;
 use crate::config::{self, Config};
-use crate::drift::Condition;
-use crate::status::StatusError;
+use crate::drift::{Condition, Detail, Watch};
+use crate::status::{Cell, Status, StatusError};
 
 /// Folder of the outbox in the collector's folder.
 pub const FOLDER: &str = "alerts";
@@ -239,7 +243,7 @@ async fn alive(
     let at = Arc::clone(intake);
     let position = tokio::task::spawn_blocking(move || {
         let status = at.status.read().unwrap_or_else(PoisonError::into_inner);
-        status.as_ref().map(crate::status::Status::position)
+        status.as_ref().map(Status::position)
     });
     match position.await {
         Ok(Some(Ok(position))) if due <= position => {}
@@ -301,5 +305,44 @@ fn conditions(
     if status.position()? < size {
         return Ok(None);
     }
-    Ok(Some(due(&intake.register(), now)))
+    let register = intake.register();
+    let soa = register.soa().and_then(|version| {
+        let text = intake.ledger.blob(&version.document).ok().flatten()?;
+        Soa::read("soa.toml", str::from_utf8(&text).ok()?, None).ok()
+    });
+    let given = Given::of(&register, soa, status.hosts_at(now)?, now);
+    let catalog = status.catalog();
+    let mut watch = Watch::new(&catalog, &given, now);
+    status.cells(now, |name, host, cells| watch.host(name, host, cells))?;
+    let mut found = watch.finish(
+        &mut |host, check, cell| detail(status, (host, check, cell), now),
+        &mut |host| status.silences(host, now, now.plus_ms(1)),
+    )?;
+    found.extend(due(&register, now));
+    Ok(Some(found))
+}
+
+/// Why a check says what it says.
+fn detail(
+    status: &Status,
+    (host, check, cell): (&AgentId, &str, &Cell),
+    now: Timestamp,
+) -> Result<Detail, StatusError> {
+    let Some(then) = status.at(host, check, now)? else {
+        return Ok(Detail::default());
+    };
+    let before = match cell.since {
+        Some(since) if cell.verdict == Verdict::Unknown && !cell.stale => {
+            status.spans(host, check, since.plus_ms(-1), since)?
+        }
+        _ => Vec::new(),
+    };
+    let evidence = then.evidence.iter();
+    let evidence = evidence.flat_map(|one| [Some(one.record), one.observation]);
+    Ok(Detail {
+        reason: then.span.reason,
+        facts: then.span.deciding,
+        evidence: evidence.flatten().collect(),
+        told_before: before.iter().any(|span| span.verdict != Verdict::Unknown),
+    })
 }

@@ -1,5 +1,8 @@
 //! Alerts end to end: what is wrong is told once, also when the collector is killed, and its end.
-#![expect(clippy::disallowed_methods, reason = "tests write the files that people write")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests write the files that people write"
+)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod receiver;
@@ -49,21 +52,30 @@ fn start() -> (Deployment, Arc<Told>, tempfile::TempDir) {
     let deployment = Deployment::start_with(|settings| {
         let heartbeat = "heartbeat_seconds = 3600";
         assert!(settings.contains(heartbeat));
-        format!("{}{alerts}", settings.replace(heartbeat, "heartbeat_seconds = 1"))
+        format!(
+            "{}{alerts}",
+            settings.replace(heartbeat, "heartbeat_seconds = 1")
+        )
     });
     (deployment, told, dir)
 }
 
 /// Waits until so many notices were told.
 fn words(told: &Told, deployment: &Deployment, count: usize) -> Vec<Word> {
-    let words = poll(PATIENCE, || Some(told.words()).filter(|words| count <= words.len()));
+    let words = poll(PATIENCE, || {
+        Some(told.words()).filter(|words| count <= words.len())
+    });
     words.unwrap_or_else(|| panic!("{:?}\n{}", told.words(), deployment.log()))
 }
 
 /// A command about alerts.
 fn alert(deployment: &Deployment, arguments: &[&str]) -> Output {
     let mut command = program("evident-collector");
-    let command = command.arg("alert").args(arguments).arg("--dir").arg(deployment.folder());
+    let command = command
+        .arg("alert")
+        .args(arguments)
+        .arg("--dir")
+        .arg(deployment.folder());
     command.output().unwrap()
 }
 
@@ -75,7 +87,10 @@ fn a_silent_host_is_told_once_across_kills_and_its_end_too() {
     assert_eq!((first.0.as_str(), first.2), ("evident.notice.raised", 1));
     let notice = told.newest()["data"].clone();
     assert_eq!(notice["conditions"][0]["key"], "silent-host/web-1");
-    assert_eq!((&notice["severity"], &notice["count"]), (&"high".into(), &1.into()));
+    assert_eq!(
+        (&notice["severity"], &notice["count"]),
+        (&"high".into(), &1.into())
+    );
 
     // Killed with a notice that nobody has taken: it is told after the start, and this not again.
     told.down.store(true, Ordering::Relaxed);
@@ -91,7 +106,11 @@ fn a_silent_host_is_told_once_across_kills_and_its_end_too() {
     for round in 0..3 {
         deployment.serve();
         let second = words(&told, &deployment, 2)[1].clone();
-        assert_eq!((second.0.as_str(), second.2), ("evident.notice.raised", 1), "{round}");
+        assert_eq!(
+            (second.0.as_str(), second.2),
+            ("evident.notice.raised", 1),
+            "{round}"
+        );
         assert_ne!(second.1, first.1);
         let settled = || {
             let listed = ends(&alert(&deployment, &["list", "--format", "json"]), 0);
@@ -117,7 +136,10 @@ fn a_silent_host_is_told_once_across_kills_and_its_end_too() {
     let revoked = deployment.collector(&["revoke", "--host", "web-2", "--reason", "gone"]);
     drop(ends(&revoked, 0));
     let all = words(&told, &deployment, 4);
-    assert_eq!((all[3].0.as_str(), all[3].2), ("evident.notice.resolved", 2));
+    assert_eq!(
+        (all[3].0.as_str(), all[3].2),
+        ("evident.notice.resolved", 2)
+    );
     assert_eq!(all.len(), 4);
 }
 
@@ -127,7 +149,10 @@ fn a_channel_is_tried_and_the_signal_comes_while_all_is_well() {
     let alive = || (2 <= told.alive.load(Ordering::Relaxed)).then_some(());
     assert!(poll(PATIENCE, alive).is_some(), "{}", deployment.log());
     let said = ends(&alert(&deployment, &["test", "hook"]), 0);
-    assert!(said.starts_with("`hook` took the test: webhook to http://127.0.0.1:"), "{said}");
+    assert!(
+        said.starts_with("`hook` took the test: webhook to http://127.0.0.1:"),
+        "{said}"
+    );
     assert_eq!(told.words()[0].0, "evident.notice.test");
     told.down.store(true, Ordering::Relaxed);
     let said = ends(&alert(&deployment, &["test", "hook"]), 1);
@@ -135,19 +160,35 @@ fn a_channel_is_tried_and_the_signal_comes_while_all_is_well() {
     let unknown = alert(&deployment, &["test", "mail"]);
     let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(said.contains("there is no channel `mail`; known are: hook"), "{said}");
+    assert!(
+        said.contains("there is no channel `mail`; known are: hook"),
+        "{said}"
+    );
 
     let dry = ["routes", "--kind", "silent-host", "--host", "web-7"];
     let said = ends(&alert(&deployment, &dry), 0);
-    assert!(said.contains("route `silent` takes it and tells: hook"), "{said}");
-    let said = ends(&alert(&deployment, &["routes", "--check", "clock.synchronised"]), 0);
+    assert!(
+        said.contains("route `silent` takes it and tells: hook"),
+        "{said}"
+    );
+    let said = ends(
+        &alert(&deployment, &["routes", "--check", "clock.synchronised"]),
+        0,
+    );
     assert!(said.contains("A.8.17"), "{said}");
-    assert!(said.contains("route `default` takes it and tells: hook"), "{said}");
+    assert!(
+        said.contains("route `default` takes it and tells: hook"),
+        "{said}"
+    );
 
     // A secret that others may read keeps one channel quiet, and the collector does not mind.
     deployment.stop();
     let path = secret.path().join("secret");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
     deployment.serve();
-    assert!(deployment.log().contains("others may read it"), "{}", deployment.log());
+    assert!(
+        deployment.log().contains("others may read it"),
+        "{}",
+        deployment.log()
+    );
 }

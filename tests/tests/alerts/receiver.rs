@@ -93,5 +93,9 @@ fn take(socket: &TcpStream, told: &Told) -> Option<()> {
         told.notices.lock().unwrap().push((word, body));
     }
     let mut socket = socket;
-    write!(socket, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()
+    write!(
+        socket,
+        "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+    .ok()
 }
