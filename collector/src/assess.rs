@@ -15,8 +15,10 @@ mod instant;
 mod tally;
 mod line;
 mod period;
+mod desk;
 
 pub use asked::{Asked, AskedError};
+pub use desk::{AnswerError, Desk, Edition, changed_checks, expected, in_force};
 pub use given::{Acknowledgement, Applicability, Exception, Given, Place, Sla, Window};
 pub use instant::{
     Assessment, CheckAssessment, Collected, ControlAssessment, Detail, Excused, Found, FoundState,

@@ -39,7 +39,6 @@ use std::ops::Bound::{Included, Unbounded};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use shared::durable;
 use shared::fact::{self, Facts, Kind};
 use shared::id::Digest;
 use shared::time::Timestamp;
@@ -48,6 +47,7 @@ mod checks;
 mod controls;
 pub mod edition;
 mod expression;
+mod files;
 mod guard;
 mod operand;
 pub mod reference;
@@ -56,41 +56,12 @@ mod table;
 mod program;
 mod compile;
 mod typing;
+pub mod diff;
 
 pub use crate::fault::Fault;
 pub use expression::{Expression, Need, Reading, SOURCE_BYTES_MAX, Undecided};
-
-/// Longest file of a catalogue in bytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Most files with checks in one catalogue.
-const FILES_MAX: usize = 256;
-
-/// Names and texts of files with checks.
-macro_rules! embedded {
-    ($($name:literal)*) => {
-        &[$((
-            concat!("checks/", $name, ".toml"),
-            include_str!(concat!("../../config/catalog/checks/", $name, ".toml")),
-        )),*]
-    };
-}
-
-/// The default catalogue: name of the file and its text.
-const EMBEDDED: &[(&str, &str)] = embedded! {
-    "audit"
-    "backup"
-    "canary"
-    "clock"
-    "delivery"
-    "logging"
-    "neighbours"
-    "offset"
-    "recovery"
-    "restore"
-    "updates"
-    "vulnerabilities"
-};
-const EMBEDDED_CONTROLS: &str = include_str!("../../config/catalog/controls.tsv");
+pub use files::Files;
+use files::{EMBEDDED_CONTROLS, FILE_BYTES_MAX};
 
 /// What a check says about a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -147,6 +118,19 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The word that people and documents see.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// How far a pass carries towards a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -190,6 +174,28 @@ pub enum Parameter {
     Number(i64),
     /// A duration in milliseconds.
     Duration(i64),
+}
+
+impl std::fmt::Display for Parameter {
+    /// As it is written in a file of checks; a duration in the largest unit that leaves no rest.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ms = match *self {
+            Self::Flag(flag) => return write!(f, "{flag}"),
+            Self::Number(number) => return write!(f, "{number}"),
+            Self::Duration(ms) => ms,
+        };
+        let units = [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1_000),
+        ];
+        let (unit, of) = units
+            .into_iter()
+            .find(|(_unit, of)| ms != 0 && ms % of == 0)
+            .unwrap_or(("ms", 1));
+        write!(f, "{}{unit}", ms / of)
+    }
 }
 
 /// One control of ISO/IEC 27001:2022 Annex A: its id, a short title and its attributes.
@@ -324,11 +330,17 @@ pub enum CatalogError {
         source: std::io::Error,
     },
     /// The folder holds more files than are read.
-    #[error("{path} holds more than {FILES_MAX} files with checks")]
+    #[error("{path} holds more than {} files with checks", files::FILES_MAX)]
     Files {
         /// The folder.
         path: PathBuf,
     },
+    /// No catalogue has a file of that name, or so many.
+    #[error("`{0}` cannot be in a catalogue: it has `controls.tsv` and `checks/NAME.toml`")]
+    Name(String),
+    /// A file is no text.
+    #[error("`{0}` is no text in UTF-8")]
+    Text(String),
     /// At least one file is wrong; each fault names its place.
     #[error("{}", crate::fault::joined(.0))]
     Faults(Vec<Fault>),
@@ -341,7 +353,7 @@ impl Catalog {
     ///
     /// [`CatalogError::Faults`] when the binary was built from wrong files; a test forbids it.
     pub fn embedded() -> Result<Self, CatalogError> {
-        Self::from_texts(EMBEDDED_CONTROLS, EMBEDDED)
+        Self::of(&Files::embedded())
     }
 
     /// Reads a folder laid out as the default one: `controls.tsv` and `checks/*.toml`.
@@ -350,40 +362,16 @@ impl Catalog {
     ///
     /// [`CatalogError`]: all faults of all files at once.
     pub fn load(folder: &Path) -> Result<Self, CatalogError> {
-        let text = |path: PathBuf| {
-            durable::read_text(&path, FILE_BYTES_MAX)
-                .map_err(|source| CatalogError::Read { path, source })
-        };
-        let controls = text(folder.join("controls.tsv"))?;
-        let checks = folder.join("checks");
-        let unread = |source| CatalogError::Read {
-            path: checks.clone(),
-            source,
-        };
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&checks).map_err(unread)? {
-            let path = entry.map_err(unread)?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
-                paths.push(path);
-            }
-            if paths.len() > FILES_MAX {
-                return Err(CatalogError::Files { path: checks });
-            }
-        }
-        paths.sort();
-        let mut files = Vec::new();
-        for path in paths {
-            let name = path.strip_prefix(folder).unwrap_or(&path);
-            files.push((name.display().to_string(), text(path.clone())?));
-        }
-        let files: Vec<_> = files
-            .iter()
-            .map(|(n, t)| (n.as_str(), t.as_str()))
-            .collect();
-        Self::from_texts(&controls, &files)
+        Self::of(&Files::read(folder)?)
+    }
+
+    /// Reads a catalogue from the list of controls and the names and texts of files with checks.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError::Faults`]: all faults of all files at once.
+    pub fn from_texts(controls: &str, files: &[(&str, &str)]) -> Result<Self, CatalogError> {
+        Self::of(&Files::of_texts(controls, files))
     }
 
     /// Reads a catalogue from the texts of its files.
@@ -391,21 +379,25 @@ impl Catalog {
     /// # Errors
     ///
     /// [`CatalogError::Faults`]: all faults of all files at once.
-    pub fn from_texts(controls: &str, files: &[(&str, &str)]) -> Result<Self, CatalogError> {
+    pub fn of(files: &Files) -> Result<Self, CatalogError> {
         let mut faults = Vec::new();
-        let controls = controls::read("controls.tsv", EMBEDDED_CONTROLS, controls, &mut faults);
+        let controls = controls::read(
+            files::CONTROLS,
+            EMBEDDED_CONTROLS,
+            files.controls(),
+            &mut faults,
+        );
         let mut checks = BTreeMap::new();
-        for (name, text) in files {
+        for (name, text) in files.checks() {
             checks::read(name, text, &controls, &mut checks, &mut faults);
         }
         if !faults.is_empty() {
             return Err(CatalogError::Faults(faults));
         }
-        let mut names: Vec<_> = files
-            .iter()
-            .map(|(n, t)| (*n, Digest::of(t.as_bytes())))
+        let names = files.checks();
+        let names: Vec<_> = names
+            .map(|(name, text)| (name, Digest::of(text.as_bytes())))
             .collect();
-        names.sort_unstable();
         let listing = serde_json::to_vec(&(&controls, names)).unwrap_or_default();
         Ok(Self {
             controls,
@@ -424,14 +416,6 @@ impl Catalog {
         self.checks.values()
     }
 
-    /// The files of the catalogue inside: names relative to its folder, and texts.
-    pub fn embedded_files() -> impl Iterator<Item = (&'static str, &'static str)> {
-        let checks = EMBEDDED.iter().copied();
-        [("controls.tsv", EMBEDDED_CONTROLS)]
-            .into_iter()
-            .chain(checks)
-    }
-
     /// The same without checks on what only a collector can observe.
     #[must_use]
     pub fn of_hosts(mut self) -> Self {
@@ -439,6 +423,11 @@ impl Catalog {
         self.checks
             .retain(|_id, check| hosts.contains(check.probe.as_str()));
         self
+    }
+
+    /// The check with this id.
+    pub fn check(&self, id: &str) -> Option<&Check> {
+        self.checks.get(id)
     }
 
     /// The checks that read this probe, in the order of their ids.

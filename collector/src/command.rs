@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use collector::authority::Authority;
-use collector::catalog::Catalog;
 use collector::config::Config;
 use collector::fleet::Fleet;
 use collector::ledger::Ledger;
@@ -23,19 +22,25 @@ pub(crate) mod init;
 pub(crate) mod serve;
 pub(crate) mod client;
 pub(crate) mod person;
+pub(crate) mod adopt;
+pub(crate) mod check;
 pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;
 pub(crate) mod population;
 pub(crate) mod look;
+pub(crate) mod assess;
 pub(crate) mod alert;
 pub(crate) mod ledger;
+
+/// The folder of a collector where none is named.
+pub(crate) const DEFAULT_DIR: &str = "/var/lib/evident-collector";
 
 /// Where the collector keeps everything.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Folder {
     /// Folder of the collector: settings, keys, ledger, derived state
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/evident-collector")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) dir: PathBuf,
 }
 
@@ -154,22 +159,6 @@ pub(crate) fn ledger_dir(dir: &Path) -> PathBuf {
 /// Folder of the imported lists of vulnerabilities, each named by its digest.
 pub(crate) fn feeds_dir(dir: &Path) -> PathBuf {
     dir.join(collector::serve::FEEDS)
-}
-
-/// The catalogue that the settings put in force.
-pub(crate) fn catalog(dir: &Path) -> anyhow::Result<Catalog> {
-    let folder = Config::load(dir)?.catalogue.folder;
-    if folder.as_os_str().is_empty() {
-        return Ok(Catalog::embedded()?);
-    }
-    let folder = dir.join(folder);
-    let hint = "`evident-collector check-config` shows where it is wrong";
-    Catalog::load(&folder).with_context(|| {
-        format!(
-            "the catalogue `{}` cannot be used; {hint}",
-            folder.display()
-        )
-    })
 }
 
 /// The key that signs the checkpoints of the ledger.

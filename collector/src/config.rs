@@ -14,7 +14,7 @@ pub mod route;
 mod alert;
 pub(crate) use alert::reach;
 pub use alert::{Alert, Channel, MailTls, Receiver, Server, Transport};
-use value::{agents, host_name, host_names, no_or_address, upto};
+use value::{agents, decided_elsewhere, host_name, host_names, no_or_address, upto};
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +38,7 @@ pub struct Config {
     pub logs: Logs,
     /// Who may submit, and for how long.
     pub fleet: Fleet,
-    /// The checks that are in force.
+    /// The checks.
     pub catalogue: Catalogue,
     /// Who is told of what is wrong.
     pub alert: Alert,
@@ -46,12 +46,14 @@ pub struct Config {
     pub log: Log,
 }
 
-/// The checks that are in force.
+/// The checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Catalogue {
-    /// Folder of the catalogue, from the collector's folder; empty for the one inside.
-    pub folder: PathBuf,
+    /// No setting any more: which catalogue is in force is decided in the ledger. Empty as it was
+    /// written once.
+    #[serde(deserialize_with = "decided_elsewhere")]
+    pub folder: (),
     /// Crosswalks of your own, a file or a folder, from the collector's folder; empty for none.
     pub crosswalks: PathBuf,
 }

@@ -126,34 +126,61 @@ pub struct Surprise {
     pub reason: String,
 }
 
+/// What came of an example inside a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// Number of the example in the check, from 1.
+    pub case: usize,
+    /// What the example says.
+    pub wanted: Verdict,
+    /// What came out.
+    pub found: Verdict,
+    /// Why.
+    pub reason: String,
+}
+
+/// Runs the examples that a check carries.
+#[must_use]
+pub fn try_check(check: &Check) -> Vec<Tried> {
+    let cases = check.cases.iter().enumerate();
+    let tried = cases.map(|(index, case)| {
+        let observation = Observation {
+            artifacts: Vec::new(),
+            facts: case.facts.clone(),
+            outcome: Outcome::Facts,
+            probe: check.probe.clone(),
+            reason: String::new(),
+            schema: fact::subject(&check.probe).map_or(0, |subject| subject.schema),
+            source: Vec::new(),
+        };
+        let found = one(check, &observation, &case.parameters, case.now);
+        Tried {
+            case: index + 1,
+            wanted: case.verdict,
+            found: found.verdict,
+            reason: found.reason,
+        }
+    });
+    tried.collect()
+}
+
 /// Runs the examples that the checks carry, and gives those that surprise.
 #[must_use]
 pub fn try_cases(catalog: &Catalog) -> Vec<Surprise> {
-    let mut surprises = Vec::new();
-    for check in catalog.checks() {
-        for (index, case) in check.cases.iter().enumerate() {
-            let observation = Observation {
-                artifacts: Vec::new(),
-                facts: case.facts.clone(),
-                outcome: Outcome::Facts,
-                probe: check.probe.clone(),
-                reason: String::new(),
-                schema: fact::subject(&check.probe).map_or(0, |subject| subject.schema),
-                source: Vec::new(),
-            };
-            let found = one(check, &observation, &case.parameters, case.now);
-            if found.verdict != case.verdict {
-                surprises.push(Surprise {
-                    check: check.id.clone(),
-                    case: index + 1,
-                    wanted: case.verdict,
-                    found: found.verdict,
-                    reason: found.reason,
-                });
-            }
-        }
-    }
-    surprises
+    let all = catalog.checks().flat_map(|check| {
+        try_check(check)
+            .into_iter()
+            .map(move |tried| (check, tried))
+    });
+    all.filter(|(_check, tried)| tried.found != tried.wanted)
+        .map(|(check, tried)| Surprise {
+            check: check.id.clone(),
+            case: tried.case,
+            wanted: tried.wanted,
+            found: tried.found,
+            reason: tried.reason,
+        })
+        .collect()
 }
 
 fn finding(

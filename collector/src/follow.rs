@@ -4,6 +4,7 @@
 //! says which change is next.
 
 use std::cmp::min;
+use std::path::Path;
 
 use shared::attestation::{Attestation, AttestationError, Kind};
 use shared::decision::{self, Decided, DecisionError};
@@ -13,8 +14,9 @@ use shared::leaf::LeafKind;
 use shared::observation::Observation;
 use shared::observed::{self, ObservedError};
 
+use crate::criteria::{self, CriteriaError};
 use crate::ledger::{Entry, Ledger, LedgerError};
-use crate::status::{Change, Place, ProbeOutcome, Sight, Status, StatusError, spread};
+use crate::status::{Change, Place, ProbeOutcome, Rebuild, Sight, Status, StatusError, spread};
 
 /// The ledger cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum FollowError {
     /// The derived state cannot be written. It can be made again by `replay`.
     #[error("the derived state cannot be kept")]
     Status(#[from] StatusError),
+    /// The catalogue of an entry cannot be used.
+    #[error("a catalogue that was put in force cannot be used")]
+    Criteria(#[from] CriteriaError),
     /// An entry is no decision of this collector.
     #[error("entry {index} is no decision of this collector")]
     Decision {
@@ -54,6 +59,21 @@ pub enum FollowError {
     },
 }
 
+/// Opens the derived state in `folder`, which judges by the catalogues of the ledger.
+///
+/// # Errors
+///
+/// [`FollowError::Criteria`] and [`FollowError::Status`].
+pub fn open(
+    folder: &Path,
+    ledger: &Ledger,
+    decisions: &PublicKey,
+) -> Result<(Status, Option<Rebuild>), FollowError> {
+    let first = criteria::at_first(ledger, decisions)?;
+    let entered = |index| Some(criteria::adopted(ledger, index, decisions).ok()?.catalog);
+    Ok(Status::open_with(folder, first, entered)?)
+}
+
 /// How many entries are taken together: so many are read at once, on all processors.
 const TOGETHER: u64 = 2048;
 
@@ -73,7 +93,9 @@ pub fn catch_up(
     while position < size {
         let end = min(size, position.saturating_add(TOGETHER));
         let entries: Vec<u64> = (position..end).collect();
-        let read = spread(entries, |index| change(ledger.entry(index)?, decisions));
+        let read = spread(entries, |index| {
+            change(ledger, ledger.entry(index)?, decisions)
+        });
         let mut failed = None;
         let readable = read.into_iter().map_while(|read| match read {
             Ok(change) => Some(change),
@@ -100,7 +122,7 @@ fn observation(ledger: &Ledger, id: &Digest) -> Result<Option<Observation>, Foll
 }
 
 /// What one entry changes.
-fn change(entry: Entry, decisions: &PublicKey) -> Result<Change, FollowError> {
+fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change, FollowError> {
     let index = entry.index;
     match entry.leaf.kind {
         LeafKind::Enrol | LeafKind::Revoke => {
@@ -155,11 +177,16 @@ fn change(entry: Entry, decisions: &PublicKey) -> Result<Change, FollowError> {
                 outcomes,
             })
         }
-        LeafKind::Decision
-        | LeafKind::Catalogue
-        | LeafKind::Roster
-        | LeafKind::Redact
-        | LeafKind::Pack => Ok(Change::Nothing),
+        LeafKind::Catalogue => {
+            let adopted = criteria::adopted(ledger, index, decisions)?;
+            Ok(Change::Catalogue {
+                catalog: adopted.catalog,
+                at: adopted.since,
+            })
+        }
+        LeafKind::Decision | LeafKind::Roster | LeafKind::Redact | LeafKind::Pack => {
+            Ok(Change::Nothing)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod register;
 pub mod admit;
 pub mod ledger;
+pub mod criteria;
 pub mod evaluate;
 pub mod status;
 pub mod follow;

@@ -12,8 +12,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use collector::register;
 use collector::serve::Clock;
 use command::{
-    Around, Shown, alert, catalogue, hosts, init, ledger, lists, look, person, population, record,
-    serve, soa,
+    Around, Shown, adopt, alert, assess, catalogue, check, hosts, init, ledger, lists, look,
+    person, population, record, serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -58,6 +58,10 @@ enum Command {
     Import(lists::Import),
     /// Show which controls hold, on which hosts, and why not
     Status(look::Status),
+    /// Assess controls: who is covered, what fails, what was concluded; at any instant or over time
+    Assess(assess::Assess),
+    /// Show what changed in a period, and which decision explains it
+    Drift(assess::Drift),
     /// Show what people are told, try a channel, see which route takes what
     Alert(alert::Alert),
     /// Judge observations of `evident-agent once --format json` without a collector
@@ -68,6 +72,16 @@ enum Command {
     Fsck(ledger::Fsck),
     /// Cut an evidence pack that `evident-verify` checks without this collector
     Pack(ledger::Pack),
+    /// Show, compare and change the catalogue that is in force
+    ///
+    /// The catalogue in force is an entry of the ledger, so a newer program does not change how
+    /// hosts are judged: it says that it brings another one, and you adopt it. To change a
+    /// parameter, export the catalogue, edit it, look at the difference, and adopt the folder.
+    #[command(subcommand)]
+    Catalogue(adopt::Catalogue),
+    /// Show the checks of a catalogue, and run the examples inside them
+    #[command(subcommand)]
+    Check(check::Check),
     /// Write the catalogue inside as files, to change parameters of checks or to add some
     ExportCatalog(init::ExportCatalog),
     /// Read the settings and the catalogue, and say what is wrong with them
@@ -128,11 +142,15 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Population(population) => population.run(&around),
         Command::Import(import) => import.run(&around),
         Command::Status(status) => status.run(&around),
+        Command::Assess(assess) => assess.run(&around),
+        Command::Drift(drift) => drift.run(&around),
         Command::Alert(alert) => alert.run(&around),
         Command::Judge(judge) => judge.run(&around),
         Command::Replay(replay) => replay.run(),
         Command::Fsck(fsck) => fsck.run(),
         Command::Pack(pack) => pack.run(&around),
+        Command::Catalogue(catalogue) => catalogue.run(&around),
+        Command::Check(check) => check.run(),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),
         Command::Control(control) => control.run(&around),

@@ -19,6 +19,11 @@ use crate::status::{
     self, CheckStatus, ControlState, ControlStatus, HostFinding, HostStatus, Status, StatusError,
 };
 
+pub mod assessment;
+pub mod drift;
+pub mod period;
+mod share;
+
 /// Narrowest screen that is written for.
 const WIDTH_MIN: usize = 60;
 /// Most hosts shown for one check on the screen; JSON holds more.

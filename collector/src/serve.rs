@@ -34,6 +34,7 @@ use crate::observer::Door;
 use crate::register::Register;
 use crate::status::Status;
 
+mod adopt;
 mod answer;
 mod decide;
 mod enrol;

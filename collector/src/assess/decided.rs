@@ -83,7 +83,8 @@ fn acknowledgement(record: &Record) -> Option<Acknowledgement> {
     })
 }
 
-fn applicability(soa: &Soa) -> BTreeMap<String, Applicability> {
+/// The rows of a statement by control.
+pub(super) fn applicability(soa: &Soa) -> BTreeMap<String, Applicability> {
     let rows = soa.rows.iter().map(|row| {
         let of = Applicability {
             applicable: row.applicable,

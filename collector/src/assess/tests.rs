@@ -7,6 +7,7 @@ use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use super::*;
+use crate::catalog::soa::Soa;
 use crate::catalog::{Catalog, Severity, Verdict};
 use crate::register::Pattern;
 use crate::register::views::Reach;
@@ -253,36 +254,48 @@ fn scope_and_questions_leave_hosts_out_and_say_so() {
 
 #[test]
 fn the_statement_stands_beside_and_what_does_not_fit_is_said() {
-    let row = |applicable, justification: &str| Applicability {
-        applicable,
-        justification: justification.to_owned(),
-        state: Some("implemented".to_owned()),
-        owner: Some("ada".parse().unwrap()),
+    let mut text = Soa::template();
+    let row = |text: &str, id: &str, says: &str| -> String {
+        let begin = text.find(&format!("id = \"{id}\"")).unwrap();
+        let (head, rest) = text.split_at(begin);
+        let end = rest.find("\n\n").unwrap_or(rest.len());
+        let (_old, behind) = rest.split_at(end);
+        format!("{head}id = \"{id}\"\n{says}{behind}")
     };
-    let rows = [
-        ("A.8.17".to_owned(), row(false, " ")),
-        ("A.5.1".to_owned(), row(true, "policy")),
-        ("A.8.15".to_owned(), row(true, "logs are needed")),
-    ];
+    let none = "applicable = false\njustification = \"\"";
+    text = row(&text, "A.8.17", none);
+    let policy = "applicable = true\njustification = \"p\"\nowner = \"ada\"\nstate = \"planned\"";
+    for id in ["A.5.1", "A.5.2", "A.8.15"] {
+        text = row(&text, id, policy);
+    }
+    let soa = Soa::read("soa.toml", &text, None).unwrap();
     let given = Given {
-        applicability: rows.into(),
+        applicability: decided::applicability(&soa),
+        soa: Some(soa),
+        people: ["ada".parse().unwrap()].into(),
+        documents: [("A.5.2".to_owned(), 1)].into(),
         ..Given::default()
     };
     let all = assessed(&given, &Asked::default(), 9, &[("a", &[])]);
     let said = |id| control(&all, id).inconsistencies.join("; ");
+    let clock = said("A.8.17");
+    assert!(clock.contains("excluded without a reason"), "{clock}");
+    assert!(clock.contains("pieces of evidence count for it"), "{clock}");
+    assert_eq!(said("A.5.1"), "applicable without evidence (planned)");
     assert_eq!(
-        said("A.8.17"),
-        "excluded without a reason; excluded, and evidence of it is collected"
-    );
-    assert_eq!(
-        said("A.5.1"),
-        "applicable, and no evidence is collected here"
-    );
-    assert_eq!(
-        (said("A.8.15"), said("A.8.16")),
+        (said("A.5.2"), said("A.8.15")),
         (String::new(), String::new())
     );
-    assert_eq!(given.owners(["A.8.17", "A.5.1", "A.7.1"]), ["ada"]);
+    let row = control(&all, "A.8.17").applicability.as_ref().unwrap();
+    assert!(!row.applicable);
+    assert_eq!(given.owners(["A.8.17", "A.5.1", "A.5.2"]), ["ada"]);
+    // The evidence may be with the hosts that were not asked for.
+    let asked = Asked {
+        hosts: vec!["b".to_owned()],
+        ..Asked::default()
+    };
+    let some = assessed(&given, &asked, 9, &[("a", &[])]);
+    assert!(control(&some, "A.5.1").inconsistencies.is_empty());
 }
 
 #[test]

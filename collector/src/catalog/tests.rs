@@ -1,5 +1,7 @@
 //! Tests of the catalogue.
 
+use shared::durable;
+
 use super::*;
 
 #[test]
@@ -286,10 +288,7 @@ fn a_folder_is_read_like_the_default_one() {
     let folder = tempfile::tempdir().unwrap();
     let checks = folder.path().join("checks");
     std::fs::create_dir(&checks).unwrap();
-    for (name, text) in [("controls.tsv", EMBEDDED_CONTROLS)]
-        .into_iter()
-        .chain(EMBEDDED.iter().copied())
-    {
+    for (name, text) in Files::embedded().iter() {
         durable::write(&folder.path().join(name), text.as_bytes(), 0o600).unwrap();
     }
     let loaded = Catalog::load(folder.path()).unwrap();

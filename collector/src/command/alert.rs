@@ -317,7 +317,7 @@ fn imagined(key: &str, (kind, severity): (ConditionKind, Severity), now: Timesta
 impl Dry {
     fn run(self, around: &Around) -> anyhow::Result<Shown> {
         let config = Config::load(&self.folder.dir)?;
-        let catalog = super::catalog(&self.folder.dir)?;
+        let (catalog, _which) = super::adopt::catalog(&self.folder.dir, None)?;
         let check = match &self.check {
             None => None,
             Some(id) => {

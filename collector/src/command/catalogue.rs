@@ -144,7 +144,7 @@ impl Control {
         }
         let catalog = match &self.catalog {
             Some(folder) => Catalog::load(folder)?,
-            None if is_collector => super::catalog(dir)?,
+            None if is_collector => super::adopt::catalog(dir, None)?.0,
             None => Catalog::embedded()?,
         };
         let page = Page::new(around.width);

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use collector::serve::api::catalogue::Order;
 use collector::serve::api::problem::{MEDIA_TYPE, Members, Problem};
 use collector::serve::api::{Brought, Done, HOLDS};
 use collector::serve::operator::SOCKET;
@@ -53,6 +56,11 @@ impl Client {
         }
     }
 
+    /// Whether a collector runs there.
+    pub(crate) fn is_there(&self) -> bool {
+        std::os::unix::net::UnixStream::connect(self.dir.join(SOCKET)).is_ok()
+    }
+
     /// Asks; `None` when no collector runs.
     pub(crate) fn ask(&self, path: &str) -> anyhow::Result<Option<Answer>> {
         self.request(Method::GET, path, Vec::new())
@@ -73,7 +81,12 @@ impl Client {
         documents: &[(String, Vec<u8>)],
     ) -> anyhow::Result<Done> {
         let Some(pen) = pen else {
-            return self.post("/v1/orders", &decides);
+            let Decided::Catalogue(decides) = decides else {
+                return self.post("/v1/orders", &decides);
+            };
+            let files = documents.iter();
+            let files = files.map(|(_name, bytes)| STANDARD.encode(bytes)).collect();
+            return self.post("/v1/orders/catalogue", &Order { decides, files });
         };
         let brought: Brought = pen.sign(decides, documents)?;
         self.post("/v1/decisions", &brought)

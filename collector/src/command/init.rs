@@ -1,13 +1,13 @@
 //! Commands that prepare: `init`, `check-config`, `export-catalog`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use collector::authority::Authority;
 use collector::catalog::reference::Reference;
 use collector::catalog::soa::Finding;
-use collector::catalog::{Catalog, Control};
+use collector::catalog::{Catalog, Control, Files};
 use collector::config::{self, Config};
 use collector::ledger::Ledger;
 use shared::durable;
@@ -134,7 +134,7 @@ impl CheckConfig {
         let (config, authority) = super::load(dir)?;
         let catalog = match &self.catalog {
             Some(folder) => Catalog::load(folder)?,
-            None => super::catalog(dir)?,
+            None => Catalog::embedded()?,
         };
         let bears = |control: &&Control| 0 < catalog.bearing_on(&control.id).count();
         let settings = format!(
@@ -174,25 +174,32 @@ pub(crate) struct ExportCatalog {
 }
 
 impl ExportCatalog {
-    /// Writes the catalogue inside as files, to be changed and put in force by the settings.
+    /// Writes the catalogue inside as files, to be changed and put in force.
     pub(crate) fn run(self) -> anyhow::Result<Shown> {
         let out = self.out;
-        for (name, text) in Catalog::embedded_files() {
-            let path = out.join(name);
-            if path.exists() {
-                bail!("`{}` is there already: name a new folder", path.display());
-            }
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            durable::write(&path, text.as_bytes(), 0o644)
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
-        }
+        write_files(&out, &Files::embedded())?;
         Ok(format!(
-            "the catalogue is in `{0}`; put it in force with `folder = \"{0}\"` under [catalogue] of \
-             collector.toml",
+            "the catalogue inside this program is in `{0}`; change it there, then:\n  \
+             evident-collector catalogue diff --catalog {0}\n  \
+             evident-collector catalogue adopt --catalog {0} --reason TEXT",
             out.display()
         )
         .into())
     }
+}
+
+/// Writes the files of a catalogue to a new folder.
+pub(crate) fn write_files(out: &Path, files: &Files) -> anyhow::Result<()> {
+    for (name, text) in files.iter() {
+        let path = out.join(name);
+        if path.exists() {
+            bail!("`{}` is there already: name a new folder", path.display());
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        durable::write(&path, text.as_bytes(), 0o644)
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
 }

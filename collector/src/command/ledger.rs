@@ -1,14 +1,12 @@
 //! Commands about the ledger as a whole: `replay`, `fsck`, `pack`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use collector::follow;
 use collector::ledger;
 use collector::ledger::Ledger;
 use collector::pack::{self, Scope, Summary};
-use collector::status::Status;
 use shared::id::Digest;
 use shared::time::Timestamp;
 
@@ -29,9 +27,8 @@ impl Replay {
         // Only one process can have the ledger open for writing, so no collector runs meanwhile.
         let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
         let decisions = authority.decisions.public();
-        let catalog = Arc::new(super::catalog(dir)?);
         let folder = dir.join("status");
-        let (before, rebuilt) = Status::open(&folder, Arc::clone(&catalog))?;
+        let (before, rebuilt) = follow::open(&folder, &ledger, &decisions)?;
         let before = if rebuilt.is_none() {
             let _position = follow::catch_up(&ledger, &before, &decisions)?;
             let bytes = before.export()?;
@@ -43,7 +40,7 @@ impl Replay {
         };
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove `{}`", folder.display()))?;
-        let (after, _new) = Status::open(&folder, catalog)?;
+        let (after, _new) = follow::open(&folder, &ledger, &decisions)?;
         let entries = follow::catch_up(&ledger, &after, &decisions)?;
         let digest = Digest::of(&after.export()?);
         after.close()?;

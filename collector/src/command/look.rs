@@ -51,8 +51,9 @@ impl Status {
             }
         }
         let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
-        let status = super::serve::open_status(dir)?;
-        let _position = follow::catch_up(&ledger, &status, &authority.decisions.public())?;
+        let decisions = authority.decisions.public();
+        let status = super::serve::open_status(dir, &ledger, &decisions)?;
+        let _position = follow::catch_up(&ledger, &status, &decisions)?;
         let shown = around.render(&report(&status, &ledger, around.now())?, self.format);
         status.close()?;
         Ok(shown)

@@ -135,7 +135,7 @@ impl Look {
         };
         let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
         let decisions = authority.decisions.public();
-        let status = super::serve::open_status(dir)?;
+        let status = super::serve::open_status(dir, &ledger, &decisions)?;
         let _position = follow::catch_up(&ledger, &status, &decisions)?;
         let mut register = Register::default();
         for entry in ledger.entries_from(0) {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use collector::alert::engine::Engine;
+use collector::authority::Authority;
 use collector::config::{Config, Format};
+use collector::criteria;
 use collector::follow;
 use collector::ledger::Ledger;
 use collector::observer::{Observer, Terms};
@@ -54,9 +56,10 @@ impl Serve {
         let signer = super::signer(&config, &authority)?;
         let ledger_key = signer.verifier_key().clone();
         let ledger = Ledger::open(&super::ledger_dir(dir), signer)?;
+        judge_by(&ledger, &config, &authority, around)?;
         let (fleet, register) = super::known(&ledger, &authority)?;
-        let status = Arc::new(RwLock::new(Some(open_status(dir)?)));
         let decisions = authority.decisions.public();
+        let status = Arc::new(RwLock::new(Some(open_status(dir, &ledger, &decisions)?)));
         tracing::info!(entries = ledger.published().size, "ledger is open");
         let key = SigningKey::from_seed(*authority.decisions.seed())?;
         let (observer, door) = Observer::new(ledger.clone(), key, Arc::clone(clock));
@@ -158,10 +161,31 @@ fn read_logs(
     )))
 }
 
+/// Enters the first catalogue of a ledger that has none; says when this program brings another one
+/// than those that the ledger knows.
+fn judge_by(
+    ledger: &Ledger,
+    config: &Config,
+    authority: &Authority,
+    around: &Around,
+) -> anyhow::Result<()> {
+    let by = format!("collector {}", config.name);
+    if criteria::begin(ledger, &authority.decisions, by, around.now())? {
+        tracing::info!("the catalogue inside this program is in force");
+    }
+    if criteria::is_inside_new(ledger, &authority.decisions.public())? {
+        tracing::warn!("{}", criteria::INSIDE_IS_NEW);
+    }
+    Ok(())
+}
+
 /// Opens the derived state; what cannot be trusted is made again by following from the beginning.
-pub(super) fn open_status(dir: &Path) -> anyhow::Result<Status> {
-    let catalog = Arc::new(super::catalog(dir)?);
-    let (status, rebuild) = Status::open(&dir.join("status"), catalog)?;
+pub(super) fn open_status(
+    dir: &Path,
+    ledger: &Ledger,
+    decisions: &PublicKey,
+) -> anyhow::Result<Status> {
+    let (status, rebuild) = follow::open(&dir.join("status"), ledger, decisions)?;
     if let Some(rebuild) = rebuild {
         tracing::warn!(reason = rebuild.reason, old = %rebuild.moved_to.display(),
             "derived state is made again from the ledger");
@@ -214,7 +238,7 @@ fn step(
         .unwrap_or_else(PoisonError::into_inner)
         .is_some();
     if !open {
-        let opened = open_status(dir)?;
+        let opened = open_status(dir, ledger, decisions)?;
         *derived.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
     }
     let followed = {

@@ -22,6 +22,20 @@ pub(super) fn upto<'de, const MAX: u64, T: TryFrom<u64>, D: Deserializer<'de>>(
     })
 }
 
+/// The folder of a catalogue, which was a setting once: empty, or refused.
+pub(super) fn decided_elsewhere<'de, D: Deserializer<'de>>(from: D) -> Result<(), D::Error> {
+    let folder = String::deserialize(from)?;
+    if folder.is_empty() {
+        return Ok(());
+    }
+    let hint = format!(
+        "take the line away, and put it in force: \
+         `evident-collector catalogue adopt --catalog {folder} --reason TEXT`"
+    );
+    let what = "which catalogue is in force is decided in the ledger, not here";
+    Err(refused(what, &hint))
+}
+
 /// An address with its port, or nothing in an empty text.
 pub(super) fn no_or_address<'de, D: Deserializer<'de>>(
     from: D,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use shared::checkpoint::{Signer, Verified};
 use shared::durable::{self, Position, Reader};
 use shared::id::Digest;
-use shared::leaf::Leaf;
+use shared::leaf::{Leaf, LeafKind};
 use shared::limits;
 use shared::merkle::Edge;
 
@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) ids: BTreeMap<Digest, u64>,
     /// The place of each blob.
     pub(super) blobs: BTreeMap<Digest, Position>,
+    /// The entries that put a catalogue in force.
+    pub(super) catalogues: Vec<u64>,
     pub(super) tree: Tree,
     /// The next numbers of the collector's own records.
     pub(super) own: Numbers,
@@ -106,6 +108,7 @@ pub(super) fn load(
         entries,
         ids,
         blobs,
+        catalogues,
         tree,
         own,
         pending,
@@ -117,6 +120,7 @@ pub(super) fn load(
         entries,
         ids,
         blobs,
+        catalogues,
         tree,
         own,
         published,
@@ -129,6 +133,7 @@ struct Loading {
     entries: Vec<Position>,
     ids: BTreeMap<Digest, u64>,
     blobs: BTreeMap<Digest, Position>,
+    catalogues: Vec<u64>,
     tree: Tree,
     own: Numbers,
     pending: Pending,
@@ -171,6 +176,9 @@ impl Loading {
             let leaf =
                 Leaf::from_bytes(&data).map_err(|_malformed| "the leaf data is malformed")?;
             self.own.taken(&leaf.origin);
+            if leaf.kind == LeafKind::Catalogue {
+                self.catalogues.push(self.tree.size());
+            }
             let _first = self.ids.entry(leaf.id).or_insert(self.tree.size());
             self.entries.push(position);
             let full = self

@@ -60,6 +60,11 @@ impl Ledger {
         self.shared.state().ids.get(id).copied()
     }
 
+    /// The entries that put a catalogue in force, in their order.
+    pub fn catalogues(&self) -> Vec<u64> {
+        self.shared.state().catalogues.clone()
+    }
+
     /// Whether the blob is there.
     pub fn has_blob(&self, digest: &Digest) -> bool {
         self.shared.state().blobs.contains_key(digest)

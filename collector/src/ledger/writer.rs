@@ -9,6 +9,7 @@ use std::time::Duration;
 use shared::checkpoint::Signer;
 use shared::durable::{Position, Segments};
 use shared::id::Digest;
+use shared::leaf::LeafKind;
 use shared::merkle::{Edge, leaf_hash};
 use tokio::sync::watch;
 
@@ -48,6 +49,8 @@ struct Group {
     blobs: Vec<(Digest, usize)>,
     /// For each message.
     answers: Vec<Places>,
+    /// The entries that put a catalogue in force.
+    catalogues: Vec<u64>,
     edge: Edge,
     own: Numbers,
 }
@@ -64,6 +67,9 @@ impl Group {
         let index = self.edge.size();
         let leaf = leaf_of(entry, id, self.own);
         self.own.taken(&leaf.origin);
+        if leaf.kind == LeafKind::Catalogue {
+            self.catalogues.push(index);
+        }
         let text = leaf.to_string();
         let data = text.clone().into_bytes();
         self.edge.push(leaf_hash(&data));
@@ -159,6 +165,7 @@ impl Writer {
             entries: Vec::new(),
             blobs: Vec::new(),
             answers: Vec::new(),
+            catalogues: Vec::new(),
             edge: state.tree.edge().clone(),
             own: state.own,
         };
@@ -210,6 +217,7 @@ impl Writer {
             // Leaf data made by `leaf_of` is always short enough for a bundle.
             self.due.extend(state.tree.push(data).unwrap_or_default());
         }
+        state.catalogues.extend(group.catalogues);
         state.own = group.own;
         state.published = Arc::clone(published);
         drop(state);

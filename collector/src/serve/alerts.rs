@@ -15,7 +15,6 @@ use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use shared::cause::chain;
-use shared::id::AgentId;
 use shared::time::Timestamp;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -29,12 +28,10 @@ use crate::alert::outbox::OutboxError;
 use crate::alert::quiet::Quiet;
 use crate::alert::route::Routes;
 use crate::alert::{Channel, DeliveryError, Ping};
-use crate::assess::Given;
-use crate::catalog::Verdict;
-use crate::catalog::soa::Soa;
+use crate::assess::{AnswerError, Desk};
 use crate::config::{self, Config};
-use crate::drift::{Condition, Detail, Watch};
-use crate::status::{Cell, Status, StatusError};
+use crate::drift::{self, Condition};
+use crate::population::{self, PopulationError};
 
 /// Folder of the outbox in the collector's folder.
 pub const FOLDER: &str = "alerts";
@@ -42,6 +39,8 @@ pub const FOLDER: &str = "alerts";
 const LOOK: Duration = Duration::from_secs(5);
 /// The shortest.
 const BREATH: Duration = Duration::from_secs(1);
+/// How often it is looked at who is missing or unknown, in milliseconds.
+const CENSUS_MS: i64 = 10 * 60 * 1000;
 /// How long the own listener may take to answer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long deliveries may go on when the collector is told to stop.
@@ -52,12 +51,23 @@ const LOOKED_MS: i64 = 5 * 60 * 1000;
 /// A look did not come to its end.
 #[derive(Debug, thiserror::Error)]
 enum LookError {
-    /// The derived state cannot be read.
-    #[error("the derived state cannot be read")]
-    Status(#[from] StatusError),
+    /// What is wrong cannot be told from the derived state.
+    #[error("what is wrong is not known")]
+    Answer(#[from] AnswerError),
+    /// Who is missing cannot be told.
+    #[error("the population is not known")]
+    Population(#[from] PopulationError),
     /// The outbox cannot be kept.
     #[error("nobody can be told")]
     Outbox(#[from] OutboxError),
+}
+
+/// Who is missing or unknown, as it was looked at last.
+#[derive(Debug, Default)]
+struct Census {
+    memory: population::Memory,
+    at: Option<Timestamp>,
+    found: Vec<Condition>,
 }
 
 /// When the engine was told last what is wrong.
@@ -140,13 +150,14 @@ pub async fn serve(
     let Some(mut grown) = intake.ledger.grown() else {
         return;
     };
+    let census = Arc::new(Mutex::new(Census::default()));
     let mut due = intake.ledger.published().size;
     while !*stop.borrow() {
         let begun = tokio::time::Instant::now();
         let (at, before) = (Arc::clone(&intake), due);
         due = intake.ledger.published().size;
-        let told = Arc::clone(&engine);
-        let look = tokio::task::spawn_blocking(move || look(&at, &told, before)).await;
+        let (told, counted) = (Arc::clone(&engine), Arc::clone(&census));
+        let look = tokio::task::spawn_blocking(move || look(&at, &told, &counted, before)).await;
         match look {
             Ok(Ok(true)) => {
                 *looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(intake.now());
@@ -175,9 +186,15 @@ pub async fn serve(
 
 /// Whether the engine was told what is wrong: only when the derived state knows all entries that
 /// there were at the look before.
-fn look(intake: &Intake, engine: &Engine, size: u64) -> Result<bool, LookError> {
+fn look(
+    intake: &Intake,
+    engine: &Engine,
+    census: &Mutex<Census>,
+    size: u64,
+) -> Result<bool, LookError> {
     let now = intake.now();
-    let Some(conditions) = conditions(intake, size, now)? else {
+    let mut census = census.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(conditions) = conditions(intake, &mut census, (size, now))? else {
         return Ok(false);
     };
     let quiet = Quiet::at(&intake.register(), now);
@@ -295,54 +312,32 @@ async fn greet(intake: &Intake, mut address: SocketAddr) -> Result<(), String> {
 /// All that is wrong; `None` while the derived state does not know the first `size` entries.
 fn conditions(
     intake: &Intake,
-    size: u64,
-    now: Timestamp,
-) -> Result<Option<Vec<Condition>>, StatusError> {
+    census: &mut Census,
+    (size, now): (u64, Timestamp),
+) -> Result<Option<Vec<Condition>>, LookError> {
+    // A copy, so that nobody who decides waits for the look.
+    let register = intake.register().clone();
     let derived = intake.status.read().unwrap_or_else(PoisonError::into_inner);
     let Some(status) = derived.as_ref() else {
         return Ok(None);
     };
-    if status.position()? < size {
+    if status.position().map_err(AnswerError::from)? < size {
         return Ok(None);
     }
-    let register = intake.register();
-    let soa = register.soa().and_then(|version| {
-        let text = intake.ledger.blob(&version.document).ok().flatten()?;
-        Soa::read("soa.toml", str::from_utf8(&text).ok()?, None).ok()
-    });
-    let given = Given::of(&register, soa, status.hosts_at(now)?, now);
-    let catalog = status.catalog();
-    let mut watch = Watch::new(&catalog, &given, now);
-    status.cells(now, |name, host, cells| watch.host(name, host, cells))?;
-    let mut found = watch.finish(
-        &mut |host, check, cell| detail(status, (host, check, cell), now),
-        &mut |host| status.silences(host, now, now.plus_ms(1)),
-    )?;
+    let desk = Desk {
+        status,
+        register: &register,
+        ledger: &intake.ledger,
+    };
+    let mut found = drift::conditions(&desk, now)?;
     found.extend(due(&register, now));
+    let apart = census.at.map(|at| now.ms_since(at));
+    if !apart.is_some_and(|ms| (0..CENSUS_MS).contains(&ms)) {
+        let parts = (&intake.ledger, status, &register);
+        let population = population::look(&mut census.memory, parts, now)?;
+        census.found = drift::of_population(&population);
+        census.at = Some(now);
+    }
+    found.extend(census.found.iter().cloned());
     Ok(Some(found))
-}
-
-/// Why a check says what it says.
-fn detail(
-    status: &Status,
-    (host, check, cell): (&AgentId, &str, &Cell),
-    now: Timestamp,
-) -> Result<Detail, StatusError> {
-    let Some(then) = status.at(host, check, now)? else {
-        return Ok(Detail::default());
-    };
-    let before = match cell.since {
-        Some(since) if cell.verdict == Verdict::Unknown && !cell.stale => {
-            status.spans(host, check, since.plus_ms(-1), since)?
-        }
-        _ => Vec::new(),
-    };
-    let evidence = then.evidence.iter();
-    let evidence = evidence.flat_map(|one| [Some(one.record), one.observation]);
-    Ok(Detail {
-        reason: then.span.reason,
-        facts: then.span.deciding,
-        evidence: evidence.flatten().collect(),
-        told_before: before.iter().any(|span| span.verdict != Verdict::Unknown),
-    })
 }

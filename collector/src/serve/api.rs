@@ -3,6 +3,8 @@
 //! ```text
 //! GET  /v1/ledger                        its origin and how many entries it has
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
+//! GET  /v1/assess                        controls as of an instant or over a period, with hosts
+//! GET  /v1/drift                         what changed in a period, and what explains it
 //! GET  /v1/population                    who should be there; `at` asks for an instant, `format` is
 //!                                        json, csv or text
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
@@ -12,6 +14,8 @@
 //! GET  /v1/registers/{register}          its records; `at` asks for an instant
 //! GET  /v1/registers/{register}/{id}     one record with its history
 //! POST /v1/orders                        a decision that nobody signed; local callers alone
+//! GET  /v1/catalogue                     which catalogue is in force, with its files
+//! POST /v1/orders/catalogue              another one, with its files; local callers alone
 //! POST /v1/decisions                     a decision that a person signed, with its files
 //! ```
 //!
@@ -34,13 +38,16 @@ use shared::wire::Code;
 
 use super::{Intake, answer};
 
+mod assess;
 mod alerts;
+pub mod catalogue;
 mod look;
 mod order;
 mod population;
 pub mod problem;
 pub mod records;
 
+pub use assess::{Form, Question, assess, drifted};
 pub use look::{HOLDS, report};
 pub use order::{Brought, Done};
 use problem::{Kind, Problem};
@@ -76,6 +83,8 @@ pub fn router(intake: &Arc<Intake>) -> Router {
     Router::new()
         .route("/v1/ledger", get(look::ledger))
         .route("/v1/status", get(look::status))
+        .route("/v1/assess", get(assess::get_assess))
+        .route("/v1/drift", get(assess::get_drift))
         .route("/v1/population", get(population::population))
         .route("/v1/hosts/{host}", get(look::host))
         .route("/v1/alerts", get(alerts::list))
@@ -83,7 +92,9 @@ pub fn router(intake: &Arc<Intake>) -> Router {
         .route("/v1/registers", get(records::registers))
         .route("/v1/registers/{register}", get(records::register))
         .route("/v1/registers/{register}/{id}", get(records::record))
+        .route("/v1/catalogue", get(catalogue::known))
         .route("/v1/orders", post(order::order))
+        .route("/v1/orders/catalogue", post(catalogue::order))
         .route("/v1/decisions", post(order::decide))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)

@@ -16,9 +16,9 @@ use shared::id::{AgentId, Digest, PersonId};
 use shared::key::PublicKey;
 use shared::limits;
 
-use super::Intake;
 use super::api::problem::{Kind, Problem};
 use super::decide::{self, Author, Brought, Entered};
+use super::{Intake, adopt};
 use crate::register::{self, FieldKind, Refusal, Terms};
 
 /// How far the clock of a person may be from the one of the collector.
@@ -70,11 +70,13 @@ pub(super) async fn order(
     intake: &Intake,
     by: String,
     decides: Decided,
+    documents: BTreeMap<Digest, Vec<u8>>,
 ) -> Result<Entered, Problem> {
     let _one_at_a_time = intake.deciding.lock().await;
-    held(intake, &decides, None, &BTreeMap::new())?;
+    held(intake, &decides, None, &documents)?;
     let author = Author::unsigned(by);
-    Ok(decide::enter(intake, author, decides, Vec::new()).await?)
+    let brought = documents.into_values().map(|bytes| ("document", bytes));
+    Ok(decide::enter(intake, author, decides, brought.collect()).await?)
 }
 
 /// Opens the statement with the key of the person that it names.
@@ -220,7 +222,7 @@ fn held(
         Decided::Revoke(revoked) => revocable(intake, revoked),
         Decided::Import(list) => brought(&intake.dir, list),
         Decided::Person(person) => changed(intake, person),
-        Decided::Catalogue(_) => Err(Problem::refused("kind", "no catalogue is taken here")),
+        Decided::Catalogue(catalogue) => adopt::held(intake, catalogue, documents),
         Decided::Record(step) => match by {
             Some(by) => recorded(intake, step, by, documents),
             None => Err(Problem::new(

@@ -49,7 +49,10 @@ pub(super) async fn order(
         return Err(Problem::new(Kind::Forbidden, title).hint("sign it: POST /v1/decisions"));
     };
     let decides: Decided = body(content).await?;
-    to_the_end(async move { said::order(&intake, caller.to_string(), decides).await }).await
+    to_the_end(
+        async move { said::order(&intake, caller.to_string(), decides, BTreeMap::new()).await },
+    )
+    .await
 }
 
 /// Takes what a person signed.
@@ -73,7 +76,7 @@ pub(super) async fn decide(State(intake): State<Arc<Intake>>, content: Body) -> 
 }
 
 /// Decides to the end even when the caller hangs up: what the ledger says takes effect.
-async fn to_the_end(
+pub(super) async fn to_the_end(
     deciding: impl Future<Output = Result<Entered, Problem>> + Send + 'static,
 ) -> Answer {
     let entered = tokio::spawn(deciding)

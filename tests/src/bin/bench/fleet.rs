@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use agent::attest::{Circumstances, Matter, Moment, Observed, Program, attest};
 use anyhow::Context as _;
-use collector::catalog::{Catalog, Verdict};
+use collector::catalog::{Catalog, Files, Verdict};
 use collector::ledger::{Ledger, NewEntry, Stream, Submission};
 use shared::attestation::{Boot, HostTime, Position, Seen, Statement};
 use shared::checkpoint::Signer;
@@ -264,7 +264,8 @@ fn circumstances(
 fn catalog(checks: usize) -> anyhow::Result<Catalog> {
     let of_hosts: Vec<&str> = fact::of_hosts().map(|subject| subject.probe).collect();
     let (mut controls, mut blocks) = ("", Vec::new());
-    for (name, text) in Catalog::embedded_files() {
+    let files = Files::embedded();
+    for (name, text) in files.iter() {
         let probe = name
             .strip_prefix("checks/")
             .and_then(|name| name.strip_suffix(".toml"));

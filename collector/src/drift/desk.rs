@@ -1,0 +1,168 @@
+//! Drift of a period and what is wrong now, asked at a desk.
+
+use std::collections::BTreeMap;
+
+use shared::id::AgentId;
+use shared::time::Timestamp;
+
+use super::Condition;
+use super::change::{Came, Damping, Input, drift};
+use super::entry::Drift;
+use super::now::{Detail, Watch};
+use super::silence::{Quiet, fleet_silences, gaps};
+use crate::assess::{AnswerError, Asked, Desk, Window, changed_checks, expected};
+use crate::catalog::Verdict;
+use crate::status::{Cell, Changed, Silence};
+
+/// Most changes that are read for one answer.
+const CHANGES_MAX: usize = 20_000;
+/// Changes that are read at once.
+const CHANGES_ONCE: usize = 2_000;
+/// A collector that enters nothing for twice the shortest heartbeat was away, or all hosts were.
+const HEARTBEATS_MISSED: i64 = 2;
+
+/// Everything that changed in a period that ends not after `now`.
+///
+/// # Errors
+///
+/// [`AnswerError`].
+pub fn over(
+    desk: &Desk<'_>,
+    asked: &Asked,
+    window: Window,
+    now: Timestamp,
+) -> Result<Drift, AnswerError> {
+    let catalog = desk.status.catalog();
+    asked.check(&catalog)?;
+    let lives = desk.lives(now)?;
+    let given = desk.given(lives.keys().cloned(), window.to)?;
+    let (changes, cut) = changes(desk, window)?;
+    let mut silences: BTreeMap<AgentId, Vec<Silence>> = BTreeMap::new();
+    for host in lives.keys() {
+        let own = desk.status.silences(host, window.from, window.to)?;
+        if !own.is_empty() {
+            let _new = silences.insert(host.clone(), own);
+        }
+    }
+    let there: Vec<_> = lives
+        .iter()
+        .map(|(host, life)| (host.clone(), expected(life, window.to)))
+        .collect();
+    let mut quiet = fleet_silences(&there, &silences, window);
+    quiet.extend(away(desk, window, now)?);
+    let last = |change: &Changed| {
+        let before = change.before.as_ref()?;
+        desk.last_collected(&change.host, &change.check, before)
+    };
+    Ok(drift(&Input {
+        catalog: &catalog,
+        given: &given,
+        window,
+        asked,
+        damping: Damping::default(),
+        changes: &changes,
+        lives: &lives,
+        silences: &silences,
+        quiet: &quiet,
+        catalogues: &catalogues(desk, window.to)?,
+        last_evidence: &last,
+        cut,
+    }))
+}
+
+fn changes(desk: &Desk<'_>, window: Window) -> Result<(Vec<Changed>, bool), AnswerError> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let found = desk
+            .status
+            .changes(window.from, window.to, after.as_ref(), CHANGES_ONCE)?;
+        all.extend(found.changes);
+        after = found.next;
+        if after.is_none() || CHANGES_MAX <= all.len() {
+            return Ok((all, after.is_some()));
+        }
+    }
+}
+
+/// When the collector entered nothing at all although hosts were due.
+fn away(desk: &Desk<'_>, window: Window, now: Timestamp) -> Result<Vec<Quiet>, AnswerError> {
+    let mut shortest: Option<u64> = None;
+    desk.status.cells(now, |_name, host, _cells| {
+        if host.revoked.is_none() {
+            let heartbeat = shortest.map_or(host.heartbeat_s, |least| least.min(host.heartbeat_s));
+            shortest = Some(heartbeat);
+        }
+    })?;
+    let Some(shortest) = shortest else {
+        return Ok(Vec::new());
+    };
+    let allowed_s = i64::try_from(shortest).unwrap_or(i64::MAX);
+    let limit_ms = allowed_s.saturating_mul(1000 * HEARTBEATS_MISSED);
+    let size = desk.ledger.published().size;
+    Ok(gaps(size, window, limit_ms, |index| {
+        desk.ledger.entry(index).map(|entry| entry.leaf.received)
+    })?)
+}
+
+fn catalogues(desk: &Desk<'_>, until: Timestamp) -> Result<Vec<Came>, AnswerError> {
+    let editions = desk.editions(until)?;
+    let mut before = None;
+    let mut all = Vec::new();
+    for edition in &editions {
+        all.push(Came {
+            at: edition.at,
+            id: edition.decided.catalogue.to_string(),
+            text: edition.decided.reason.clone(),
+            checks: before.map(|before| changed_checks(before, edition)),
+        });
+        before = Some(edition);
+    }
+    Ok(all)
+}
+
+/// Everything that findings and silences show to be wrong now. What is due and who is missing is
+/// not among it.
+///
+/// # Errors
+///
+/// [`AnswerError`].
+pub fn conditions(desk: &Desk<'_>, now: Timestamp) -> Result<Vec<Condition>, AnswerError> {
+    let catalog = desk.status.catalog();
+    let given = desk.given(desk.status.hosts_at(now)?, now)?;
+    let mut watch = Watch::new(&catalog, &given, now);
+    desk.status
+        .cells(now, |name, host, cells| watch.host(name, host, cells))?;
+    watch.finish(
+        &mut |host, check, cell| detail(desk, host, check, cell, now),
+        &mut |host| Ok(desk.status.silences(host, now, now.plus_ms(1))?),
+    )
+}
+
+fn detail(
+    desk: &Desk<'_>,
+    host: &AgentId,
+    check: &str,
+    cell: &Cell,
+    now: Timestamp,
+) -> Result<Detail, AnswerError> {
+    let Some(then) = desk.status.at(host, check, now)? else {
+        return Ok(Detail::default());
+    };
+    let told_before = match cell.since {
+        Some(since) if cell.verdict == Verdict::Unknown && !cell.stale => {
+            let before = desk.status.spans(host, check, since.plus_ms(-1), since)?;
+            let told = |verdict| verdict != Verdict::Unknown;
+            before.iter().any(|span| told(span.verdict))
+        }
+        _ => false,
+    };
+    let evidence = then.evidence.iter();
+    let evidence = evidence.flat_map(|one| [Some(one.record), one.observation]);
+    Ok(Detail {
+        reason: then.span.reason,
+        facts: then.span.deciding,
+        evidence: evidence.flatten().collect(),
+        told_before,
+    })
+}

@@ -1,0 +1,287 @@
+//! What changed in a period, for people and as CSV.
+
+use std::collections::BTreeMap;
+
+use shared::time::Timestamp;
+
+use super::share::{length, row};
+use super::{Screen, WIDTH_MIN, verdict_colour};
+use crate::drift::{Drift, Entry, FactChange, Side, What};
+
+/// Where the words under an entry begin.
+const INDENT: usize = 4;
+
+/// Drift as a screen of `width` columns; `all` also shows what a decision explains.
+#[must_use]
+pub fn screen(found: &Drift, all: bool, width: usize, colour: bool) -> String {
+    let mut screen = Screen {
+        text: String::new(),
+        width: width.max(WIDTH_MIN),
+        colour,
+        now: found.window.to,
+        shown: BTreeMap::new(),
+    };
+    let counts = &found.counts;
+    screen.line(&format!(
+        "Drift from {} to {}",
+        found.window.from, found.window.to
+    ));
+    screen.wrapped(
+        0,
+        &format!(
+            "{} things happened: {} that no decision explains, {} that one does. Verdicts changed \
+             {} times, {} for the worse and {} for the better; {} checks flapped; {} silences.",
+            found.entries.len(),
+            counts.unexplained,
+            counts.explained,
+            counts.changes,
+            counts.worse,
+            counts.better,
+            counts.flapping,
+            counts.silences
+        ),
+    );
+    if 0 < counts.out_of_scope {
+        let said = format!("{} changes are out of scope.", counts.out_of_scope);
+        screen.wrapped(0, &said);
+    }
+    if found.cut {
+        let said = "There are more changes than are shown at once: ask for a shorter period.";
+        screen.hanging(0, "! ", said);
+    }
+    let (explained, drift): (Vec<_>, Vec<_>) = found
+        .entries
+        .iter()
+        .partition(|one| one.explained.is_some());
+    part(&mut screen, "Not explained by any decision", &drift);
+    if all {
+        part(&mut screen, "Explained by a decision", &explained);
+    }
+    screen.text
+}
+
+fn part(screen: &mut Screen, title: &str, entries: &[&Entry]) {
+    screen.line("");
+    if entries.is_empty() {
+        return screen.line(&format!("{title}: nothing"));
+    }
+    screen.line(&format!("{title}:"));
+    for entry in entries {
+        one(screen, entry);
+    }
+}
+
+fn one(screen: &mut Screen, entry: &Entry) {
+    let host = entry.host.as_ref().map(|host| format!("{host}: "));
+    let head = format!("{}{}", host.unwrap_or_default(), said(screen, &entry.what));
+    screen.hanging(0, &format!("{}  ", entry.at), &head);
+    match &entry.what {
+        What::Changed { after, facts, .. } => {
+            if let Some(after) = after {
+                screen.wrapped(INDENT, &because(after));
+            }
+            for fact in facts {
+                let seen =
+                    |value: &Option<String>| value.clone().unwrap_or_else(|| "not seen".to_owned());
+                let (before, after) = (seen(&fact.before), seen(&fact.after));
+                screen.wrapped(INDENT, &format!("{}: {before} -> {after}", fact.name));
+            }
+        }
+        What::Flapping {
+            after: Some(after), ..
+        } => screen.wrapped(INDENT, &because(after)),
+        What::Flapping { .. }
+        | What::Silent { .. }
+        | What::FleetSilent { .. }
+        | What::CollectorSilent { .. }
+        | What::Enrolled { .. }
+        | What::Revoked { .. }
+        | What::Forked { .. } => {}
+    }
+    if let Some(by) = &entry.explained {
+        let said = format!("{} {} of {}: {}", by.by.as_str(), by.id, by.at, by.text);
+        screen.hanging(INDENT, "explained by ", &said);
+    }
+}
+
+fn because(after: &Side) -> String {
+    let evidence = after.record.map(|id| format!(" (evidence {})", id.short()));
+    format!("{}{}", after.reason, evidence.unwrap_or_default())
+}
+
+/// What happened, in one line.
+fn said(screen: &Screen, what: &What) -> String {
+    let word = |side: &Option<Side>, none: &str| {
+        side.as_ref().map_or_else(
+            || none.to_owned(),
+            |side| {
+                let stale = if side.stale { " (stale)" } else { "" };
+                let colour = verdict_colour(side.verdict);
+                format!(
+                    "{}{stale}",
+                    screen.painted(side.verdict.as_str(), colour, 0)
+                )
+            },
+        )
+    };
+    match what {
+        What::Changed {
+            check,
+            controls,
+            before,
+            after,
+            ..
+        } => format!(
+            "{check} {} -> {} ({})",
+            word(before, "never judged"),
+            word(after, "no check any more"),
+            controls.join(", ")
+        ),
+        What::Flapping {
+            check,
+            controls,
+            count,
+            until,
+            before,
+            after,
+            ..
+        } => format!(
+            "{check} changed {count} times until {until}, {} at first and {} at last ({})",
+            word(before, "never judged"),
+            word(after, "no check any more"),
+            controls.join(", ")
+        ),
+        What::Silent { probe, heard, to } => {
+            let who = probe.as_ref().map_or_else(
+                || "silent".to_owned(),
+                |probe| format!("probe {probe} brings nothing"),
+            );
+            format!("{who}, heard last {heard}{}", until(*to, *heard))
+        }
+        What::FleetSilent { to } => format!("no host was heard{}", ended(*to)),
+        What::CollectorSilent { to } => format!(
+            "the collector entered nothing{}: it was away, or no host reached it",
+            ended(*to)
+        ),
+        What::Enrolled { generation } => format!("enrolled, generation {generation}"),
+        What::Revoked { generation } => format!("left, generation {generation} was ended"),
+        What::Forked { seq } => format!("a second record {seq} came: a copy of it is in use"),
+    }
+}
+
+fn ended(to: Option<Timestamp>) -> String {
+    to.map_or_else(|| " until now".to_owned(), |to| format!(" until {to}"))
+}
+
+fn until(to: Option<Timestamp>, heard: Timestamp) -> String {
+    to.map_or_else(
+        || ", and not since".to_owned(),
+        |to| format!(", again {to}, after {}", length(to.ms_since(heard))),
+    )
+}
+
+/// One row for each entry.
+#[must_use]
+pub fn csv(found: &Drift) -> String {
+    let mut text = "at,kind,host,check,controls,before,after,facts,evidence,count,to,\
+                    explained_by,decision\n"
+        .to_owned();
+    for entry in &found.entries {
+        row(&mut text, &fields(entry));
+    }
+    text
+}
+
+fn fields(entry: &Entry) -> [String; 13] {
+    let (mut check, mut bears, mut facts, mut count) =
+        <(String, String, String, String)>::default();
+    let (mut before, mut after, mut to) = (None, None, None);
+    let kind = match &entry.what {
+        What::Changed {
+            check: id,
+            controls,
+            before: from,
+            after: into,
+            facts: differ,
+            ..
+        } => {
+            (check, bears, facts) = (id.clone(), controls.join(" "), differing(differ));
+            (before, after, count) = (from.as_ref(), into.as_ref(), "1".to_owned());
+            "changed"
+        }
+        What::Flapping {
+            check: id,
+            controls,
+            before: from,
+            after: into,
+            count: times,
+            until,
+            ..
+        } => {
+            (check, bears, count) = (id.clone(), controls.join(" "), times.to_string());
+            (before, after, to) = (from.as_ref(), into.as_ref(), Some(*until));
+            "flapping"
+        }
+        What::Silent {
+            probe: Some(probe),
+            to: end,
+            ..
+        } => {
+            (check, to) = (probe.clone(), *end);
+            "silent-probe"
+        }
+        What::Silent { to: end, .. } => {
+            to = *end;
+            "silent-host"
+        }
+        What::FleetSilent { to: end } => {
+            to = *end;
+            "silent-fleet"
+        }
+        What::CollectorSilent { to: end } => {
+            to = *end;
+            "silent-collector"
+        }
+        What::Enrolled { .. } => "enrolled",
+        What::Revoked { .. } => "revoked",
+        What::Forked { .. } => "forked",
+    };
+    let (by, id) = by(entry);
+    let text = |one: Option<String>| one.unwrap_or_default();
+    [
+        entry.at.to_string(),
+        kind.to_owned(),
+        text(entry.host.as_ref().map(ToString::to_string)),
+        check,
+        bears,
+        verdict(before).to_owned(),
+        verdict(after).to_owned(),
+        facts,
+        text(after.and_then(|side| side.record).map(|id| id.to_string())),
+        count,
+        text(to.map(|to| to.to_string())),
+        by,
+        id,
+    ]
+}
+
+/// The decision that explains an entry: its kind and its id.
+fn by(entry: &Entry) -> (String, String) {
+    let by = entry.explained.as_ref();
+    by.map_or_else(Default::default, |by| {
+        (by.by.as_str().to_owned(), by.id.clone())
+    })
+}
+
+fn verdict(side: Option<&Side>) -> &'static str {
+    side.map_or("", |side| side.verdict.as_str())
+}
+
+fn differing(facts: &[FactChange]) -> String {
+    let seen = |value: &Option<String>| value.clone().unwrap_or_default();
+    let names = facts.iter().map(|fact| {
+        let (before, after) = (seen(&fact.before), seen(&fact.after));
+        format!("{}: {before} -> {after}", fact.name)
+    });
+    names.collect::<Vec<_>>().join("; ")
+}
