@@ -32,6 +32,7 @@ use crate::assess::{AnswerError, Desk};
 use crate::config::{self, Config};
 use crate::drift::{self, Condition};
 use crate::population::{self, PopulationError};
+use crate::status::Status;
 
 /// Folder of the outbox in the collector's folder.
 pub const FOLDER: &str = "alerts";
@@ -267,7 +268,7 @@ async fn alive(
         _ => return Err("the derived state is behind the ledger".to_owned()),
     }
     let last = *looked.lock().unwrap_or_else(PoisonError::into_inner);
-    if !last.is_some_and(|last| intake.now().ms_since(last) <= LOOKED_MS) {
+    if last.is_none_or(|last| LOOKED_MS < intake.now().ms_since(last)) {
         return Err("nobody looks at what is wrong".to_owned());
     }
     match tokio::time::timeout(HANDSHAKE, greet(intake, address)).await {

@@ -365,7 +365,7 @@ fn a_channel_is_not_told_that_it_does_not_work() {
     let mut bench = Bench::new();
     let mut one = bench.at("- -");
     one.key = super::super::undelivered_key("mail");
-    one.kind = crate::drift::ConditionKind::Undelivered;
+    one.kind = ConditionKind::Undelivered;
     for (seconds, count) in [(0, 0), (60, 0)] {
         assert_eq!(
             bench.after(seconds, std::slice::from_ref(&one)).len(),
