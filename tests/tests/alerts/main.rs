@@ -42,16 +42,15 @@ fn start() -> (Deployment, Arc<Told>, tempfile::TempDir) {
         group_by = ["host"]
         group_wait_seconds = 0
         resolve_after_seconds = 0
-
-        [alert.dead_man]
-        url = "http://{address}/alive"
-        every_seconds = 1
         "#,
         secret.display()
     );
     let deployment = Deployment::start_with(|settings| {
         let heartbeat = "heartbeat_seconds = 3600";
-        assert!(settings.contains(heartbeat));
+        let signal = "url = \"\"\n# How often, in seconds.\nevery_seconds = 60";
+        assert!(settings.contains(heartbeat) && settings.contains(signal));
+        let alive = format!("url = \"http://{address}/alive\"\nevery_seconds = 1");
+        let settings = settings.replace(signal, &alive);
         format!(
             "{}{alerts}",
             settings.replace(heartbeat, "heartbeat_seconds = 1")
