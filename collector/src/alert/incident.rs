@@ -8,6 +8,7 @@
 //! - A condition is told when it is there and has lasted `for`. It is over when it was gone for
 //!   `resolve_after`; if it comes back before, nothing is said. So what flaps is one incident.
 //! - The first condition of an incident waits `group_wait` for others; so do those that join later.
+//! - What a silence hides is not over: of a host that is silent nobody knows more.
 //! - Whoever was told that something is wrong is told that it is over, also when it was silenced in
 //!   between or its route is gone.
 //! - What a step changes is small, and [`State::apply`] does the same again: the outbox writes it
@@ -16,12 +17,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use shared::id::AgentId;
 use shared::time::Timestamp;
 
 use super::Notice;
 use super::quiet::{Hush, Quiet};
 use super::route::Routes;
-use crate::drift::Condition;
+use crate::drift::{Condition, ConditionKind};
 
 mod turn;
 #[cfg(test)]
@@ -185,6 +187,50 @@ impl Clock {
     }
 }
 
+/// Whose silence hides what else is wrong there.
+#[derive(Debug, Default)]
+struct Silent<'a> {
+    fleet: bool,
+    hosts: BTreeSet<&'a AgentId>,
+}
+
+impl<'a> Silent<'a> {
+    fn of(conditions: &'a [Condition]) -> Self {
+        let mut silent = Self::default();
+        for condition in conditions {
+            match condition.kind {
+                ConditionKind::SilentFleet => silent.fleet = true,
+                ConditionKind::SilentHost => silent.hosts.extend(&condition.host),
+                ConditionKind::Failing
+                | ConditionKind::Unknown
+                | ConditionKind::SilentProbe
+                | ConditionKind::ForkedHost
+                | ConditionKind::Population
+                | ConditionKind::Due
+                | ConditionKind::Undelivered => {}
+            }
+        }
+        silent
+    }
+
+    /// Whether nothing is said of a condition because of a silence, so that it is not over.
+    fn hides(&self, condition: &Condition) -> bool {
+        let host = condition.host.as_ref();
+        match condition.kind {
+            ConditionKind::SilentHost => self.fleet,
+            ConditionKind::Unknown | ConditionKind::SilentProbe => {
+                self.fleet || host.is_some_and(|host| self.hosts.contains(host))
+            }
+            ConditionKind::Failing
+            | ConditionKind::SilentFleet
+            | ConditionKind::ForkedHost
+            | ConditionKind::Population
+            | ConditionKind::Due
+            | ConditionKind::Undelivered => false,
+        }
+    }
+}
+
 /// A condition with what keeps it from being told.
 type Seen<'a> = BTreeMap<&'a str, (&'a Condition, Option<Hush>)>;
 
@@ -252,16 +298,22 @@ impl State {
                 let _same = seen.insert(&condition.key, (condition, hush.clone()));
             }
         }
+        let silent = Silent::of(now.conditions);
         let mut step = Step::default();
         let gone = self.slots.keys().filter(|slot| !seen.contains_key(*slot));
         let gone: Vec<String> = gone.cloned().collect();
         for (slot, (head, seen)) in seen {
             let known = self.slots.remove(&slot).ok_or(head);
-            self.turn((slot, known), &seen, (routes, now), &mut step);
+            self.turn((slot, known), &seen, (routes, now, &silent), &mut step);
         }
         for slot in gone {
             if let Some(incident) = self.slots.remove(&slot) {
-                self.turn((slot, Ok(incident)), &Seen::new(), (routes, now), &mut step);
+                self.turn(
+                    (slot, Ok(incident)),
+                    &Seen::new(),
+                    (routes, now, &silent),
+                    &mut step,
+                );
             }
         }
         step.changes.clock = self.clock;
@@ -273,7 +325,7 @@ impl State {
         &mut self,
         (slot, known): (String, Result<Incident, Head>),
         seen: &Seen<'_>,
-        (routes, now): (&Routes, &Now<'_>),
+        (routes, now, silent): (&Routes, &Now<'_>, &Silent<'_>),
         step: &mut Step,
     ) {
         let before = known.as_ref().ok().map(|incident| incident.head.clone());
@@ -282,6 +334,7 @@ impl State {
             members: BTreeMap::new(),
         });
         let mut turn = Turn {
+            silent,
             routes,
             route: routes.named(&incident.head.route),
             now,

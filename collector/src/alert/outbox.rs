@@ -9,12 +9,13 @@
 //!
 //! - A step and its notices are one record, synced before anything is sent: a process that is
 //!   killed has either done nothing or knows what it has to tell.
-//! - A notice is settled when the receiver has confirmed it, and that is synced before the next one
-//!   is sent. One whose confirmation was lost in a crash is sent again, the same incident and number.
+//! - A notice is settled when the receiver has confirmed it, and that is synced before the next
+//!   is sent. One whose confirmation was lost in a crash is sent again, with the same incident and
+//!   number.
 //! - The folder is no derived state: a replay of the ledger or a rebuild of the status leaves it
 //!   alone. What is damaged is moved aside; then all that is wrong is told anew.
-//! - The queue of a channel is bounded: a reminder that a later notice overtakes is dropped, then the
-//!   oldest reminders, and only then the oldest of the others, which is counted and shown.
+//! - The queue of a channel is bounded: a reminder that a later notice overtakes is dropped, then
+//!   the oldest reminders, and only then the oldest of the others, which is counted and shown.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

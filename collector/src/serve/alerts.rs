@@ -31,7 +31,8 @@ use crate::alert::{Channel, DeliveryError, Ping};
 use crate::assess::{AnswerError, Desk};
 use crate::config::{self, Config};
 use crate::drift::{self, Condition};
-use crate::population::{self, Memory, PopulationError};
+use crate::population::{self, PopulationError};
+use crate::status::Status;
 
 /// Folder of the outbox in the collector's folder.
 pub const FOLDER: &str = "alerts";
@@ -39,6 +40,8 @@ pub const FOLDER: &str = "alerts";
 const LOOK: Duration = Duration::from_secs(5);
 /// The shortest.
 const BREATH: Duration = Duration::from_secs(1);
+/// How often it is looked at who is missing or unknown, in milliseconds.
+const CENSUS_MS: i64 = 10 * 60 * 1000;
 /// How long the own listener may take to answer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long deliveries may go on when the collector is told to stop.
@@ -52,12 +55,20 @@ enum LookError {
     /// What is wrong cannot be told from the derived state.
     #[error("what is wrong is not known")]
     Answer(#[from] AnswerError),
-    /// Who should be there cannot be told.
-    #[error("who is missing is not known")]
+    /// Who is missing cannot be told.
+    #[error("the population is not known")]
     Population(#[from] PopulationError),
     /// The outbox cannot be kept.
     #[error("nobody can be told")]
     Outbox(#[from] OutboxError),
+}
+
+/// Who is missing or unknown, as it was looked at last.
+#[derive(Debug, Default)]
+struct Census {
+    memory: population::Memory,
+    at: Option<Timestamp>,
+    found: Vec<Condition>,
 }
 
 /// When the engine was told last what is wrong.
@@ -140,18 +151,14 @@ pub async fn serve(
     let Some(mut grown) = intake.ledger.grown() else {
         return;
     };
+    let census = Arc::new(Mutex::new(Census::default()));
     let mut due = intake.ledger.published().size;
-    let memory = Arc::new(Mutex::new(Memory::default()));
     while !*stop.borrow() {
         let begun = tokio::time::Instant::now();
         let (at, before) = (Arc::clone(&intake), due);
         due = intake.ledger.published().size;
-        let (told, memory) = (Arc::clone(&engine), Arc::clone(&memory));
-        let look = tokio::task::spawn_blocking(move || {
-            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            look(&at, &told, before, &mut memory)
-        });
-        let look = look.await;
+        let (told, counted) = (Arc::clone(&engine), Arc::clone(&census));
+        let look = tokio::task::spawn_blocking(move || look(&at, &told, &counted, before)).await;
         match look {
             Ok(Ok(true)) => {
                 *looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(intake.now());
@@ -183,11 +190,12 @@ pub async fn serve(
 fn look(
     intake: &Intake,
     engine: &Engine,
+    census: &Mutex<Census>,
     size: u64,
-    memory: &mut Memory,
 ) -> Result<bool, LookError> {
     let now = intake.now();
-    let Some(conditions) = conditions(intake, size, now, memory)? else {
+    let mut census = census.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(conditions) = conditions(intake, &mut census, (size, now))? else {
         return Ok(false);
     };
     let quiet = Quiet::at(&intake.register(), now);
@@ -253,14 +261,14 @@ async fn alive(
     let at = Arc::clone(intake);
     let position = tokio::task::spawn_blocking(move || {
         let status = at.status.read().unwrap_or_else(PoisonError::into_inner);
-        status.as_ref().map(crate::status::Status::position)
+        status.as_ref().map(Status::position)
     });
     match position.await {
         Ok(Some(Ok(position))) if due <= position => {}
         _ => return Err("the derived state is behind the ledger".to_owned()),
     }
     let last = *looked.lock().unwrap_or_else(PoisonError::into_inner);
-    if !last.is_some_and(|last| intake.now().ms_since(last) <= LOOKED_MS) {
+    if last.is_none_or(|last| LOOKED_MS < intake.now().ms_since(last)) {
         return Err("nobody looks at what is wrong".to_owned());
     }
     match tokio::time::timeout(HANDSHAKE, greet(intake, address)).await {
@@ -305,9 +313,8 @@ async fn greet(intake: &Intake, mut address: SocketAddr) -> Result<(), String> {
 /// All that is wrong; `None` while the derived state does not know the first `size` entries.
 fn conditions(
     intake: &Intake,
-    size: u64,
-    now: Timestamp,
-    memory: &mut Memory,
+    census: &mut Census,
+    (size, now): (u64, Timestamp),
 ) -> Result<Option<Vec<Condition>>, LookError> {
     // A copy, so that nobody who decides waits for the look.
     let register = intake.register().clone();
@@ -325,7 +332,13 @@ fn conditions(
     };
     let mut found = drift::conditions(&desk, now)?;
     found.extend(due(&register, now));
-    let known = (&intake.ledger, status, &register);
-    found.extend(drift::of_population(&population::look(memory, known, now)?));
+    let apart = census.at.map(|at| now.ms_since(at));
+    if !apart.is_some_and(|ms| (0..CENSUS_MS).contains(&ms)) {
+        let parts = (&intake.ledger, status, &register);
+        let population = population::look(&mut census.memory, parts, now)?;
+        census.found = drift::of_population(&population);
+        census.at = Some(now);
+    }
+    found.extend(census.found.iter().cloned());
     Ok(Some(found))
 }

@@ -329,11 +329,43 @@ fn who_forgets_is_told_again_also_of_what_is_acknowledged() {
 }
 
 #[test]
+fn what_a_silence_hides_is_not_over() {
+    let mut bench = Bench::new();
+    bench.routes = settings("route = []", &["mail"]);
+    let mut unknown = bench.at("web-1 clock.synchronised");
+    unknown.kind = ConditionKind::Unknown;
+    let mut host = bench.at("web-1 ");
+    (host.kind, host.check) = (ConditionKind::SilentHost, None);
+    let mut fleet = bench.at("- ");
+    (fleet.kind, fleet.host) = (ConditionKind::SilentFleet, None);
+    for (seconds, there, told) in [
+        (0, &unknown, &[][..]),
+        (30, &unknown, &["mail Raised 1 1"]),
+        (0, &host, &[]),
+        (30, &host, &["mail Raised 1 1"]),
+        (600, &fleet, &[]),
+        (600, &fleet, &["mail Raised 1 1"]),
+        (600, &host, &[]),
+        (300, &host, &["mail Resolved 2 1"]),
+    ] {
+        assert_eq!(
+            bench.after(seconds, std::slice::from_ref(there)),
+            told,
+            "{}",
+            there.key
+        );
+    }
+    assert_eq!(bench.after(0, &[]), NOTHING);
+    let over = ["mail Resolved 2 1", "mail Resolved 2 1"];
+    assert_eq!(bench.after(300, &[]), over);
+}
+
+#[test]
 fn a_channel_is_not_told_that_it_does_not_work() {
     let mut bench = Bench::new();
     let mut one = bench.at("- -");
     one.key = super::super::undelivered_key("mail");
-    one.kind = crate::drift::ConditionKind::Undelivered;
+    one.kind = ConditionKind::Undelivered;
     for (seconds, count) in [(0, 0), (60, 0)] {
         assert_eq!(
             bench.after(seconds, std::slice::from_ref(&one)).len(),

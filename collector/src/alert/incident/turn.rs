@@ -7,7 +7,7 @@ use shared::id::Digest;
 use super::super::quiet::Hush;
 use super::super::route::{Route, Routes};
 use super::super::{CONDITIONS_MAX, Notice, Occasion, undelivered_key};
-use super::{Clock, Head, Incident, Member, Now, Order, Seen};
+use super::{Clock, Head, Incident, Member, Now, Order, Seen, Silent};
 use crate::catalog::Severity;
 use crate::drift::Condition;
 
@@ -16,6 +16,7 @@ const ID_DIGITS: usize = 20;
 
 /// What one incident needs to go on.
 pub(super) struct Turn<'a> {
+    pub(super) silent: &'a Silent<'a>,
     pub(super) routes: &'a Routes,
     /// The route of the incident, unless the settings have it no more.
     pub(super) route: Option<&'a Route>,
@@ -58,11 +59,11 @@ impl Turn<'_> {
                 let _new = self.changed.insert((*key).to_owned());
             }
         }
-        let (age, changed) = (self.age, &mut self.changed);
+        let (age, silent, changed) = (self.age, self.silent, &mut self.changed);
         let resolve = self.route.map_or(0, |route| route.resolve_ms);
         let mut over = Vec::new();
         incident.members.retain(|key, member| {
-            if seen.contains_key(key.as_str()) {
+            if seen.contains_key(key.as_str()) || silent.hides(&member.condition) {
                 return true;
             }
             let since = *member.gone.get_or_insert_with(|| {

@@ -97,7 +97,7 @@ fn escalation_must_end() {
     );
     // From outside into a cycle.
     let three = format!("{}{two}", route("c", &up("a")));
-    wrong(&three, (12, 15), "cyclic routes: c -> a -> b -> a", hint);
+    wrong(&three, (18, 15), "cyclic routes: c -> a -> b -> a", hint);
     let ends = format!("{}{}", route("a", &up("b")), route("b", ""));
     assert!(parse(&ends).is_ok());
 }
@@ -107,7 +107,7 @@ fn what_is_named_must_be_there() {
     let text = "[[alert.route]]\nname = \"a\"\nmatch = {}\nchannels = [\"mail\", \"phon\"]";
     wrong(
         text,
-        (4, 22),
+        (4, 21),
         "there is no channel `phon`",
         "did you mean `phone`?",
     );
@@ -156,18 +156,18 @@ fn what_is_named_must_be_there() {
 
 #[test]
 fn wrong_words_and_numbers_are_shown_with_their_place() {
-    let severity = route("a", "match = { severity = \"hihg\" }");
+    let severity = route("a", "match = { severity = \"hig\" }");
     wrong(
         &severity,
         (4, 22),
-        "there is no severity `hihg`",
+        "there is no severity `hig`",
         "did you mean `high`?",
     );
     let kind = route("a", "match = { kind = [\"failing\", \"silent\"] }");
     let known = format!("known are: {}", KINDS.join(", "));
     wrong(
         &kind,
-        (4, 29),
+        (4, 30),
         "there is no kind of condition `silent`",
         &known,
     );
