@@ -24,6 +24,7 @@ pub(crate) mod client;
 pub(crate) mod person;
 pub(crate) mod adopt;
 pub(crate) mod check;
+pub(crate) mod reevaluate;
 pub(crate) mod record;
 pub(crate) mod hosts;
 pub(crate) mod lists;

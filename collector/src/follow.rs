@@ -88,14 +88,43 @@ pub fn catch_up(
     status: &Status,
     decisions: &PublicKey,
 ) -> Result<u64, FollowError> {
+    take_all(ledger, status, |entry| change(ledger, entry, decisions))
+}
+
+/// The same under the catalogue that the state began with, whatever the ledger put in force.
+///
+/// # Errors
+///
+/// As [`catch_up`].
+pub fn catch_up_under_one(
+    ledger: &Ledger,
+    status: &Status,
+    decisions: &PublicKey,
+) -> Result<u64, FollowError> {
+    take_all(ledger, status, |entry| match entry.leaf.kind {
+        LeafKind::Catalogue => Ok(Change::Nothing),
+        LeafKind::Evidence
+        | LeafKind::Observed
+        | LeafKind::Enrol
+        | LeafKind::Revoke
+        | LeafKind::Decision
+        | LeafKind::Roster
+        | LeafKind::Redact
+        | LeafKind::Pack => change(ledger, entry, decisions),
+    })
+}
+
+fn take_all(
+    ledger: &Ledger,
+    status: &Status,
+    change: impl Fn(Entry) -> Result<Change, FollowError> + Sync,
+) -> Result<u64, FollowError> {
     let size = ledger.published().size;
     let mut position = status.position()?;
     while position < size {
         let end = min(size, position.saturating_add(TOGETHER));
         let entries: Vec<u64> = (position..end).collect();
-        let read = spread(entries, |index| {
-            change(ledger, ledger.entry(index)?, decisions)
-        });
+        let read = spread(entries, |index| change(ledger.entry(index)?));
         let mut failed = None;
         let readable = read.into_iter().map_while(|read| match read {
             Ok(change) => Some(change),

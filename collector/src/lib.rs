@@ -18,6 +18,7 @@ pub mod criteria;
 pub mod evaluate;
 pub mod status;
 pub mod follow;
+pub mod reevaluate;
 pub mod population;
 pub mod assess;
 pub mod drift;

@@ -13,7 +13,7 @@ use collector::register;
 use collector::serve::Clock;
 use command::{
     Around, Shown, adopt, alert, assess, catalogue, check, hosts, init, ledger, lists, look,
-    person, population, record, serve, soa,
+    person, population, record, reevaluate, serve, soa,
 };
 use shared::time::Timestamp;
 
@@ -79,6 +79,12 @@ enum Command {
     /// parameter, export the catalogue, edit it, look at the difference, and adopt the folder.
     #[command(subcommand)]
     Catalogue(adopt::Catalogue),
+    /// Say what another catalogue would have said of the same evidence
+    ///
+    /// From the ledger alone, and nothing is changed, also while the collector runs. For each check
+    /// and host: the share of time by verdict, as it was and as it would have been, and each
+    /// stretch that differs. Ends with 1 when anything does.
+    Reevaluate(reevaluate::Reevaluate),
     /// Show the checks of a catalogue, and run the examples inside them
     #[command(subcommand)]
     Check(check::Check),
@@ -150,6 +156,7 @@ fn run(given: &ArgMatches) -> anyhow::Result<Shown> {
         Command::Fsck(fsck) => fsck.run(),
         Command::Pack(pack) => pack.run(&around),
         Command::Catalogue(catalogue) => catalogue.run(&around),
+        Command::Reevaluate(reevaluate) => reevaluate.run(),
         Command::Check(check) => check.run(),
         Command::ExportCatalog(export) => export.run(),
         Command::CheckConfig(check) => check.run(),

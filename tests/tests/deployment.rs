@@ -206,3 +206,69 @@ fn a_revoked_host_is_out_at_once_and_keeps_its_evidence() {
     let pack = deployment.pack("pack");
     drop(ends(&deployment.verify(&pack), 0));
 }
+
+#[test]
+fn people_decide_with_their_keys_and_a_pack_shows_it() {
+    let mut deployment = Deployment::start();
+    let folder = deployment.folder();
+    let scratch = deployment.scratch().to_owned();
+    let run = |words: &[&str], status| {
+        let (command, step) = (words[0], words[1]);
+        let mut program = program("evident-collector");
+        let program = program.args([command, step]).arg("--dir").arg(&folder);
+        let output = program.args(&words[2..]).env("HOME", &scratch).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ends(&output, status) + &said
+    };
+    let path = |name: &str| scratch.join(name).to_str().unwrap().to_owned();
+    for id in ["ada", "bob"] {
+        let (key, public) = (path(id), path(&format!("{id}.pem")));
+        let mut made = program("evident-collector");
+        let made = made
+            .args(["person", "key", "--out", &key])
+            .output()
+            .unwrap();
+        std::fs::write(&public, ends(&made, 0)).unwrap();
+        let again = program("evident-collector")
+            .args(["person", "key", "--out", &key])
+            .output();
+        drop(ends(&again.unwrap(), 2));
+        drop(run(
+            &["person", "add", id, "--name", id, "--key", &public],
+            0,
+        ));
+    }
+    let (ada, bob) = (path("ada"), path("bob"));
+    let propose = [
+        "exception",
+        "propose",
+        "--control",
+        "A.8.13",
+        "--host",
+        "*",
+        "--owner",
+        "ada",
+        "--reason",
+        "new storage",
+        "--until",
+        "2999-03-31T00:00:00Z",
+    ];
+    let unsigned = run(&propose, 2);
+    assert!(unsigned.contains("person key"), "{unsigned}");
+    let proposed = run(&[&propose[..], &["--as", &ada]].concat(), 0);
+    assert!(proposed.contains("`EX-1`: proposed, by ada"), "{proposed}");
+    let own = run(&["exception", "approve", "EX-1", "--as", &ada], 2);
+    assert!(own.contains("`ada` is the owner"), "{own}");
+    drop(run(&["exception", "approve", "EX-1", "--as", &bob], 0));
+
+    // What was decided is known again after a restart, from the ledger alone.
+    deployment.stop();
+    deployment.serve_again();
+    let shown = run(&["exception", "show", "EX-1"], 0);
+    assert!(shown.contains("approve by bob"), "{shown}");
+    let pack = deployment.pack("pack");
+    let said = ends(&deployment.verify(&pack), 0);
+    let wanted = "2 decisions are what people signed";
+    assert!(said.contains(wanted), "{said}");
+}

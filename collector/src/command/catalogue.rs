@@ -375,6 +375,12 @@ fn one(mut page: Page, about: &About<'_>) -> String {
             listed(&mut page, document);
         }
     }
+    audited(&mut page, about);
+    page.text()
+}
+
+/// What an audit does with the control.
+fn audited(page: &mut Page, about: &About<'_>) {
     if let Some(asked) = about.asked {
         page.heading("What auditors commonly ask for");
         for (name, words) in [
@@ -387,7 +393,12 @@ fn one(mut page: Page, about: &About<'_>) -> String {
             page.words(&format!("  {name:<13}"), words);
         }
     }
-    page.text()
+    if let Some(planned) = about.example {
+        page.heading("In an example of a surveillance plan: the certification body decides");
+        let years: Vec<_> = planned.years.iter().map(ToString::to_string).collect();
+        let text = format!("audit {}: {}", years.join(" and "), planned.reason);
+        page.words("  ", &text);
+    }
 }
 
 fn related_to(page: &mut Page, related: &Related<'_>) {

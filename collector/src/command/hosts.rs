@@ -1,6 +1,7 @@
 //! Commands about hosts: `enrol-token`, `revoke`.
 
 use collector::fleet::token;
+use collector::serve::operator;
 use serde::Deserialize;
 use shared::decision::{Decided, Revoked};
 use shared::id::AgentId;
@@ -29,10 +30,11 @@ impl EnrolToken {
         let hours = i64::from(config.fleet.token_hours);
         let now = around.now();
         let until = now.plus_ms(hours.saturating_mul(HOUR_MS));
+        let by = operator::caller(rustix::process::getuid().as_raw()).to_string();
         let who = host
             .as_ref()
             .map_or_else(|| "any one host".to_owned(), |host| format!("`{host}`"));
-        let secret = token::make(&folder.dir, host, now, until)?;
+        let secret = token::make(&folder.dir, (host, &by), now, until)?;
         let token = format!("evd1_{secret}_{}", authority.fingerprint());
         let (name, port) = (&config.name, config.intake.listen.port());
         let advice = format!(

@@ -7,7 +7,6 @@ use collector::follow;
 use collector::ledger;
 use collector::ledger::Ledger;
 use collector::pack::{self, Scope, Summary};
-use shared::id::Digest;
 use shared::time::Timestamp;
 
 use super::{Around, Folder, Format, Shown};
@@ -31,9 +30,9 @@ impl Replay {
         let (before, rebuilt) = follow::open(&folder, &ledger, &decisions)?;
         let before = if rebuilt.is_none() {
             let _position = follow::catch_up(&ledger, &before, &decisions)?;
-            let bytes = before.export()?;
+            let digest = before.digest()?;
             before.close()?;
-            Some(Digest::of(&bytes))
+            Some(digest)
         } else {
             drop(before);
             None
@@ -42,7 +41,7 @@ impl Replay {
             .with_context(|| format!("cannot remove `{}`", folder.display()))?;
         let (after, _new) = follow::open(&folder, &ledger, &decisions)?;
         let entries = follow::catch_up(&ledger, &after, &decisions)?;
-        let digest = Digest::of(&after.export()?);
+        let digest = after.digest()?;
         after.close()?;
         let text = match before {
             None => "the state before could not be trusted and was not compared",

@@ -27,9 +27,18 @@ pub struct Token {
     sha256: Digest,
     host: Option<AgentId>,
     until: Timestamp,
+    /// Who made it: the account of the machine. Tokens of older programs do not say.
+    #[serde(default)]
+    by: Option<String>,
 }
 
 impl Token {
+    /// Who made it, and so decided that the host may submit; `None` when it does not say.
+    #[must_use]
+    pub fn by(&self) -> Option<&str> {
+        self.by.as_deref()
+    }
+
     /// The hash, which stands in the ledger.
     #[must_use]
     pub const fn sha256(&self) -> Digest {
@@ -81,14 +90,14 @@ pub enum TokenError {
     },
 }
 
-/// Makes a token for `host`, or for any host, until `until`; returns its text.
+/// Makes a token for `host`, or for any host, until `until`, in the name of `by`; returns its text.
 ///
 /// # Errors
 ///
 /// [`TokenError`].
 pub fn make(
     dir: &Path,
-    host: Option<AgentId>,
+    (host, by): (Option<AgentId>, &str),
     now: Timestamp,
     until: Timestamp,
 ) -> Result<String, TokenError> {
@@ -103,6 +112,7 @@ pub fn make(
             sha256,
             host,
             until,
+            by: Some(by.to_owned()),
         });
         Ok(())
     })?;
@@ -217,16 +227,14 @@ mod tests {
     fn a_token_is_spent_once_by_its_host_in_time() {
         let dir = tempfile::tempdir().unwrap();
         let (web, db): (AgentId, AgentId) = ("web".parse().unwrap(), "db".parse().unwrap());
-        let token = make(dir.path(), Some(web.clone()), at(0), at(100)).unwrap();
+        let token = make(dir.path(), (Some(web.clone()), "uid 0"), at(0), at(100)).unwrap();
         let other = spend(dir.path(), &token, &db, at(1));
         assert!(matches!(other, Err(TokenError::OtherHost { .. })));
         let late = spend(dir.path(), &token, &web, at(100));
         assert!(matches!(late, Err(TokenError::Unknown)));
-        let token = make(dir.path(), Some(web.clone()), at(0), at(100)).unwrap();
-        assert_eq!(
-            spend(dir.path(), &token, &web, at(1)).unwrap().sha256(),
-            hash(&token)
-        );
+        let token = make(dir.path(), (Some(web.clone()), "uid 0"), at(0), at(100)).unwrap();
+        let spent = spend(dir.path(), &token, &web, at(1)).unwrap();
+        assert_eq!((spent.sha256(), spent.by()), (hash(&token), Some("uid 0")));
         let again = spend(dir.path(), &token, &web, at(2));
         assert!(matches!(again, Err(TokenError::Unknown)));
     }
@@ -235,11 +243,11 @@ mod tests {
     fn a_token_that_names_no_host_does_not_begin_a_known_one_again() {
         let dir = tempfile::tempdir().unwrap();
         let web: AgentId = "web".parse().unwrap();
-        let token = make(dir.path(), None, at(0), at(100)).unwrap();
+        let token = make(dir.path(), (None, "uid 0"), at(0), at(100)).unwrap();
         assert!(check(dir.path(), &token, &web, false, at(1)).is_ok());
         let known = check(dir.path(), &token, &web, true, at(1));
         assert!(matches!(known, Err(TokenError::Unbound(_))));
-        let bound = make(dir.path(), Some(web.clone()), at(0), at(100)).unwrap();
+        let bound = make(dir.path(), (Some(web.clone()), "uid 0"), at(0), at(100)).unwrap();
         assert!(check(dir.path(), &bound, &web, true, at(1)).is_ok());
         let spent = spend(dir.path(), &bound, &web, at(1)).unwrap();
         give_back(dir.path(), spent, at(1)).unwrap();
@@ -249,7 +257,7 @@ mod tests {
     #[test]
     fn the_file_holds_no_token() {
         let dir = tempfile::tempdir().unwrap();
-        let token = make(dir.path(), None, at(0), at(100)).unwrap();
+        let token = make(dir.path(), (None, "uid 0"), at(0), at(100)).unwrap();
         let text = durable::read_text(&dir.path().join(FILE), FILE_BYTES_MAX).unwrap();
         assert!(!text.contains(&token));
         std::fs::remove_file(dir.path().join(FILE)).unwrap();

@@ -158,7 +158,9 @@ async fn enrol_one(intake: &Intake, request: EnrolRequest) -> Answer<EnrolAnswer
         heartbeat_s: intake.config.fleet.heartbeat_seconds,
     };
     let decided = Decided::Enrol(enrolled);
-    let author = Author::unsigned(format!("collector {}", intake.config.name));
+    let by = token.by().map(str::to_owned);
+    let by = by.unwrap_or_else(|| format!("collector {}", intake.config.name));
+    let author = Author::unsigned(by);
     let made = decide::enter(intake, author, decided, vec![("enrolment", statement)]).await;
     let Entered { record, index, .. } = match made.map_err(Wrong::from) {
         Ok(made) => made,

@@ -145,7 +145,12 @@ impl Row {
         }
         let (findings, judged) = bench.judged(sight.outcome, sight.collected, known)?;
         now.judged = judged;
-        let words = self.keep_words((probe, &findings, known), now.words, bench.plan, writes);
+        let words = self.keep_words(
+            (probe, &findings, known && judged),
+            now.words,
+            bench.plan,
+            writes,
+        );
         now.words = words;
         for (number, finding) in findings {
             self.judge(number, finding, &now, (bench.plan, writes));

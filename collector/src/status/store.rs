@@ -100,8 +100,8 @@ impl Writes {
     }
 
     /// Writes of other keys beside these.
-    pub(super) fn join(&mut self, mut others: Self) {
-        self.0.append(&mut others.0);
+    pub(super) fn join(&mut self, others: Self) {
+        self.0.extend(others.0);
     }
 }
 

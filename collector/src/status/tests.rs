@@ -5,6 +5,8 @@ use shared::fact;
 use super::*;
 use crate::catalog::Verdict;
 
+mod past;
+
 fn at(hour: i64) -> Timestamp {
     let start: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
     start.plus_ms(hour * 3_600_000)
@@ -20,10 +22,14 @@ fn catalog() -> Arc<Catalog> {
 }
 
 fn clock(synchronised: bool) -> Observation {
+    clock_at(synchronised, 0)
+}
+
+fn clock_at(synchronised: bool, hour: i64) -> Observation {
     let json = format!(
         r#"{{"container":false,"kernel_synchronised":{synchronised},
             "timesyncd_synchronised_at":{}}}"#,
-        at(0).unix_ms()
+        at(hour).unix_ms()
     );
     let subject = fact::subject("clock").unwrap();
     Observation {

@@ -35,10 +35,9 @@ impl Status {
         table.whole()?;
         let after = after.and_then(Cursor::place);
         let from = after.as_ref().map_or(from, |(at, ..)| from.max(*at));
-        let mut places = open_places(&table, from, to);
         let behind = |place: &Place| after.as_ref().is_none_or(|after| after < place);
-        places.retain(behind);
         let enough = most.saturating_add(1);
+        let mut places = open_places(&table, (from, to), enough, behind);
         let stored = self
             .store
             .range::<()>(&record::when_from(from), &record::when_from(to));
@@ -121,14 +120,27 @@ impl Status {
     }
 }
 
-/// The changes that no entry has shown yet: evidence that is too old.
-fn open_places(table: &Table, from: Timestamp, to: Timestamp) -> BTreeSet<Place> {
-    let mut places = BTreeSet::new();
+/// The first of the changes that no entry has shown yet: evidence that is too old.
+fn open_places(
+    table: &Table,
+    (from, to): (Timestamp, Timestamp),
+    most: usize,
+    wanted: impl Fn(&Place) -> bool,
+) -> BTreeSet<Place> {
+    let mut places: BTreeSet<Place> = BTreeSet::new();
     for (name, row) in &table.rows {
         for (number, check) in table.plan.checks.iter().enumerate() {
             let stale = row.stale_from(number, &table.plan);
-            if let Some(at) = stale.filter(|at| from <= *at && *at < to) {
-                let _new = places.insert((at, u64::MAX, name.clone(), check.id.clone()));
+            let Some(at) = stale.filter(|at| from <= *at && *at < to) else {
+                continue;
+            };
+            // A whole fleet can be silent: no more are held than are told.
+            if most <= places.len() && places.last().is_some_and(|last| last.0 < at) {
+                continue;
+            }
+            let place = (at, u64::MAX, name.clone(), check.id.clone());
+            if wanted(&place) && places.insert(place) && most < places.len() {
+                drop(places.pop_last());
             }
         }
     }

@@ -436,7 +436,7 @@ impl<'a> Records<'a> {
             counts.decisions + counts.observed
         );
         let decided = format!(
-            "{} decisions are what people signed with their keys, {} are orders of accounts",
+            "{} decisions are what people signed; {} others are orders of accounts or the collector's",
             self.people.signed, self.people.orders
         );
         let blobs = self.pack.under("blobs/");

@@ -16,6 +16,7 @@ use shared::observed;
 use shared::time::Timestamp;
 use shared::wire::{self, Code, Frame};
 
+mod decisions;
 mod site;
 
 use site::{OBSERVATION, Site, machine_time};

@@ -1,5 +1,6 @@
 //! A collector in this process, with its own clock, and peers that speak to its real TLS socket.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
@@ -80,13 +81,16 @@ impl Site {
         );
         let intake = Arc::new(intake.observed(door));
         let listener = serve::listen(&intake.config).await.unwrap();
+        let operator = serve::operator::listen(dir.path()).unwrap();
         let address = format!("localhost:{}", listener.local_addr().unwrap().port());
         let (stop, stopped) = watch::channel(false);
         drop(tokio::spawn(serve::serve(
             Arc::clone(&intake),
             listener,
-            stopped,
+            stopped.clone(),
         )));
+        let operators = serve::operator::serve(Arc::clone(&intake), operator, stopped);
+        drop(tokio::spawn(operators));
         Self {
             intake,
             address,
@@ -105,7 +109,12 @@ impl Site {
         self.intake.counters.of(code)
     }
 
-    fn now(&self) -> Timestamp {
+    /// The operator's socket.
+    pub(crate) fn operator(&self) -> PathBuf {
+        self.intake.dir.join(serve::operator::SOCKET)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.clock.load(Ordering::SeqCst)).unwrap()
     }
 
@@ -158,7 +167,7 @@ impl Site {
     fn token(&self, host: Option<&str>) -> String {
         let until = self.now().plus_ms(3_600_000);
         let host = host.map(|host| host.parse().unwrap());
-        token::make(&self.intake.dir, host, self.now(), until).unwrap()
+        token::make(&self.intake.dir, (host, "uid 0"), self.now(), until).unwrap()
     }
 
     async fn request_with(

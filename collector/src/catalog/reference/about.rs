@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Clause, Control, Document, Grade, Reference, Request};
+use super::{Clause, Control, Document, Grade, Planned, Reference, Request};
 use crate::catalog::edition::Old;
 use crate::catalog::{Catalog, Severity, Strength};
 use crate::fault::nearest;
@@ -24,6 +24,8 @@ pub struct About<'a> {
     pub documents: Vec<&'a Document>,
     /// What auditors ask for.
     pub asked: Option<&'a Request>,
+    /// When it is looked at in an example of a surveillance plan.
+    pub example: Option<&'a Planned>,
 }
 
 /// All about a clause.
@@ -125,6 +127,7 @@ impl Reference {
                 .filter(|document| document.related.iter().any(|related| related == id))
                 .collect(),
             asked: self.requests.iter().find(|request| request.id == id),
+            example: self.surveillance.iter().find(|planned| planned.id == id),
         })
     }
 

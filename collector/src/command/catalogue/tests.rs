@@ -1,5 +1,7 @@
 //! Tests of what the commands about reference data and statements print.
 
+use collector::catalog::Files;
+
 use super::*;
 
 /// Two checks on one control, so that the catalogue may grow without another text here.
@@ -39,8 +41,9 @@ rationale = "An example."
 "#;
 
 fn catalog() -> Catalog {
-    let (_, controls) = Catalog::embedded_files().next().unwrap();
-    Catalog::from_texts(controls, &[("checks/clock.toml", CHECKS)]).unwrap()
+    let files = Files::embedded();
+    let controls = files.iter().find(|(name, _)| *name == "controls.tsv");
+    Catalog::from_texts(controls.unwrap().1, &[("checks/clock.toml", CHECKS)]).unwrap()
 }
 
 #[track_caller]

@@ -1,6 +1,5 @@
 //! What people decided: each statement holds under the key that the person had then, and says what
 //! was entered.
-//! and says what was entered.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -89,7 +89,7 @@ fn what_known_people_signed_holds() {
     shows(
         decide,
         Verdict::Ok,
-        "3 decisions are what people signed with their keys, 2 are orders",
+        "3 decisions are what people signed; 2 others are orders",
     );
 }
 

@@ -52,7 +52,12 @@ impl Host {
         name: &str,
     ) -> anyhow::Result<Self> {
         let (agent, at): (AgentId, _) = (name.parse()?, now());
-        let secret = token::make(folder, Some(agent.clone()), at, at.plus_ms(600_000))?;
+        let secret = token::make(
+            folder,
+            (Some(agent.clone()), "bench"),
+            at,
+            at.plus_ms(600_000),
+        )?;
         let token = format!("evd1_{secret}_{}", intake.authority.fingerprint()).parse()?;
         let host = HostClaims {
             name: name.to_owned(),
