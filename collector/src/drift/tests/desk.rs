@@ -169,7 +169,12 @@ fn a_period_and_its_drift_tell_the_same_story() {
         assert_eq!(spent.longest_fix_ms, Some(2 * HOUR));
 
         let drift = over(desk, &Asked::default(), window, now).unwrap();
-        let of_check = |one: &&Entry| matches!(&one.what, What::Changed { check, .. } if check == SYNCHRONISED);
+        let of_check = |one: &&Entry| {
+            let What::Changed { check, .. } = &one.what else {
+                return false;
+            };
+            check == SYNCHRONISED
+        };
         let told: Vec<_> = drift.entries.iter().filter(of_check).collect();
         let told: Vec<_> = told.iter().map(|one| (one.at, why(one))).collect();
         let enrolled = Some(Why::Enrolment);
