@@ -1,4 +1,4 @@
-//! Controls as of an instant: of how many hosts there is evidence, what it says, what was concluded.
+//! Controls as of an instant: how many hosts have evidence, what it says, what was concluded.
 
 use serde::Serialize;
 use shared::id::{AgentId, Digest};

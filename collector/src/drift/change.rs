@@ -1,4 +1,4 @@
-//! Changes of verdict in a period, with what changed in the facts and the decision that explains it.
+//! Changes of verdict in a period, with the facts that changed and the decision that explains it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -270,8 +270,8 @@ fn explained(input: &Input<'_>, change: &Changed) -> Option<Explained> {
         .or_else(|| by_person(input, change))
 }
 
-/// A catalogue that changed the check and came into force after the last evidence before the change:
-/// then this evidence is the first that it judged. The first catalogue of a ledger changes nothing.
+/// A catalogue that changed the check and came into force after the last evidence before the
+/// change: then this evidence is the first that it judged. The first catalogue of a ledger changes nothing.
 fn by_edition(input: &Input<'_>, change: &Changed) -> Option<Explained> {
     let last = match (&change.before, &change.after) {
         (Some(_), Some(_)) => (input.last_evidence)(change)?,

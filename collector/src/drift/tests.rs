@@ -9,6 +9,7 @@ use crate::register::Pattern;
 use crate::register::views::Reach;
 use crate::status::{Cell, Changed, Event, Happened, Host, Silence, Span};
 
+mod desk;
 mod now;
 
 const FAIL: Verdict = Verdict::Fail;

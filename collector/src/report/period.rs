@@ -65,7 +65,11 @@ fn one_control(screen: &mut Screen, control: &ControlPeriod, whole: bool) {
         line(screen, "failing", &said);
     }
     line(screen, "deviations", &spent(&control.deviations));
-    line(screen, "longest gap", &gap(control.longest_gap.as_ref()));
+    line(
+        screen,
+        "longest gap",
+        &gap(control.longest_gap.as_ref(), &control.shares),
+    );
     let concluded = control.conclusion.as_ref().map_or_else(
         || "none: nobody has reviewed the evidence".to_owned(),
         |one| {
@@ -127,7 +131,11 @@ fn spent(of: &Spent) -> String {
     text
 }
 
-fn gap(of: Option<&Gap>) -> String {
+fn gap(of: Option<&Gap>, shares: &Shares) -> String {
+    // Of no time there is no evidence either.
+    if shares.expected_ms == 0 {
+        return "no host was expected".to_owned();
+    }
     of.map_or_else(
         || "none: there was evidence at all times".to_owned(),
         |gap| {
@@ -155,7 +163,11 @@ fn one_check(screen: &mut Screen, check: &CheckPeriod) {
     );
     line(screen, "time", &shares(&check.shares));
     line(screen, "deviations", &spent(&check.deviations));
-    line(screen, "longest gap", &gap(check.longest_gap.as_ref()));
+    line(
+        screen,
+        "longest gap",
+        &gap(check.longest_gap.as_ref(), &check.shares),
+    );
     for host in check.hosts.iter().filter(|one| !one.deviations.is_empty()) {
         for one in host.deviations.iter().take(DEVIATIONS_MAX) {
             line(screen, host.host.as_str(), &deviation(one));

@@ -3,7 +3,7 @@
 //! ```text
 //! GET  /v1/ledger                        its origin and how many entries it has
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
-//! GET  /v1/assess                        controls as of an instant or over a period, with hosts
+//! GET  /v1/assess                        controls as of an instant or over a period
 //! GET  /v1/drift                         what changed in a period, and what explains it
 //! GET  /v1/population                    who should be there; `at`: an instant, `format`:
 //!                                        json, csv or text

@@ -147,7 +147,10 @@ proptest! {
 
     #[test]
     fn deviations_are_those_of_a_walk_through_every_millisecond(
-        spans in spans(), period in (0_i64..END - 1, 1_i64..END), excepted in windows(), sla in 0_i64..20
+        spans in spans(),
+        period in (0_i64..END - 1, 1_i64..END),
+        excepted in windows(),
+        sla in 0_i64..20,
     ) {
         let period = window(period.0, (period.0 + period.1).min(END));
         let mut open: Option<i64> = None;
