@@ -5,8 +5,8 @@
 //! GET  /v1/status                        which controls hold; `format=text` for a terminal
 //! GET  /v1/assess                        controls as of an instant or over a period, with hosts
 //! GET  /v1/drift                         what changed in a period, and what explains it
-//! GET  /v1/population                    who should be there; `at` asks for an instant, `format` is
-//!                                        json, csv or text
+//! GET  /v1/population                    who should be there; `at` asks for an instant,
+//!                                        `format` is json, csv or text
 //! GET  /v1/hosts/{host}                  the newest enrolment of a host
 //! GET  /v1/alerts                        open incidents, and how channels do
 //! GET  /v1/people                        who may decide, and who could
