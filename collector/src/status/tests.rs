@@ -222,6 +222,7 @@ fn damage_is_never_trusted() {
             bytes[last] ^= 1;
         }),
     ];
+    let mut rebuilt = 0;
     for (file, name, damage) in damages {
         let place = folder.path().join(name);
         filled(&place, &all).close().unwrap();
@@ -233,13 +234,19 @@ fn damage_is_never_trusted() {
         shared::durable::write(&path, &bytes, 0o600).unwrap();
 
         let (status, rebuild) = Status::open(&place, catalog()).unwrap();
-        assert!(rebuild.is_some(), "{name}");
-        assert_eq!(status.position().unwrap(), 0, "{name}");
-        for (position, change) in (0..).zip(&all) {
-            status.apply(position, change).unwrap();
+        // What is cut off can be what sled left free: then the records are those that were closed.
+        if rebuild.is_some() {
+            rebuilt += 1;
+            assert_eq!(status.position().unwrap(), 0, "{name}");
+            for (position, change) in (0..).zip(&all) {
+                status.apply(position, change).unwrap();
+            }
+        } else {
+            assert!(["tail", "page"].contains(&name), "{name}");
         }
-        assert_eq!(status.export().unwrap(), want, "{name}");
+        assert!(status.export().unwrap() == want, "{name}");
     }
+    assert!(9 <= rebuilt, "{rebuilt}");
 }
 
 /// The file inside `sled`, a name, and what is done to its bytes.

@@ -56,6 +56,28 @@ fn a_gap_is_unknown_from_the_moment_at_which_the_evidence_was_too_old() {
     assert_eq!(status.at(&host("b"), CHECK, at(7)).unwrap(), None);
 }
 
+/// It counts as collected when the evidence before it was, and not before.
+#[test]
+fn evidence_of_a_clock_that_was_set_back_is_old_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut back = fresh("a", 1, 10);
+    if let Change::Run {
+        collected, place, ..
+    } = &mut back
+    {
+        (*collected, place.received) = (at(-100), at(60));
+    }
+    let status = filled(folder.path(), &[enrolled("a", 1), fresh("a", 0, 50), back]);
+    let past = status.spans(&host("a"), CHECK, at(0), at(70)).unwrap();
+    let told: Vec<_> = past.iter().map(|span| (span.from, span.stale)).collect();
+    assert_eq!(told, [(at(50), true)]);
+    assert_eq!(one(&status, CHECK, at(60)).stale, 1);
+    let later = [fresh("a", 2, 80)];
+    status.apply(3, &later[0]).unwrap();
+    let past = status.at(&host("a"), CHECK, at(79)).unwrap().unwrap();
+    assert_eq!((past.span.from, past.span.stale), (at(50), true));
+}
+
 #[test]
 fn silences_of_a_host_and_of_a_probe() {
     let folder = tempfile::tempdir().unwrap();
