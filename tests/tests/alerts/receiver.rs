@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -85,12 +85,12 @@ fn take(socket: &TcpStream, told: &Told) -> Option<()> {
         status = "503 Service Unavailable";
     } else {
         assert!(first.starts_with("POST /hook ") && signed, "{first}");
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let data = &body["data"];
-        let number = data["number"].as_u64().unwrap();
-        let word = (text(&body["type"]), text(&data["incident"]), number);
-        told.notices.lock().unwrap().push((word, body));
+        let body: Value = serde_json::from_slice(&body).ok()?;
+        let text = |at: &str| Some(body.pointer(at)?.as_str()?.to_owned());
+        let number = body.pointer("/data/number")?.as_u64()?;
+        let word = (text("/type")?, text("/data/incident")?, number);
+        let mut notices = told.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.push((word, body));
     }
     let mut socket = socket;
     write!(
