@@ -1,10 +1,11 @@
 //! Derived state: what each check says of each host, now and at every instant before.
 //!
-//! Everything here follows from the ledger and the catalogues that were in force, and can be dropped
-//! and made again by applying the same changes in the same order: the [`Status::export`] is then
-//! byte for byte the same, however the changes were cut into batches and on how many processors. So
-//! it is never trusted more than that: after an unclean stop, after any damage and after a change of
-//! catalogue or program it starts empty at position 0, and the caller applies all changes again.
+//! Everything here follows from the ledger and the catalogues that were in force, and can be
+//! dropped and made again by applying the same changes in the same order: the [`Status::export`]
+//! is then byte for byte the same, however the changes were cut into batches and on how many
+//! processors. So it is never trusted more than that: after an unclean stop, after any damage and
+//! after a change of catalogue or program it starts empty at position 0, and the caller applies all
+//! changes again.
 //!
 //! What is known of a host now is in memory: one row with a cell for each check, so a question
 //! about the fleet reads no disk. On disk, written as it grows, is what is long: the words of the
@@ -160,8 +161,8 @@ impl Status {
         Self::open_with(folder, catalog, |_position| None)
     }
 
-    /// As [`Status::open`], where a change may have put another catalogue in force: `entered` brings
-    /// the one of the change with that number. Without it the state begins empty.
+    /// As [`Status::open`], where a change may have put another catalogue in force: `entered`
+    /// brings the one of the change with that number. Without it the state begins empty.
     ///
     /// # Errors
     ///

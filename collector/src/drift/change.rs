@@ -271,7 +271,8 @@ fn explained(input: &Input<'_>, change: &Changed) -> Option<Explained> {
 }
 
 /// A catalogue that changed the check and came into force after the last evidence before the
-/// change: then this evidence is the first that it judged. The first catalogue of a ledger changes nothing.
+/// change: then this evidence is the first that it judged. The first catalogue of a ledger changes
+/// nothing.
 fn by_edition(input: &Input<'_>, change: &Changed) -> Option<Explained> {
     let last = match (&change.before, &change.after) {
         (Some(_), Some(_)) => (input.last_evidence)(change)?,

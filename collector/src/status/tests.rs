@@ -233,9 +233,9 @@ fn damage_is_never_trusted() {
         assert_ne!(before, bytes, "{name}");
         shared::durable::write(&path, &bytes, 0o600).unwrap();
 
-        let (status, rebuild) = Status::open(&place, catalog()).unwrap();
+        let (status, made_anew) = Status::open(&place, catalog()).unwrap();
         // What is cut off can be what sled left free: then the records are those that were closed.
-        if rebuild.is_some() {
+        if made_anew.is_some() {
             rebuilt += 1;
             assert_eq!(status.position().unwrap(), 0, "{name}");
             for (position, change) in (0..).zip(&all) {

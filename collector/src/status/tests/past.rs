@@ -335,7 +335,7 @@ fn cells_and_words_agree() {
         let mut cells = Vec::new();
         status
             .cells(now, |host, _row, own| {
-                cells.push((host.clone(), own.to_vec()))
+                cells.push((host.clone(), own.to_vec()));
             })
             .unwrap();
         let ids: Vec<_> = catalog().checks().map(|check| check.id.clone()).collect();
