@@ -80,16 +80,15 @@ fn command(kind: &'static Kind) -> clap::Command {
         .arg_required_else_help(true)
         .subcommand_required(true)
         .subcommands(kind.steps.iter().map(|step| step_command(kind, step)));
-    let list = clap::Command::new("list").about("Show all of them, the newest last");
-    let show = clap::Command::new("show").about("Show one of them with its history");
+    let looking = |name, about: &'static str| {
+        let command = Looking::augment_args(clap::Command::new(name));
+        command.about(about).long_about(None)
+    };
     let id = Arg::new(ID).value_name("ID").required(true);
+    let show = looking("show", "Show one of them with its history");
     command
-        .subcommand(looking(list))
-        .subcommand(looking(show).arg(id.help("Which one")))
-}
-
-fn looking(command: clap::Command) -> clap::Command {
-    Looking::augment_args(command)
+        .subcommand(looking("list", "Show all of them, the newest last"))
+        .subcommand(show.arg(id.help("Which one")))
 }
 
 /// What is common to `list` and `show`.
@@ -107,8 +106,9 @@ struct Looking {
 
 /// The command of one step.
 fn step_command(kind: &'static Kind, step: &'static StepKind) -> clap::Command {
-    let mut command =
-        Folder::augment_args(clap::Command::new(step.name).about(capital(step.about)));
+    // The arguments bring the words of their own type along, which are not those of the step.
+    let command = Folder::augment_args(clap::Command::new(step.name));
+    let mut command = command.about(capital(step.about)).long_about(None);
     let id = Arg::new(ID).value_name("ID").help("Which one");
     command = match (step.makes(), kind.ids) {
         (false, _) => command.arg(id.required(true)),
