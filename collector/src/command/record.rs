@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
@@ -13,6 +13,7 @@ use collector::register::{self, Event, Field, FieldKind, Ids, KINDS, Kind, Recor
 use collector::serve::api::records::who;
 use serde::Deserialize;
 use shared::decision::{Decided, Step, Value};
+use shared::durable;
 use shared::id::Digest;
 
 use super::client::Client;
@@ -21,6 +22,8 @@ use super::{Around, Folder, Format, Shown, encoded};
 
 /// Where the id of a record stands among the arguments.
 const ID: &str = "record-id";
+/// Where the file to be written stands.
+const OUT: &str = "file-out";
 /// Where the key of the person stands.
 const KEY: &str = "person-key";
 /// Most columns of a line of text in a list.
@@ -85,7 +88,14 @@ fn command(kind: &'static Kind) -> clap::Command {
         command.about(about).long_about(None)
     };
     let id = Arg::new(ID).value_name("ID").required(true);
-    let show = looking("show", "Show one of them with its history");
+    let mut show = looking("show", "Show one of them with its history");
+    if kind.document().is_some() {
+        let out = Arg::new(OUT).long("out").value_name("FILE");
+        show = show.arg(
+            out.value_parser(value_parser!(PathBuf))
+                .help("Write the file that it names to this new file, as it was brought"),
+        );
+    }
     command
         .subcommand(looking("list", "Show all of them, the newest last"))
         .subcommand(show.arg(id.help("Which one")))
@@ -102,6 +112,21 @@ struct Looking {
     /// How it is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+/// Writes the file of a record to a new file.
+fn write_out(client: &Client, path: &str, out: &Path) -> anyhow::Result<Shown> {
+    let answer = client.ask(path)?.context("no collector runs there")?;
+    anyhow::ensure!(!out.exists(), "`{}` is there already", out.display());
+    durable::write(out, &answer.body, 0o644)
+        .with_context(|| format!("cannot write `{}`", out.display()))?;
+    let digest = Digest::of(&answer.body);
+    let text = format!(
+        "{} bytes in `{}`, SHA-256 {digest}",
+        answer.body.len(),
+        out.display()
+    );
+    Ok(text.into())
 }
 
 /// The command of one step.
@@ -222,6 +247,10 @@ pub(crate) fn run(
         Some(id) => format!("/v1/registers/{}/{}{at}", kind.name, encoded(id)),
         None => format!("/v1/registers/{}{at}", kind.name),
     };
+    if let (Some(id), Ok(Some(out))) = (id, given.try_get_one::<PathBuf>(OUT)) {
+        let path = format!("/v1/registers/{}/{}/document{at}", kind.name, encoded(id));
+        return write_out(&client, &path, out);
+    }
     let answer: serde_json::Value = client.get(&path)?;
     if looking.format == Format::Json {
         return Ok(serde_json::to_string_pretty(&answer)?.into());
