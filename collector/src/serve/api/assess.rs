@@ -43,6 +43,8 @@ pub struct Question {
     pub names: Option<usize>,
     /// Of drift: leave out what a decision explains.
     pub unexplained: bool,
+    /// Of drift as text: the first evidence of a new host check by check.
+    pub all: bool,
     /// `json`, `text` or `csv`.
     pub format: Form,
     /// Columns of a text.
@@ -76,19 +78,10 @@ impl Form {
 
 impl Question {
     fn asked(&self) -> Asked {
-        let list = |text: &str| -> Vec<String> {
-            let parts = text.split(',').map(str::trim);
-            parts
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let default = Asked::default();
+        let asked = Asked::of(&self.control, &self.host, &self.group);
         Asked {
-            controls: list(&self.control),
-            hosts: list(&self.host),
-            groups: list(&self.group),
-            names: self.names.unwrap_or(default.names).min(NAMES_MAX),
+            names: self.names.unwrap_or(asked.names).min(NAMES_MAX),
+            ..asked
         }
     }
 
@@ -170,8 +163,11 @@ pub fn drifted(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<S
         Form::Json => written(&found),
         Form::Text => {
             let (columns, colour) = (question.columns(), question.colour);
-            let all = !question.unexplained;
-            Ok(report::drift::screen(&found, all, columns, colour))
+            let shown = report::drift::Shown {
+                explained: !question.unexplained,
+                first: question.all,
+            };
+            Ok(report::drift::screen(&found, shown, columns, colour))
         }
         Form::Csv => Ok(report::drift::csv(&found)),
     }
@@ -237,6 +233,7 @@ async fn answer(intake: Arc<Intake>, asking: Asking, answering: Answering) -> An
             status: status.as_ref().ok_or_else(said::unavailable)?,
             register: &register,
             ledger: &intake.ledger,
+            sla: intake.config.assess.sla_days.into(),
         };
         answering(&desk, &question, intake.now())
     });
