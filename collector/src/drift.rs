@@ -14,6 +14,7 @@ use crate::catalog::Severity;
 
 mod entry;
 mod silence;
+mod reopened;
 mod change;
 mod now;
 mod desk;
@@ -24,6 +25,7 @@ pub use desk::{conditions, over};
 pub use entry::{Counts, Direction, Drift, Entry, Explained, FactChange, Side, What, Why};
 pub use now::{Detail, Details, Silences, Watch};
 pub use population::of_population;
+pub use reopened::Reopened;
 pub use silence::{Quiet, fleet_silences, gaps};
 
 /// What is wrong.

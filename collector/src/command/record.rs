@@ -88,8 +88,10 @@ fn command(kind: &'static Kind) -> clap::Command {
         .subcommand(looking(show).arg(id.help("Which one")))
 }
 
+/// Options of a struct bring its documentation as what the command is for; the own is put back.
 fn looking(command: clap::Command) -> clap::Command {
-    Looking::augment_args(command)
+    let about = command.get_about().cloned().unwrap_or_default();
+    Looking::augment_args(command).about(about).long_about(None)
 }
 
 /// What is common to `list` and `show`.
@@ -107,8 +109,9 @@ struct Looking {
 
 /// The command of one step.
 fn step_command(kind: &'static Kind, step: &'static StepKind) -> clap::Command {
-    let mut command =
-        Folder::augment_args(clap::Command::new(step.name).about(capital(step.about)));
+    let mut command = Folder::augment_args(clap::Command::new(step.name))
+        .about(capital(step.about))
+        .long_about(None);
     let id = Arg::new(ID).value_name("ID").help("Which one");
     command = match (step.makes(), kind.ids) {
         (false, _) => command.arg(id.required(true)),

@@ -11,7 +11,10 @@ use crate::catalog::{Catalog, Verdict};
 use crate::register::views::Reach;
 use crate::status::{Changed, Event, Happened, Silence, Span};
 
-use super::entry::{Counts, Direction, Drift, Entry, Explained, FactChange, Side, What, Why};
+use super::entry::{
+    Counts, Direction, Drift, Entry, Explained, FactChange, What, Why, controls, side,
+};
+use super::reopened::Reopened;
 use super::silence::Quiet;
 
 /// What a period's drift is computed from.
@@ -31,6 +34,8 @@ pub struct Input<'a> {
     pub changes: &'a [Changed],
     /// What happened to each host, from the beginning.
     pub lives: &'a BTreeMap<AgentId, Vec<Event>>,
+    /// The findings that were open again in the period, as far as they are asked for.
+    pub reopened: &'a [Reopened],
     /// The times in which each host or a probe of it was silent, as far as they touch the period.
     pub silences: &'a BTreeMap<AgentId, Vec<Silence>>,
     /// Silences of the fleet and of the collector.
@@ -88,6 +93,8 @@ impl Default for Damping {
 pub fn drift(input: &Input<'_>) -> Drift {
     let mut counts = Counts::default();
     let mut entries = changed(input, &mut counts);
+    counts.reopened = input.reopened.len();
+    entries.extend(input.reopened.iter().map(|one| one.entry(input.catalog)));
     // Silences and hosts as such bear on no single control.
     if input.asked.controls.is_empty() {
         silent(input, &mut counts, &mut entries);
@@ -203,26 +210,6 @@ fn entry(input: &Input<'_>, run: &[&Changed]) -> Option<Entry> {
         what,
         explained: all.and_then(|all| all.into_iter().next()),
     })
-}
-
-fn controls(catalog: &Catalog, check: &str) -> Vec<String> {
-    let mut checks = catalog.checks();
-    let mappings = checks
-        .find(|one| one.id == check)
-        .map_or(&[][..], |check| check.mappings.as_slice());
-    let controls = mappings.iter().map(|mapping| mapping.control.clone());
-    controls.collect()
-}
-
-fn side(span: &Span) -> Side {
-    Side {
-        verdict: span.verdict,
-        stale: span.stale,
-        since: span.from,
-        reason: span.reason.clone(),
-        facts: span.deciding.clone(),
-        record: span.record,
-    }
 }
 
 fn direction(change: &Changed) -> Direction {

@@ -9,6 +9,7 @@ use super::Condition;
 use super::change::{Came, Damping, Input, drift};
 use super::entry::Drift;
 use super::now::{Detail, Watch};
+use super::reopened::reopened;
 use super::silence::{Quiet, fleet_silences, gaps};
 use crate::assess::{AnswerError, Asked, Desk, Window, changed_checks, expected};
 use crate::catalog::Verdict;
@@ -37,6 +38,7 @@ pub fn over(
     let lives = desk.lives(now)?;
     let given = desk.given(lives.keys().cloned(), window.to)?;
     let (changes, cut) = changes(desk, window)?;
+    let reopened = reopened(desk, (&given, asked), (window, now), CHANGES_MAX)?;
     let mut silences: BTreeMap<AgentId, Vec<Silence>> = BTreeMap::new();
     for host in lives.keys() {
         let own = desk.status.silences(host, window.from, window.to)?;
@@ -62,6 +64,7 @@ pub fn over(
         damping: Damping::default(),
         changes: &changes,
         lives: &lives,
+        reopened: &reopened,
         silences: &silences,
         quiet: &quiet,
         catalogues: &catalogues(desk, window.to)?,

@@ -7,7 +7,8 @@ use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use crate::assess::Window;
-use crate::catalog::{Severity, Verdict};
+use crate::catalog::{Catalog, Severity, Verdict};
+use crate::status::Span;
 
 /// What changed in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +35,8 @@ pub struct Counts {
     pub better: usize,
     /// Entries of flapping.
     pub flapping: usize,
+    /// Findings that are open again, as an exception ended.
+    pub reopened: usize,
     /// Silences of hosts and probes.
     pub silences: usize,
     /// Entries that no decision explains.
@@ -95,6 +98,19 @@ pub enum What {
         before: Option<Side>,
         /// What it said at last.
         after: Option<Side>,
+    },
+    /// An exception ended, and what it covered still fails.
+    Reopened {
+        /// The check.
+        check: String,
+        /// The controls that it bears on.
+        controls: Vec<String>,
+        /// How much a failure matters; `None` when the check is no more.
+        severity: Option<Severity>,
+        /// Id of the exception.
+        exception: String,
+        /// What the check said when it ended.
+        after: Side,
     },
     /// A host, or one probe of it, was not heard in time.
     Silent {
@@ -159,6 +175,28 @@ pub struct Side {
     pub facts: BTreeMap<String, String>,
     /// The record with which it began.
     pub record: Option<Digest>,
+}
+
+/// What a check said in a span.
+pub(super) fn side(span: &Span) -> Side {
+    Side {
+        verdict: span.verdict,
+        stale: span.stale,
+        since: span.from,
+        reason: span.reason.clone(),
+        facts: span.deciding.clone(),
+        record: span.record,
+    }
+}
+
+/// The controls that a check bears on.
+pub(super) fn controls(catalog: &Catalog, check: &str) -> Vec<String> {
+    let mut checks = catalog.checks();
+    let mappings = checks
+        .find(|one| one.id == check)
+        .map_or(&[][..], |check| check.mappings.as_slice());
+    let controls = mappings.iter().map(|mapping| mapping.control.clone());
+    controls.collect()
 }
 
 /// A deciding fact that is not what it was.

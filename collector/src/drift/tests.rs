@@ -107,6 +107,7 @@ impl Told {
             },
             changes: &self.changes,
             lives: &self.lives,
+            reopened: &[],
             silences: &self.silences,
             quiet: &self.quiet,
             catalogues: &self.catalogues,

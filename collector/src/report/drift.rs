@@ -45,6 +45,13 @@ pub fn screen(found: &Drift, all: bool, width: usize, colour: bool) -> String {
         let said = format!("{} changes are out of scope.", counts.out_of_scope);
         screen.wrapped(0, &said);
     }
+    if 0 < counts.reopened {
+        let said = format!(
+            "{} findings are open again, as an exception ended.",
+            counts.reopened
+        );
+        screen.wrapped(0, &said);
+    }
     if found.cut {
         let said = "There are more changes than are shown at once: ask for a shorter period.";
         screen.hanging(0, "! ", said);
@@ -87,7 +94,8 @@ fn one(screen: &mut Screen, entry: &Entry) {
                 screen.wrapped(INDENT, &format!("{}: {before} -> {after}", fact.name));
             }
         }
-        What::Flapping {
+        What::Reopened { after, .. }
+        | What::Flapping {
             after: Some(after), ..
         } => screen.wrapped(INDENT, &because(after)),
         What::Flapping { .. }
@@ -151,6 +159,15 @@ fn said(screen: &Screen, what: &What) -> String {
             word(after, "no check any more"),
             controls.join(", ")
         ),
+        What::Reopened {
+            check,
+            controls,
+            exception,
+            ..
+        } => format!(
+            "{check} fails, and exception {exception} has ended ({})",
+            controls.join(", ")
+        ),
         What::Silent { probe, heard, to } => {
             let who = probe.as_ref().map_or_else(
                 || "silent".to_owned(),
@@ -196,7 +213,7 @@ fn fields(entry: &Entry) -> [String; 13] {
     let (mut check, mut bears, mut facts, mut count) =
         <(String, String, String, String)>::default();
     let (mut before, mut after, mut to) = (None, None, None);
-    let kind = match &entry.what {
+    match &entry.what {
         What::Changed {
             check: id,
             controls,
@@ -207,7 +224,6 @@ fn fields(entry: &Entry) -> [String; 13] {
         } => {
             (check, bears, facts) = (id.clone(), controls.join(" "), differing(differ));
             (before, after, count) = (from.as_ref(), into.as_ref(), "1".to_owned());
-            "changed"
         }
         What::Flapping {
             check: id,
@@ -220,37 +236,24 @@ fn fields(entry: &Entry) -> [String; 13] {
         } => {
             (check, bears, count) = (id.clone(), controls.join(" "), times.to_string());
             (before, after, to) = (from.as_ref(), into.as_ref(), Some(*until));
-            "flapping"
         }
-        What::Silent {
-            probe: Some(probe),
-            to: end,
+        What::Reopened {
+            check: id,
+            controls,
+            after: into,
             ..
-        } => {
-            (check, to) = (probe.clone(), *end);
-            "silent-probe"
+        } => (check, bears, after) = (id.clone(), controls.join(" "), Some(into)),
+        What::Silent { probe, to: end, .. } => {
+            (check, to) = (probe.clone().unwrap_or_default(), *end);
         }
-        What::Silent { to: end, .. } => {
-            to = *end;
-            "silent-host"
-        }
-        What::FleetSilent { to: end } => {
-            to = *end;
-            "silent-fleet"
-        }
-        What::CollectorSilent { to: end } => {
-            to = *end;
-            "silent-collector"
-        }
-        What::Enrolled { .. } => "enrolled",
-        What::Revoked { .. } => "revoked",
-        What::Forked { .. } => "forked",
-    };
+        What::FleetSilent { to: end } | What::CollectorSilent { to: end } => to = *end,
+        What::Enrolled { .. } | What::Revoked { .. } | What::Forked { .. } => {}
+    }
     let (by, id) = by(entry);
     let text = |one: Option<String>| one.unwrap_or_default();
     [
         entry.at.to_string(),
-        kind.to_owned(),
+        kind(&entry.what).to_owned(),
         text(entry.host.as_ref().map(ToString::to_string)),
         check,
         bears,
@@ -263,6 +266,21 @@ fn fields(entry: &Entry) -> [String; 13] {
         by,
         id,
     ]
+}
+
+const fn kind(what: &What) -> &'static str {
+    match what {
+        What::Changed { .. } => "changed",
+        What::Flapping { .. } => "flapping",
+        What::Reopened { .. } => "reopened",
+        What::Silent { probe: Some(_), .. } => "silent-probe",
+        What::Silent { probe: None, .. } => "silent-host",
+        What::FleetSilent { .. } => "silent-fleet",
+        What::CollectorSilent { .. } => "silent-collector",
+        What::Enrolled { .. } => "enrolled",
+        What::Revoked { .. } => "revoked",
+        What::Forked { .. } => "forked",
+    }
 }
 
 /// The decision that explains an entry: its kind and its id.

@@ -7,7 +7,7 @@ use shared::fact;
 use shared::observation::{Observation, Outcome};
 
 use super::*;
-use crate::assess::{Desk, FoundState, Shares};
+use crate::assess::{Desk, FoundState, Given, Shares};
 use crate::ledger::Ledger;
 use crate::register::Register;
 use crate::status::{Change, Place, ProbeOutcome, Status};
@@ -193,6 +193,48 @@ fn a_period_and_its_drift_tell_the_same_story() {
             }
         });
         assert_eq!(silence, Some((hour(7), Some(hour(10)))));
+    });
+}
+
+#[test]
+fn what_still_fails_when_an_exception_ends_is_open_again() {
+    let until = |hours| Exception {
+        id: format!("EX-{hours}"),
+        reach: reach(SYNCHRONISED, "a"),
+        window: Window {
+            from: hour(2),
+            to: hour(hours).plus_ms(1),
+        },
+        owner: "ada".to_owned(),
+        approver: "bo".to_owned(),
+        reason: "the supplier mends it".to_owned(),
+    };
+    at_desk(7, |desk| {
+        let ask = |ends: &[i64], from| {
+            let given = Given {
+                exceptions: ends.iter().copied().map(until).collect(),
+                ..Given::default()
+            };
+            let now = hour(10).plus_ms(1);
+            let window = Window { from, to: now };
+            let asked = (&given, &asked());
+            let found = reopened::reopened(desk, asked, (window, now), 10).unwrap();
+            let entries = found.iter().map(|one| one.entry(&catalog()));
+            let told = entries.map(|entry| {
+                let What::Reopened { exception, .. } = entry.what else {
+                    panic!("{entry:?}");
+                };
+                (entry.at, exception)
+            });
+            told.collect::<Vec<_>>()
+        };
+        let third = (hour(3).plus_ms(1), "EX-3".to_owned());
+        assert_eq!(ask(&[3], hour(0)), std::slice::from_ref(&third));
+        // It was mended before; the period is another; a longer exception goes on.
+        assert_eq!(ask(&[5], hour(0)), []);
+        assert_eq!(ask(&[3], hour(4)), []);
+        let fourth = (hour(4).plus_ms(1), "EX-4".to_owned());
+        assert_eq!(ask(&[3, 4], hour(0)), [fourth]);
     });
 }
 
