@@ -173,7 +173,7 @@ fn wrong_words_and_numbers_are_shown_with_their_place() {
     );
     let hint = "write a name, in which `*` may stand for any part, e.g. \"A.8.*\"";
     let host = route("a", "match = { host = [\"web 1\"] }");
-    wrong(&host, (4, 19), "\"web 1\" matches nothing", hint);
+    wrong(&host, (4, 18), "\"web 1\" matches nothing", hint);
     let hint = "write seconds, from 0 to 2592000";
     for number in ["-1", "2592001"] {
         let message = format!("{number} is out of range");
