@@ -13,10 +13,13 @@ use super::instant::{Assessment, Detail};
 use super::period::{Input, Period, Source, period};
 use super::tally::Tally;
 use crate::catalog::soa::Soa;
-use crate::catalog::{Catalog, CatalogError, Verdict};
+use crate::catalog::{Catalog, CatalogError, Check};
 use crate::ledger::{Ledger, LedgerError};
 use crate::register::Register;
-use crate::status::{Cell, Event, Happened, Span, Status, StatusError};
+use crate::status::{Event, Happened, Span, Status, StatusError, spread};
+
+/// Hosts that are read together.
+const TOGETHER: usize = 1024;
 
 /// A question cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -215,42 +218,27 @@ impl Desk<'_> {
         asked.check(&catalog)?;
         let hosts = self.status.hosts_at(at)?;
         let given = self.given(hosts.iter().cloned(), at)?;
-        let wanted = |check: &crate::catalog::Check| {
+        let wanted = |check: &Check| {
             let mut mappings = check.mappings.iter();
             mappings.any(|to| asked.wants(&to.control))
         };
+        let checks = catalog
+            .checks()
+            .map(|check| Some(check).filter(|one| wanted(one)));
+        let checks: Vec<Option<&Check>> = checks.collect();
         let mut tally = Tally::new(&catalog, &given, asked, at);
-        for host in hosts {
-            if !tally.takes(&host) {
-                continue;
+        let taken = hosts.into_iter().filter(|host| tally.takes(host));
+        let taken: Vec<AgentId> = taken.collect();
+        for hosts in taken.chunks(TOGETHER) {
+            let read = |host| self.status.cells_at(host, &checks, at);
+            let cells = spread(hosts.iter().collect(), read);
+            for (host, cells) in hosts.iter().zip(cells) {
+                tally.host(host, &cells?);
             }
-            let mut cells = Vec::new();
-            for check in catalog.checks() {
-                cells.push(if wanted(check) {
-                    self.cell(&host, &check.id, at)?
-                } else {
-                    NOTHING
-                });
-            }
-            tally.host(&host, &cells);
         }
         let mut assessment = tally.finish();
         assessment.detail(|host, check| self.detail(host, check, at))?;
         Ok(assessment)
-    }
-
-    fn cell(&self, host: &AgentId, check: &str, at: Timestamp) -> Result<Cell, AnswerError> {
-        let Some(then) = self.status.at(host, check, at)? else {
-            return Ok(NOTHING);
-        };
-        let collected = then.evidence.as_ref().map(|one| one.collected);
-        Ok(Cell {
-            verdict: then.span.verdict,
-            stale: then.span.stale,
-            covered: !then.span.stale && collected.is_some(),
-            collected,
-            since: Some(then.span.from),
-        })
     }
 
     fn detail(
@@ -320,15 +308,6 @@ impl Desk<'_> {
         )
     }
 }
-
-/// What is known of a host and a check where nothing is.
-const NOTHING: Cell = Cell {
-    verdict: Verdict::Unknown,
-    stale: false,
-    covered: false,
-    collected: None,
-    since: None,
-};
 
 /// When a host was expected, until an instant.
 #[must_use]

@@ -152,7 +152,7 @@ pub fn conditions(desk: &Desk<'_>, now: Timestamp) -> Result<Vec<Condition>, Ans
         .cells(now, |name, host, cells| watch.host(name, host, cells))?;
     watch.finish(
         &mut |host, check, cell| detail(desk, host, check, cell, now),
-        &mut |host| Ok(desk.status.silences(host, now, now.plus_ms(1))?),
+        &mut |host| Ok(desk.status.silences_open(host, now)?),
     )
 }
 
