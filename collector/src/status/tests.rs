@@ -35,7 +35,7 @@ fn clock_at(synchronised: bool, hour: i64) -> Observation {
     let subject = fact::subject("clock").unwrap();
     Observation {
         artifacts: Vec::new(),
-        facts: subject.read(&serde_json::from_str(&json).unwrap()).unwrap(),
+        facts: subject.read(&json).unwrap(),
         outcome: Outcome::Facts,
         probe: "clock".to_owned(),
         reason: String::new(),
