@@ -19,7 +19,7 @@ mod desk;
 
 pub use asked::{Asked, AskedError};
 pub use desk::{AnswerError, Desk, Edition, changed_checks, expected, in_force};
-pub use given::{Acknowledgement, Applicability, Exception, Given, Place, Sla, Window};
+pub use given::{Acknowledgement, Applicability, Brought, Exception, Given, Place, Sla, Window};
 pub use instant::{
     Assessment, CheckAssessment, Collected, ControlAssessment, Detail, Excused, Found, FoundState,
     Hosts, Named,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shared::id::{AgentId, PersonId};
 use shared::time::Timestamp;
 
-use super::given::{Acknowledgement, Applicability, Exception, Given, Place, Sla, Window};
+use super::given::{Acknowledgement, Applicability, Brought, Exception, Given, Place, Sla, Window};
 use crate::catalog::soa::Soa;
 use crate::register::views::{Reach, ScopeRule, groups_of};
 use crate::register::{Record, Register};
@@ -102,16 +102,50 @@ fn people(register: &Register) -> BTreeSet<PersonId> {
     active.map(|person| person.id.clone()).collect()
 }
 
-/// How many documents count for each control: approved, and not expired.
-fn documents(register: &Register, at: Timestamp) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    let all = register.records("document").into_iter();
-    let counting = all.filter(|record| {
-        let lasts = |field| record.instant(field).is_none_or(|end| at < end);
-        record.state == "approved" && lasts("expires")
-    });
-    for control in counting.flat_map(|record| record.list("requirement")) {
-        *counts.entry(control.to_owned()).or_default() += 1;
+/// The documents that count for each control.
+fn documents(register: &Register, at: Timestamp) -> BTreeMap<String, Vec<Brought>> {
+    let mut counting: BTreeMap<String, Vec<Brought>> = BTreeMap::new();
+    for record in register.records("document") {
+        let Some((one, controls)) = brought(record, at) else {
+            continue;
+        };
+        for control in controls {
+            counting.entry(control).or_default().push(one.clone());
+        }
     }
-    counts
+    counting
+}
+
+/// The revision of a document that was approved last, if it counts at an instant, and for what. It
+/// counts on while a newer one waits for its approval, or was refused.
+fn brought(record: &Record, at: Timestamp) -> Option<(Brought, Vec<String>)> {
+    if record.state == "retired" {
+        return None;
+    }
+    let place = record.history.iter().rposition(|one| one.step == "approve");
+    let until = record.history.get(..=place?)?;
+    let approval = until.last()?;
+    let mut said = record.clone();
+    said.fields.clear();
+    for event in until {
+        let fields = event.fields.iter();
+        said.fields
+            .extend(fields.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    let ends = [said.instant("covers_to"), said.instant("expires")];
+    let text = |field| said.text(field).unwrap_or_default().to_owned();
+    let one = Brought {
+        id: record.id.clone(),
+        title: text("title"),
+        revision: text("revision"),
+        owner: text("owner"),
+        approver: approval.by.clone(),
+        approved: approval.at,
+        covers_from: said.instant("covers_from")?,
+        until: ends.into_iter().flatten().min(),
+        document: said.text("document").and_then(|id| id.parse().ok()),
+    };
+    let counts = one.covers_from <= at && one.until.is_none_or(|end| at < end);
+    let controls = said.list("requirement").into_iter().map(str::to_owned);
+    counts.then(|| (one, controls.collect()))
 }

@@ -8,7 +8,7 @@ use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use super::asked::{Asked, AskedError};
-use super::given::{Given, Window};
+use super::given::{Given, Sla, Window};
 use super::instant::{Assessment, Detail};
 use super::period::{Input, Period, Source, period};
 use super::tally::Tally;
@@ -52,6 +52,8 @@ pub struct Desk<'a> {
     pub register: &'a Register,
     /// The evidence.
     pub ledger: &'a Ledger,
+    /// How long deviations may last, as the settings say.
+    pub sla: Sla,
 }
 
 /// A catalogue that came into force.
@@ -98,7 +100,9 @@ impl Desk<'_> {
             Some(version) => Some(self.soa(version.document)?),
             None => None,
         };
-        Ok(Given::of(&register, soa, hosts, at))
+        let given = Given::of(&register, soa, hosts, at);
+        let sla = self.sla;
+        Ok(Given { sla, ..given })
     }
 
     fn soa(&self, digest: Digest) -> Result<Soa, AnswerError> {

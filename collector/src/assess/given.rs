@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::id::{AgentId, PersonId};
+use shared::id::{AgentId, Digest, PersonId};
 use shared::time::Timestamp;
 
 use crate::catalog::Severity;
 use crate::catalog::soa::Soa;
+use crate::config::SlaDays;
 use crate::register::views::{Conclusion, Reach};
 
 /// Milliseconds of a day.
@@ -76,6 +77,29 @@ pub struct Acknowledgement {
     pub text: String,
 }
 
+/// A document that a person brought as evidence, and that somebody else approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// Id of the record.
+    pub id: String,
+    /// What it is.
+    pub title: String,
+    /// Which revision was approved.
+    pub revision: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Who approved it.
+    pub approver: String,
+    /// When.
+    pub approved: Timestamp,
+    /// From when it speaks.
+    pub covers_from: Timestamp,
+    /// When it ceases to count: it speaks no longer, or it expires.
+    pub until: Option<Timestamp>,
+    /// The file, a blob of the ledger, if it was given.
+    pub document: Option<Digest>,
+}
+
 /// The row of a control in the statement of applicability in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applicability {
@@ -111,14 +135,20 @@ pub struct Sla {
     pub low_ms: i64,
 }
 
-/// 7, 14, 30 and 90 days: no standard sets them; a policy does, and these are in common use.
+/// As the settings are where nobody sets them.
 impl Default for Sla {
     fn default() -> Self {
+        Self::from(SlaDays::default())
+    }
+}
+
+impl From<SlaDays> for Sla {
+    fn from(days: SlaDays) -> Self {
         Self {
-            critical_ms: 7 * DAY_MS,
-            high_ms: 14 * DAY_MS,
-            medium_ms: 30 * DAY_MS,
-            low_ms: 90 * DAY_MS,
+            critical_ms: i64::from(days.critical) * DAY_MS,
+            high_ms: i64::from(days.high) * DAY_MS,
+            medium_ms: i64::from(days.medium) * DAY_MS,
+            low_ms: i64::from(days.low) * DAY_MS,
         }
     }
 }
@@ -151,8 +181,8 @@ pub struct Given {
     pub applicability: BTreeMap<String, Applicability>,
     /// People who may decide.
     pub people: BTreeSet<PersonId>,
-    /// How many documents count for each control.
-    pub documents: BTreeMap<String, u64>,
+    /// The documents that count for each control as of the instant.
+    pub documents: BTreeMap<String, Vec<Brought>>,
     /// What people concluded, the latest first.
     pub conclusions: Vec<Conclusion>,
     /// How long deviations may last.

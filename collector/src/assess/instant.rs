@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
-use super::given::Applicability;
+use super::given::{Applicability, Brought};
 use crate::catalog::{Severity, Strength, Verdict};
 use crate::register::views::Conclusion;
 
@@ -55,6 +55,8 @@ pub struct ControlAssessment {
     pub applicability: Option<Applicability>,
     /// Where the statement and the evidence do not fit together.
     pub inconsistencies: Vec<String>,
+    /// Documents that people brought and that count now; no check looks at them.
+    pub documents: Vec<Brought>,
     /// Is there evidence that counts?
     pub collected: Collected,
     /// What do the checks say?
@@ -74,6 +76,8 @@ pub struct Collected {
     pub expected: usize,
     /// Hosts with fresh evidence for every check on the control.
     pub covered: usize,
+    /// Hosts with fresh evidence for one check on the control at least.
+    pub partly: usize,
     /// Hosts with evidence that is too old, for one check at least.
     pub stale: Hosts,
     /// Hosts without any evidence, for one check at least.

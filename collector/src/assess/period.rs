@@ -7,7 +7,7 @@ use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use super::asked::Asked;
-use super::given::{Applicability, Given, Window};
+use super::given::{Applicability, Given, Sla, Window};
 use super::line::{self, Deviation, Ending, Known, Line, Piece, Shares};
 use crate::catalog::{Catalog, Severity, Strength, Verdict};
 use crate::register::views::Conclusion;
@@ -59,6 +59,8 @@ pub struct Period {
     pub hosts: usize,
     /// Hosts that were left out because they are out of scope.
     pub out_of_scope: usize,
+    /// How long a deviation may last.
+    pub sla: Sla,
     /// The controls, in the order of Annex A.
     pub controls: Vec<ControlPeriod>,
 }
@@ -233,6 +235,7 @@ pub fn period<E>(input: &Input<'_>, source: &Source<'_, E>) -> Result<Period, E>
         window: input.window,
         hosts,
         out_of_scope,
+        sla: input.given.sla,
         controls,
     })
 }

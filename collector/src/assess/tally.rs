@@ -41,6 +41,11 @@ impl<'a> Tally<'a> {
                 theme: control.theme.clone(),
                 applicability: given.applicability.get(&control.id).cloned(),
                 inconsistencies: Vec::new(),
+                documents: given
+                    .documents
+                    .get(&control.id)
+                    .cloned()
+                    .unwrap_or_default(),
                 collected: Collected::default(),
                 finding: Found::new(),
                 conclusion: given.conclusion(&control.id, &asked.groups).cloned(),
@@ -129,14 +134,9 @@ impl<'a> Tally<'a> {
             return;
         };
         let live = |control: &ControlAssessment| {
-            let checks = control
-                .checks
-                .iter()
-                .map(|check| check.covered)
-                .sum::<usize>();
-            let documents = self.given.documents.get(&control.control);
-            let live = u64::try_from(checks).unwrap_or(u64::MAX);
-            let live = live.saturating_add(documents.copied().unwrap_or(0));
+            let checks = control.checks.iter().map(|check| check.covered);
+            let live = checks.sum::<usize>() + control.documents.len();
+            let live = u64::try_from(live).unwrap_or(u64::MAX);
             (control.control.clone(), live)
         };
         let live = self.found.controls.iter().map(live).collect();
@@ -170,7 +170,8 @@ struct Worst {
     failing: usize,
     excepted: usize,
     unknown: usize,
-    /// How many lack fresh evidence, because it is too old or because there is none.
+    /// How many have fresh evidence, and how many lack it, because it is too old or because there is none.
+    covered: usize,
     uncovered: usize,
     stale: usize,
     missing: usize,
@@ -182,6 +183,7 @@ impl Worst {
         self.failing += usize::from(cell.verdict == Verdict::Fail);
         self.excepted += usize::from(excepted);
         self.unknown += usize::from(cell.verdict == Verdict::Unknown);
+        self.covered += usize::from(cell.covered);
         self.uncovered += usize::from(!cell.covered);
         self.stale += usize::from(cell.stale);
         self.missing += usize::from(cell.collected.is_none());
@@ -208,6 +210,7 @@ impl ControlAssessment {
         let collected = &mut self.collected;
         collected.expected += 1;
         collected.covered += usize::from(worst.uncovered == 0);
+        collected.partly += usize::from(0 < worst.covered);
         if 0 < worst.stale {
             collected.stale.add(host, names);
         }

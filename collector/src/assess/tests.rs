@@ -9,10 +9,12 @@ use shared::time::Timestamp;
 use super::*;
 use crate::catalog::soa::Soa;
 use crate::catalog::{Catalog, Severity, Verdict};
+use crate::config::Config;
 use crate::register::Pattern;
 use crate::register::views::Reach;
 use crate::status::{Cell, Span};
 
+mod brought;
 mod model;
 mod period;
 
@@ -273,7 +275,7 @@ fn the_statement_stands_beside_and_what_does_not_fit_is_said() {
         applicability: decided::applicability(&soa),
         soa: Some(soa),
         people: ["ada".parse().unwrap()].into(),
-        documents: [("A.5.2".to_owned(), 1)].into(),
+        documents: [("A.5.2".to_owned(), vec![brought::policy()])].into(),
         ..Given::default()
     };
     let all = assessed(&given, &Asked::default(), 9, &[("a", &[])]);
@@ -339,4 +341,11 @@ fn limits_of_severities() {
     assert_eq!(days(Severity::High), 14);
     assert_eq!(days(Severity::Medium), 30);
     assert_eq!(days(Severity::Low), 90);
+    let text = "[assess.sla_days]\ncritical = 2\n";
+    let config = Config::parse(text, Path::new("collector.toml")).unwrap();
+    let sla = Sla::from(config.assess.sla_days);
+    let days = |severity| sla.of(severity) / 86_400_000;
+    assert_eq!((days(Severity::Critical), days(Severity::High)), (2, 14));
+    let never = "[assess.sla_days]\nlow = 0\n";
+    assert!(Config::parse(never, Path::new("collector.toml")).is_err());
 }

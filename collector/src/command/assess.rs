@@ -18,8 +18,8 @@ finding (what checks say of it) and the conclusion (what a named person decided)
   evident-collector assess --control A.8.13 --host db-1 --at 2026-03-01T12:00:00Z
   evident-collector assess --group web --from 2026-01-01 --to 2026-03-31
 Over a period: the share of time passing, failing, unknown and excepted, the longest time without
-evidence, deviations, how fast they were seen, and how fast mended against 7, 14, 30 and 90 days
-for severity critical, high, medium and low.";
+evidence, deviations, how fast they were seen, and how fast mended against what
+`[assess.sla_days]` in the settings allows each severity.";
 
 const DRIFT: &str = "\
 Drift is a change that no decision explains: no exception, acknowledgement, catalogue or enrolment.
@@ -87,6 +87,9 @@ pub(crate) struct Drift {
     /// Leave out what a decision explains
     #[arg(long)]
     unexplained: bool,
+    /// Show the first evidence of a new host check by check, and not in one line
+    #[arg(long)]
+    all: bool,
 }
 
 impl Which {
@@ -123,7 +126,7 @@ impl Drift {
     /// What changed in a period.
     pub(crate) fn run(self, around: &Around) -> anyhow::Result<Shown> {
         let (folder, mut question) = self.which.question(around);
-        question.unexplained = self.unexplained;
+        (question.unexplained, question.all) = (self.unexplained, self.all);
         answer(&folder, around, "/v1/drift", &question, drifted)
     }
 }
@@ -153,6 +156,7 @@ fn answer(
         status: &status,
         register: &register,
         ledger: &ledger,
+        sla: config.assess.sla_days.into(),
     };
     let text = answering(&desk, question, around.now());
     status.close()?;

@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _, value_parser};
 use collector::fault::nearest;
 use collector::register::{self, Event, Field, FieldKind, Ids, KINDS, Kind, Record, StepKind};
-use collector::serve::api::records::who;
+use collector::serve::api::records::{self, who};
 use serde::Deserialize;
 use shared::decision::{Decided, Step, Value};
 use shared::id::Digest;
@@ -103,6 +103,26 @@ struct Looking {
     /// How it is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+impl Looking {
+    /// Asks the collector that runs, or reads its ledger when none does.
+    fn answer(&self, kind: &Kind, id: Option<&String>) -> anyhow::Result<serde_json::Value> {
+        let (dir, at) = (self.folder.dir.as_path(), self.at.as_deref());
+        let id_path = id.map(|id| format!("/{}", encoded(id)));
+        let at_query = at.map(|at| format!("?at={}", encoded(at)));
+        let (id_path, at_query) = (id_path.unwrap_or_default(), at_query.unwrap_or_default());
+        let client = Client::new(dir);
+        if client.is_there() {
+            let name = kind.name;
+            return client.get(&format!("/v1/registers/{name}{id_path}{at_query}"));
+        }
+        let register = super::register(dir)?;
+        Ok(match id {
+            Some(id) => records::whole(&register, (kind, id), at)?,
+            None => records::listed(&register, kind, at)?,
+        })
+    }
 }
 
 /// The command of one step.
@@ -213,16 +233,8 @@ pub(crate) fn run(
         return take(kind, step, given, around);
     }
     let looking = Looking::from_arg_matches(given)?;
-    let at = looking.at.as_ref();
-    let at = at.map(|at| format!("?at={}", encoded(at)));
-    let at = at.unwrap_or_default();
-    let client = Client::new(&looking.folder.dir);
     let id = given.try_get_one::<String>(ID).ok().flatten();
-    let path = match id {
-        Some(id) => format!("/v1/registers/{}/{}{at}", kind.name, encoded(id)),
-        None => format!("/v1/registers/{}{at}", kind.name),
-    };
-    let answer: serde_json::Value = client.get(&path)?;
+    let answer = looking.answer(kind, id)?;
     if looking.format == Format::Json {
         return Ok(serde_json::to_string_pretty(&answer)?.into());
     }

@@ -35,6 +35,8 @@ pub struct Input<'a> {
     pub silences: &'a BTreeMap<AgentId, Vec<Silence>>,
     /// Silences of the fleet and of the collector.
     pub quiet: &'a [Quiet],
+    /// Exceptions that ended while what they covered still fails: see [`super::ended`].
+    pub ended: &'a [Entry],
     /// The catalogues that came into force until the end of the period, in the order of time.
     pub catalogues: &'a [Came],
     /// When the last evidence before a change was collected.
@@ -93,6 +95,8 @@ pub fn drift(input: &Input<'_>) -> Drift {
         silent(input, &mut counts, &mut entries);
         came_and_went(input, &mut entries);
     }
+    counts.exceptions_ended = input.ended.len();
+    entries.extend_from_slice(input.ended);
     entries.sort_by(|one, other| (one.at, &one.host).cmp(&(other.at, &other.host)));
     counts.explained = entries.iter().filter(|one| one.explained.is_some()).count();
     counts.unexplained = entries.len() - counts.explained;

@@ -7,6 +7,7 @@ use shared::time::Timestamp;
 
 use super::Condition;
 use super::change::{Came, Damping, Input, drift};
+use super::ended::ended;
 use super::entry::Drift;
 use super::now::{Detail, Watch};
 use super::silence::{Quiet, fleet_silences, gaps};
@@ -50,6 +51,21 @@ pub fn over(
         .collect();
     let mut quiet = fleet_silences(&there, &silences, window);
     quiet.extend(away(desk, window, now)?);
+    let end = window.to.plus_ms(-1);
+    let there = there.iter().filter(|(_host, windows)| {
+        let mut windows = windows.iter();
+        windows.any(|one| one.holds(end))
+    });
+    let mut fails = |host: &AgentId, check: &str| {
+        let then = desk.status.at(host, check, end)?;
+        Ok::<_, AnswerError>(then.is_some_and(|then| then.span.verdict == Verdict::Fail))
+    };
+    let ended = ended(
+        (&catalog, &given, asked),
+        window,
+        there.map(|(host, _windows)| host),
+        &mut fails,
+    )?;
     let last = |change: &Changed| {
         let before = change.before.as_ref()?;
         desk.last_collected(&change.host, &change.check, before)
@@ -64,6 +80,7 @@ pub fn over(
         lives: &lives,
         silences: &silences,
         quiet: &quiet,
+        ended: &ended,
         catalogues: &catalogues(desk, window.to)?,
         last_evidence: &last,
         cut,

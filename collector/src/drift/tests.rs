@@ -10,6 +10,7 @@ use crate::register::views::Reach;
 use crate::status::{Cell, Changed, Event, Happened, Host, Silence, Span};
 
 mod desk;
+mod ended;
 mod now;
 
 const FAIL: Verdict = Verdict::Fail;
@@ -84,6 +85,7 @@ struct Told {
     lives: BTreeMap<AgentId, Vec<Event>>,
     silences: BTreeMap<AgentId, Vec<Silence>>,
     quiet: Vec<Quiet>,
+    ended: Vec<Entry>,
     catalogues: Vec<Came>,
 }
 
@@ -109,6 +111,7 @@ impl Told {
             lives: &self.lives,
             silences: &self.silences,
             quiet: &self.quiet,
+            ended: &self.ended,
             catalogues: &self.catalogues,
             // Evidence comes each 10.
             last_evidence: &|change| Some(change.at.plus_ms(-10)),

@@ -91,6 +91,7 @@ fn at_desk(changes: usize, ask: impl FnOnce(&Desk<'_>)) {
         status: &status,
         register: &Register::default(),
         ledger: &ledger,
+        sla: crate::assess::Sla::default(),
     });
     status.close().unwrap();
 }

@@ -43,6 +43,8 @@ pub struct Question {
     pub names: Option<usize>,
     /// Of drift: leave out what a decision explains.
     pub unexplained: bool,
+    /// Of drift as text: the first evidence of a new host check by check.
+    pub all: bool,
     /// `json`, `text` or `csv`.
     pub format: Form,
     /// Columns of a text.
@@ -170,8 +172,11 @@ pub fn drifted(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<S
         Form::Json => written(&found),
         Form::Text => {
             let (columns, colour) = (question.columns(), question.colour);
-            let all = !question.unexplained;
-            Ok(report::drift::screen(&found, all, columns, colour))
+            let shown = report::drift::Shown {
+                explained: !question.unexplained,
+                first: question.all,
+            };
+            Ok(report::drift::screen(&found, shown, columns, colour))
         }
         Form::Csv => Ok(report::drift::csv(&found)),
     }
@@ -237,6 +242,7 @@ async fn answer(intake: Arc<Intake>, asking: Asking, answering: Answering) -> An
             status: status.as_ref().ok_or_else(said::unavailable)?,
             register: &register,
             ledger: &intake.ledger,
+            sla: intake.config.assess.sla_days.into(),
         };
         answering(&desk, &question, intake.now())
     });
