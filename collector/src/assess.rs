@@ -26,7 +26,8 @@ pub use instant::{
 };
 pub use line::{Deviation, Ending, Known, Line, Piece, Shares, deviations, line, longest_gap};
 pub use period::{
-    CheckPeriod, ControlPeriod, Gap, HostPeriod, Input, Period, Source, Spans, Spent, period,
+    CheckPeriod, ControlPeriod, Gap, HostPeriod, Input, LeftOut, Period, Source, Spans, Spent,
+    period,
 };
 pub use tally::Tally;
 

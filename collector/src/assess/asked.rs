@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::id::AgentId;
+use shared::time::Timestamp;
 
 use super::given::Given;
 use crate::catalog::Catalog;
@@ -66,8 +67,20 @@ impl Asked {
     /// Whether a host is wanted.
     #[must_use]
     pub fn wants_host(&self, host: &AgentId, given: &Given) -> bool {
+        self.wants_in(host, given.groups(host))
+    }
+
+    /// Whether a host is wanted as it stood at an instant of the period.
+    #[must_use]
+    pub fn wants_host_at(&self, host: &AgentId, given: &Given, at: Timestamp) -> bool {
+        let place = given.place_at(host, at);
+        self.wants_in(host, place.map_or(&[], |place| place.groups.as_slice()))
+    }
+
+    /// Whether a host is wanted that is in these groups.
+    #[must_use]
+    pub fn wants_in(&self, host: &AgentId, groups: &[String]) -> bool {
         let named = || self.hosts.iter().any(|asked| is_named(asked, host));
-        let groups = given.groups(host);
         let grouped = || self.groups.iter().any(|group| groups.contains(group));
         (self.hosts.is_empty() || named()) && (self.groups.is_empty() || grouped())
     }

@@ -95,12 +95,35 @@ impl Desk<'_> {
         hosts: impl IntoIterator<Item = AgentId>,
         at: Timestamp,
     ) -> Result<Given, AnswerError> {
-        let register = self.register.at(at);
+        self.given_by(&self.register.at(at), hosts, at)
+    }
+
+    /// What people laid down as of the end of a period, and where each host stood in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::given`].
+    pub fn given_over(
+        &self,
+        hosts: impl IntoIterator<Item = AgentId>,
+        window: Window,
+    ) -> Result<Given, AnswerError> {
+        let register = self.register.at(window.to);
+        let given = self.given_by(&register, hosts, window.to)?;
+        Ok(given.over(&register, window))
+    }
+
+    fn given_by(
+        &self,
+        register: &Register,
+        hosts: impl IntoIterator<Item = AgentId>,
+        at: Timestamp,
+    ) -> Result<Given, AnswerError> {
         let soa = match register.soa() {
             Some(version) => Some(self.soa(version.document)?),
             None => None,
         };
-        let given = Given::of(&register, soa, hosts, at);
+        let given = Given::of(register, soa, hosts, at);
         let sla = self.sla;
         Ok(Given { sla, ..given })
     }
@@ -180,7 +203,11 @@ impl Desk<'_> {
 
     /// The catalogue in force at an instant; before the first that a decision put in force, and
     /// without any, the one that judges now.
-    fn catalog_at(&self, at: Timestamp) -> Result<Arc<Catalog>, AnswerError> {
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`].
+    pub fn catalog_at(&self, at: Timestamp) -> Result<Arc<Catalog>, AnswerError> {
         let last = self.editions(at)?.pop();
         Ok(last.map_or_else(|| self.status.catalog(), |edition| edition.catalog))
     }
@@ -296,7 +323,7 @@ impl Desk<'_> {
         let catalog = self.catalog_at(window.to)?;
         asked.check(&catalog)?;
         let lives = self.lives(now)?;
-        let given = self.given(lives.keys().cloned(), window.to)?;
+        let given = self.given_over(lives.keys().cloned(), window)?;
         let hosts: Vec<_> = lives
             .into_iter()
             .map(|(host, life)| (host, expected(&life, window.to)))
@@ -307,6 +334,7 @@ impl Desk<'_> {
             window,
             hosts: &hosts,
             in_force: &in_force(&editions, window.to),
+            earlier: &earlier(&editions, window),
             asked,
         };
         let begin = Timestamp::default();
@@ -350,19 +378,34 @@ pub fn expected(life: &[Event], until: Timestamp) -> Vec<Window> {
     windows
 }
 
-/// When each check was in force, until an instant. What was judged before the first catalogue that
+/// The catalogues that were in force in a period before the one at its end, the latest first.
+fn earlier(editions: &[Edition], window: Window) -> Vec<Arc<Catalog>> {
+    let until = editions.iter().skip(1).map(|next| next.at);
+    let ended = editions.iter().zip(until);
+    let inside = ended.filter(|(_edition, until)| window.from < *until);
+    let mut earlier: Vec<_> = inside
+        .map(|(edition, _until)| Arc::clone(&edition.catalog))
+        .collect();
+    earlier.reverse();
+    earlier
+}
+
+/// When each check bore on each control, until an instant: by control and check. What was judged before the first catalogue that
 /// a decision put in force was judged by that one.
 #[must_use]
-pub fn in_force(editions: &[Edition], until: Timestamp) -> BTreeMap<String, Vec<Window>> {
-    let mut all: BTreeMap<String, Vec<Window>> = BTreeMap::new();
+pub fn in_force(editions: &[Edition], until: Timestamp) -> BTreeMap<(String, String), Vec<Window>> {
+    let mut all: BTreeMap<(String, String), Vec<Window>> = BTreeMap::new();
     let ends = editions.iter().skip(1).map(|next| next.at).chain([until]);
     let begins = [Timestamp::default()]
         .into_iter()
         .chain(editions.iter().skip(1).map(|edition| edition.at));
     for ((edition, from), to) in editions.iter().zip(begins).zip(ends) {
-        for check in edition.catalog.checks() {
-            let windows = all.entry(check.id.clone()).or_default();
-            match windows.last_mut().filter(|last| last.to == from) {
+        let checks = edition.catalog.checks();
+        let bearing = checks.flat_map(|check| check.mappings.iter().map(move |to| (to, check)));
+        for (mapping, check) in bearing {
+            let key = (mapping.control.clone(), check.id.clone());
+            let windows = all.entry(key).or_default();
+            match windows.last_mut().filter(|last| from <= last.to) {
                 Some(last) => last.to = to,
                 None => windows.push(Window { from, to }),
             }

@@ -15,6 +15,7 @@ use crate::register::views::Reach;
 use crate::status::{Cell, Span};
 
 mod brought;
+mod laid;
 mod model;
 mod period;
 
