@@ -147,15 +147,7 @@ pub fn reevaluate(
         ),
         None => (Timestamp::default(), Timestamp::default()),
     };
-    let (from, to) = (from.unwrap_or(first), to.unwrap_or(last));
-    if to < from || to < first {
-        return Err(ReevaluateError::Period {
-            from,
-            to,
-            first,
-            last,
-        });
-    }
+    let (from, to) = bounds((from, to), (first, last))?;
     let (old, _fresh) = follow::open(&scratch.join("before"), ledger, decisions)?;
     let entries = follow::catch_up(ledger, &old, decisions)?;
     let (new, _fresh) = Status::open(&scratch.join("after"), Arc::clone(catalog))?;
@@ -186,6 +178,23 @@ pub fn reevaluate(
         catalogue: catalog.digest(),
         compared,
     })
+}
+
+/// The period that was asked for, with what is not said filled in; it must touch the ledger.
+fn bounds(
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+    (first, last): (Timestamp, Timestamp),
+) -> Result<(Timestamp, Timestamp), ReevaluateError> {
+    let (from, to) = (from.unwrap_or(first), to.unwrap_or(last));
+    if to < from || to < first {
+        return Err(ReevaluateError::Period {
+            from,
+            to,
+            first,
+            last,
+        });
+    }
+    Ok((from, to))
 }
 
 /// The span that holds an instant.

@@ -212,6 +212,24 @@ impl Desk<'_> {
         Ok(last.map_or_else(|| self.status.catalog(), |edition| edition.catalog))
     }
 
+    /// Refuses a question that names what is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`].
+    pub fn check(&self, asked: &Asked, catalog: &Catalog) -> Result<(), AnswerError> {
+        asked.check(catalog)?;
+        let mut hosts = Vec::new();
+        if !asked.hosts.is_empty() {
+            let now = Timestamp::default();
+            self.status
+                .cells(now, |name, _host, _cells| hosts.push(name.clone()))?;
+        }
+        let groups = self.register.records("group").into_iter();
+        let groups: Vec<_> = groups.map(|record| record.id.as_str()).collect();
+        Ok(asked.check_names(&hosts, &groups)?)
+    }
+
     /// Controls as they stand now.
     ///
     /// # Errors
@@ -219,7 +237,7 @@ impl Desk<'_> {
     /// [`AnswerError`].
     pub fn now(&self, asked: &Asked, now: Timestamp) -> Result<Assessment, AnswerError> {
         let catalog = self.status.catalog();
-        asked.check(&catalog)?;
+        self.check(asked, &catalog)?;
         let given = self.given(self.status.hosts_at(now)?, now)?;
         let mut tally = Tally::new(&catalog, &given, asked, now);
         self.status.cells(now, |name, host, cells| {
@@ -239,7 +257,7 @@ impl Desk<'_> {
     /// [`AnswerError`].
     pub fn at(&self, asked: &Asked, at: Timestamp) -> Result<Assessment, AnswerError> {
         let catalog = self.catalog_at(at)?;
-        asked.check(&catalog)?;
+        self.check(asked, &catalog)?;
         let hosts = self.status.hosts_at(at)?;
         let given = self.given(hosts.iter().cloned(), at)?;
         let wanted = |check: &crate::catalog::Check| {
@@ -321,7 +339,7 @@ impl Desk<'_> {
     ) -> Result<Period, AnswerError> {
         let editions = self.editions(window.to)?;
         let catalog = self.catalog_at(window.to)?;
-        asked.check(&catalog)?;
+        self.check(asked, &catalog)?;
         let lives = self.lives(now)?;
         let given = self.given_over(lives.keys().cloned(), window)?;
         let hosts: Vec<_> = lives

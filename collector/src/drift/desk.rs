@@ -34,7 +34,7 @@ pub fn over(
     now: Timestamp,
 ) -> Result<Drift, AnswerError> {
     let catalog = desk.catalog_at(window.to)?;
-    asked.check(&catalog)?;
+    desk.check(asked, &catalog)?;
     let lives = desk.lives(now)?;
     let given = desk.given_over(lives.keys().cloned(), window)?;
     let editions = desk.editions(window.to)?;

@@ -202,7 +202,10 @@ fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
 
 fn problem(error: AnswerError) -> Problem {
     match error {
-        AnswerError::Asked(error) => Problem::new(Kind::Malformed, error).of("control"),
+        AnswerError::Asked(error) => {
+            let part = error.part();
+            Problem::new(Kind::Malformed, error).of(part)
+        }
         error @ (AnswerError::Status(_) | AnswerError::Ledger(_) | AnswerError::File { .. }) => {
             Problem::new(Kind::Unavailable, chain(&error))
         }
