@@ -77,6 +77,22 @@ impl AskedError {
 }
 
 impl Asked {
+    /// Lists of controls, hosts and groups as they stand in a question, each parted by commas.
+    #[must_use]
+    pub fn of(controls: &str, hosts: &str, groups: &str) -> Self {
+        let list = |text: &str| -> Vec<String> {
+            let parts = text.split(',').map(str::trim);
+            let parts = parts.filter(|part| !part.is_empty());
+            parts.map(str::to_owned).collect()
+        };
+        Self {
+            controls: list(controls),
+            hosts: list(hosts),
+            groups: list(groups),
+            names: NAMES,
+        }
+    }
+
     /// Refuses controls that the catalogue does not have.
     ///
     /// # Errors

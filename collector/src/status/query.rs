@@ -102,20 +102,22 @@ impl Row {
 }
 
 impl Status {
-    /// The state of all controls of Annex A, in their order. A control without a check says so.
-    ///
-    /// Evidence older than the freshness of its check counts as unknown at `now`.
+    /// The state of all controls of Annex A, in their order, on the hosts that are wanted.
     ///
     /// # Errors
     ///
     /// [`StatusError`]: close and open again.
-    pub fn controls(&self, now: Timestamp) -> Result<Vec<ControlStatus>, StatusError> {
+    pub fn controls(
+        &self,
+        now: Timestamp,
+        wanted: impl Fn(&AgentId) -> bool,
+    ) -> Result<Vec<ControlStatus>, StatusError> {
         let table = self.table();
         table.whole()?;
         let mut tallies: Vec<_> = table.plan.checks.iter().map(|_| Tally::default()).collect();
         let mut cells = Vec::new();
         for (host, row) in &table.rows {
-            if row.host.revoked.is_none() {
+            if row.host.revoked.is_none() && wanted(host) {
                 row.cells_at(&table.plan, now, &mut cells);
                 for (tally, cell) in tallies.iter_mut().zip(&cells) {
                     tally.add(host, cell);
@@ -172,12 +174,8 @@ impl Status {
     pub fn hosts(&self, now: Timestamp) -> Result<Vec<HostStatus>, StatusError> {
         let mut hosts = Vec::new();
         self.cells(now, |name, host, cells| {
-            hosts.push(controls::host_status(
-                name.clone(),
-                host.clone(),
-                cells,
-                now,
-            ));
+            let (name, host) = (name.clone(), host.clone());
+            hosts.push(controls::host_status(name, host, cells, now));
         })?;
         Ok(hosts)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use shared::time::Timestamp;
 
 use super::*;
-use crate::assess::{Applicability, Asked, Brought, Given, Tally};
+use crate::assess::{Applicability, Asked, Given, Tally};
 use crate::catalog::{Catalog, Verdict};
 use crate::status::Cell;
 
@@ -46,7 +46,7 @@ fn assessed(asked: &Asked) -> Assessment {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/catalog");
     let catalog = Catalog::load(Path::new(folder)).unwrap();
     let now = at("2026-01-02T12:00:00Z");
-    let mut applicable = std::collections::BTreeMap::new();
+    let mut applicable = BTreeMap::new();
     for control in catalog.controls() {
         let row = match control.id.as_str() {
             "A.7.7" => applicability(false, ""),

@@ -78,19 +78,10 @@ impl Form {
 
 impl Question {
     fn asked(&self) -> Asked {
-        let list = |text: &str| -> Vec<String> {
-            let parts = text.split(',').map(str::trim);
-            parts
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let default = Asked::default();
+        let asked = Asked::of(&self.control, &self.host, &self.group);
         Asked {
-            controls: list(&self.control),
-            hosts: list(&self.host),
-            groups: list(&self.group),
-            names: self.names.unwrap_or(default.names).min(NAMES_MAX),
+            names: self.names.unwrap_or(asked.names).min(NAMES_MAX),
+            ..asked
         }
     }
 
