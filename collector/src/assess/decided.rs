@@ -6,7 +6,9 @@ use shared::decision::Decided;
 use shared::id::{AgentId, PersonId};
 use shared::time::Timestamp;
 
-use super::given::{Acknowledgement, Applicability, Brought, Exception, Given, Place, Sla, Window};
+use super::given::{
+    Acknowledgement, Applicability, Brought, Exception, Given, Open, Place, Sla, Window,
+};
 use crate::catalog::soa::Soa;
 use crate::register::views::{Groups, Reach, ScopeRule, groups_of};
 use crate::register::{Record, Register};
@@ -41,6 +43,7 @@ impl Given {
             soa,
             people: people(register),
             documents: documents(register, at),
+            open: open(register),
             conclusions: register.conclusions(),
             sla: Sla::default(),
         }
@@ -188,6 +191,31 @@ fn people(register: &Register) -> BTreeSet<PersonId> {
     active.map(|person| person.id.clone()).collect()
 }
 
+/// The nonconformities and risks that are not closed, by control.
+fn open(register: &Register) -> BTreeMap<String, Vec<Open>> {
+    let mut open: BTreeMap<String, Vec<Open>> = BTreeMap::new();
+    let about = [
+        ("nonconformity", "requirement", "statement"),
+        ("risk", "control", "title"),
+    ];
+    for (name, names, says) in about {
+        let records = register.records(name).into_iter();
+        for record in records.filter(|record| record.state != "closed") {
+            let text = |field| record.text(field).unwrap_or_default().to_owned();
+            for control in record.list(names) {
+                open.entry(control.to_owned()).or_default().push(Open {
+                    register: name.to_owned(),
+                    id: record.id.clone(),
+                    state: record.state.clone(),
+                    owner: text("owner"),
+                    text: text(says),
+                });
+            }
+        }
+    }
+    open
+}
+
 /// The documents that count for each control.
 fn documents(register: &Register, at: Timestamp) -> BTreeMap<String, Vec<Brought>> {
     let mut counting: BTreeMap<String, Vec<Brought>> = BTreeMap::new();
@@ -218,6 +246,7 @@ fn brought(record: &Record, at: Timestamp) -> Option<(Brought, Vec<String>)> {
         said.fields
             .extend(fields.map(|(name, value)| (name.clone(), value.clone())));
     }
+    let submitted = until.iter().rev().find(|one| one.step == "submit");
     let ends = [said.instant("covers_to"), said.instant("expires")];
     let text = |field| said.text(field).unwrap_or_default().to_owned();
     let one = Brought {
@@ -225,6 +254,7 @@ fn brought(record: &Record, at: Timestamp) -> Option<(Brought, Vec<String>)> {
         title: text("title"),
         revision: text("revision"),
         owner: text("owner"),
+        brought_by: submitted.map(|one| one.by.clone()).unwrap_or_default(),
         approver: approval.by.clone(),
         approved: approval.at,
         covers_from: said.instant("covers_from")?,

@@ -9,12 +9,13 @@ use shared::time::Timestamp;
 
 use super::asked::{Asked, AskedError};
 use super::given::{Given, Sla, Window};
-use super::instant::{Assessment, Detail};
+use super::instant::{Assessment, Detail, Machines};
 use super::period::{Input, Period, Source, period};
 use super::tally::Tally;
 use crate::catalog::soa::Soa;
 use crate::catalog::{Catalog, CatalogError, Verdict};
 use crate::ledger::{Ledger, LedgerError};
+use crate::population::{self, Memory, PopulationError, State};
 use crate::register::Register;
 use crate::status::{Cell, Event, Happened, Span, Status, StatusError};
 
@@ -30,6 +31,9 @@ pub enum AnswerError {
     /// The ledger cannot be read. `fsck` names what is damaged.
     #[error("the ledger cannot be read")]
     Ledger(#[from] LedgerError),
+    /// Who should be there cannot be told.
+    #[error("who should be there cannot be told")]
+    Population(#[from] PopulationError),
     /// A file that a decision names is not what the decision says. The operator must look.
     #[error("{what} `{digest}` cannot be read")]
     File {
@@ -246,6 +250,7 @@ impl Desk<'_> {
             }
         })?;
         let mut assessment = tally.finish();
+        assessment.not_enrolled = self.not_enrolled(asked, now)?;
         assessment.detail(|host, check| self.detail(host, check, now))?;
         Ok(assessment)
     }
@@ -280,8 +285,36 @@ impl Desk<'_> {
             tally.host(&host, &cells);
         }
         let mut assessment = tally.finish();
+        assessment.not_enrolled = self.not_enrolled(asked, at)?;
         assessment.detail(|host, check| self.detail(host, check, at))?;
         Ok(assessment)
+    }
+
+    /// Machines that lists name at an instant, that are in scope and not enrolled.
+    fn not_enrolled(&self, asked: &Asked, at: Timestamp) -> Result<Machines, AnswerError> {
+        let register = self.register.at(at);
+        let mut missing = Machines::default();
+        // Without a list nobody is expected, and nothing need be read.
+        if register.records("inventory").is_empty() {
+            return Ok(missing);
+        }
+        let known = (self.ledger, self.status, &register);
+        let population = population::look(&mut Memory::default(), known, at)?;
+        let expected = population.machines.into_iter();
+        for row in expected.filter(|row| row.state == State::Expected) {
+            let host = row.name.parse::<AgentId>().ok();
+            let wanted = match &host {
+                Some(host) => asked.wants_in(host, &row.groups),
+                None => asked.hosts.is_empty() && asked.groups.is_empty(),
+            };
+            if wanted {
+                missing.count += 1;
+                if missing.names.len() < asked.names {
+                    missing.names.push(row.name);
+                }
+            }
+        }
+        Ok(missing)
     }
 
     fn cell(&self, host: &AgentId, check: &str, at: Timestamp) -> Result<Cell, AnswerError> {

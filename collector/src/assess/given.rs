@@ -88,6 +88,8 @@ pub struct Brought {
     pub revision: String,
     /// Who answers for it.
     pub owner: String,
+    /// Who brought this revision.
+    pub brought_by: String,
     /// Who approved it.
     pub approver: String,
     /// When.
@@ -98,6 +100,21 @@ pub struct Brought {
     pub until: Option<Timestamp>,
     /// The file, a blob of the ledger, if it was given.
     pub document: Option<Digest>,
+}
+
+/// A nonconformity or a risk that is not closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Its register.
+    pub register: String,
+    /// Id of the record.
+    pub id: String,
+    /// Its state.
+    pub state: String,
+    /// Who answers for it; may be empty.
+    pub owner: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// The row of a control in the statement of applicability in force.
@@ -186,6 +203,8 @@ pub struct Given {
     pub people: BTreeSet<PersonId>,
     /// The documents that count for each control as of the instant.
     pub documents: BTreeMap<String, Vec<Brought>>,
+    /// The nonconformities and risks that name each control and are not closed.
+    pub open: BTreeMap<String, Vec<Open>>,
     /// What people concluded, the latest first.
     pub conclusions: Vec<Conclusion>,
     /// How long deviations may last.
@@ -193,6 +212,18 @@ pub struct Given {
 }
 
 impl Given {
+    /// The documents that count for a control.
+    #[must_use]
+    pub fn documents(&self, control: &str) -> Vec<Brought> {
+        self.documents.get(control).cloned().unwrap_or_default()
+    }
+
+    /// The nonconformities and risks that name a control and are not closed.
+    #[must_use]
+    pub fn open(&self, control: &str) -> Vec<Open> {
+        self.open.get(control).cloned().unwrap_or_default()
+    }
+
     /// The groups of a host.
     #[must_use]
     pub fn groups(&self, host: &AgentId) -> &[String] {

@@ -8,7 +8,7 @@ use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use super::asked::Asked;
-use super::given::{Applicability, Given, Sla, Window};
+use super::given::{Applicability, Brought, Given, Open, Sla, Window};
 use super::line::{self, Deviation, Ending, Known, Line, Piece, Shares};
 use crate::catalog::{Catalog, Check, Severity, Strength, Verdict};
 use crate::register::views::Conclusion;
@@ -73,6 +73,15 @@ pub struct Period {
     pub controls: Vec<ControlPeriod>,
 }
 
+impl Period {
+    /// Whether nothing in scope failed, excepted or not, and nothing was unknown at any time.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let mut shares = self.controls.iter().map(|one| one.shares);
+        shares.all(|one| one.failing_ms == 0 && one.unknown_ms == 0)
+    }
+}
+
 /// One control over a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ControlPeriod {
@@ -84,6 +93,10 @@ pub struct ControlPeriod {
     pub applicability: Option<Applicability>,
     /// The latest conclusion of a person before the end.
     pub conclusion: Option<Conclusion>,
+    /// The documents that count for it at the end.
+    pub documents: Vec<Brought>,
+    /// Nonconformities and risks that name it and are not closed at the end.
+    pub open: Vec<Open>,
     /// Time of hosts: at each moment a host counts by the worst of the checks on this control.
     pub shares: Shares,
     /// How long at least one host failed, excepted or not.
@@ -333,6 +346,8 @@ fn begun(input: &Input<'_>, control: String, title: String) -> ControlPeriod {
             .given
             .conclusion(&control, &input.asked.groups)
             .cloned(),
+        documents: input.given.documents(&control),
+        open: input.given.open(&control),
         title,
         shares: Shares::default(),
         any_failing_ms: 0,
