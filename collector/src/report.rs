@@ -33,6 +33,8 @@ const WIDTH_MIN: usize = 60;
 const HOSTS_SHOWN: usize = 3;
 /// Where the text under a row begins.
 const INDENT: usize = 18;
+/// Where the id of a check begins in its row.
+const WHAT: usize = 44;
 /// The themes in the order of Annex A.
 const THEMES: [&str; 4] = ["Organizational", "People", "Physical", "Technological"];
 
@@ -282,6 +284,7 @@ impl Screen {
         let state = control.state.as_str();
         let name = format!("{:<7} {}", control.control, control.title);
         let room = self.width.saturating_sub(state.len() + 1);
+        let name = cut(&name, room);
         let state = self.painted(state, state_colour(control.state), 0);
         let title = format!("\n{name:<room$} {state}");
         self.line(&title);
@@ -319,9 +322,14 @@ impl Screen {
         let evidence = evidence.map_or_else(|| "none".to_owned(), |id| id.short());
         let worth = check.strength.as_str();
         let id = &check.check;
-        self.line(&format!(
-            "  {finding} {collected:<11} {evidence:<13} {id} ({worth})"
-        ));
+        let head = format!("  {finding} {collected:<11} {evidence:<13}");
+        let what = format!("{id} ({worth})");
+        if self.width < WHAT + what.len() {
+            self.line(&head);
+            self.wrapped(INDENT, &what);
+        } else {
+            self.line(&format!("{head} {what}"));
+        }
         if let Some(before) = self.shown.get(id) {
             let text = format!("see {before} above");
             return self.wrapped(INDENT, &text);
@@ -374,6 +382,15 @@ impl Screen {
             self.wrapped(0, &text);
         }
     }
+}
+
+/// A title as far as there is room for it.
+fn cut(title: &str, columns: usize) -> String {
+    if title.chars().count() <= columns {
+        return title.to_owned();
+    }
+    let kept: String = title.chars().take(columns.saturating_sub(2)).collect();
+    format!("{}..", kept.trim_end())
 }
 
 const fn verdict_colour(verdict: Verdict) -> &'static str {

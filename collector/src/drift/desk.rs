@@ -64,7 +64,7 @@ pub fn over(
     let ended = ended(
         (&catalog, &given, asked),
         window,
-        there.map(|(host, _windows)| host),
+        &there.map(|(host, _windows)| host),
         &mut fails,
     )?;
     let last = |change: &Changed| {

@@ -20,7 +20,7 @@ const HOSTS_MAX: usize = 20;
 pub fn ended<'a, E>(
     (catalog, given, asked): (&Catalog, &Given, &Asked),
     window: Window,
-    hosts: impl Iterator<Item = &'a AgentId> + Clone,
+    hosts: &(impl Iterator<Item = &'a AgentId> + Clone),
     fails: &mut dyn FnMut(&AgentId, &str) -> Result<bool, E>,
 ) -> Result<Vec<Entry>, E> {
     let wanted = |host: &&AgentId, at| {

@@ -10,6 +10,9 @@ use super::{Screen, WIDTH_MIN, verdict_colour};
 use crate::catalog::Verdict;
 use crate::drift::{Drift, Entry, FactChange, Side, What, Why};
 
+#[cfg(test)]
+mod tests;
+
 /// Where the words under an entry begin.
 const INDENT: usize = 4;
 
@@ -277,89 +280,114 @@ pub fn csv(found: &Drift) -> String {
     text
 }
 
+/// What happened, in the columns of a row.
+#[derive(Default)]
+struct Told<'a> {
+    kind: &'static str,
+    check: String,
+    controls: String,
+    before: Option<&'a Side>,
+    after: Option<&'a Side>,
+    facts: String,
+    count: String,
+    to: Option<Timestamp>,
+    /// The decision that is over.
+    over: Option<String>,
+}
+
 fn fields(entry: &Entry) -> [String; 13] {
-    let (mut check, mut bears, mut facts, mut count) =
-        <(String, String, String, String)>::default();
-    let (mut before, mut after, mut to, mut over) = (None, None, None, String::new());
-    let kind = match &entry.what {
+    let told = told(&entry.what);
+    let (by, id) = by(entry);
+    let text = |one: Option<String>| one.unwrap_or_default();
+    [
+        entry.at.to_string(),
+        told.kind.to_owned(),
+        text(entry.host.as_ref().map(ToString::to_string)),
+        told.check,
+        told.controls,
+        verdict(told.before).to_owned(),
+        verdict(told.after).to_owned(),
+        told.facts,
+        text(
+            told.after
+                .and_then(|side| side.record)
+                .map(|id| id.to_string()),
+        ),
+        told.count,
+        text(told.to.map(|to| to.to_string())),
+        by,
+        told.over.unwrap_or(id),
+    ]
+}
+
+fn told(what: &What) -> Told<'_> {
+    let plain = |kind| Told {
+        kind,
+        ..Told::default()
+    };
+    let silent = |kind, to| Told { to, ..plain(kind) };
+    match what {
         What::Changed {
-            check: id,
+            check,
             controls,
-            before: from,
-            after: into,
-            facts: differ,
+            before,
+            after,
+            facts,
             ..
-        } => {
-            (check, bears, facts) = (id.clone(), controls.join(" "), differing(differ));
-            (before, after, count) = (from.as_ref(), into.as_ref(), "1".to_owned());
-            "changed"
-        }
+        } => Told {
+            check: check.clone(),
+            controls: controls.join(" "),
+            before: before.as_ref(),
+            after: after.as_ref(),
+            facts: differing(facts),
+            count: "1".to_owned(),
+            ..plain("changed")
+        },
         What::Flapping {
-            check: id,
+            check,
             controls,
-            before: from,
-            after: into,
-            count: times,
+            count,
             until,
+            before,
+            after,
             ..
-        } => {
-            (check, bears, count) = (id.clone(), controls.join(" "), times.to_string());
-            (before, after, to) = (from.as_ref(), into.as_ref(), Some(*until));
-            "flapping"
-        }
-        What::Silent {
-            probe: Some(probe),
-            to: end,
-            ..
-        } => {
-            (check, to) = (probe.clone(), *end);
-            "silent-probe"
-        }
-        What::Silent { to: end, .. } => {
-            to = *end;
-            "silent-host"
-        }
-        What::FleetSilent { to: end } => {
-            to = *end;
-            "silent-fleet"
-        }
-        What::CollectorSilent { to: end } => {
-            to = *end;
-            "silent-collector"
-        }
-        What::Enrolled { .. } => "enrolled",
-        What::Revoked { .. } => "revoked",
-        What::Forked { .. } => "forked",
+        } => Told {
+            check: check.clone(),
+            controls: controls.join(" "),
+            before: before.as_ref(),
+            after: after.as_ref(),
+            count: count.to_string(),
+            to: Some(*until),
+            ..plain("flapping")
+        },
         What::ExceptionEnded {
             exception,
             checks,
             controls,
             findings,
             ..
-        } => {
-            (check, bears, count) = (checks.join(" "), controls.join(" "), findings.to_string());
-            over.clone_from(exception);
-            "exception-ended"
-        }
-    };
-    let (by, decision) = by(entry);
-    let id = if over.is_empty() { decision } else { over };
-    let text = |one: Option<String>| one.unwrap_or_default();
-    [
-        entry.at.to_string(),
-        kind.to_owned(),
-        text(entry.host.as_ref().map(ToString::to_string)),
-        check,
-        bears,
-        verdict(before).to_owned(),
-        verdict(after).to_owned(),
-        facts,
-        text(after.and_then(|side| side.record).map(|id| id.to_string())),
-        count,
-        text(to.map(|to| to.to_string())),
-        by,
-        id,
-    ]
+        } => Told {
+            check: checks.join(" "),
+            controls: controls.join(" "),
+            count: findings.to_string(),
+            over: Some(exception.clone()),
+            ..plain("exception-ended")
+        },
+        What::Silent { probe, to, .. } => Told {
+            check: probe.clone().unwrap_or_default(),
+            to: *to,
+            ..plain(
+                probe
+                    .as_ref()
+                    .map_or("silent-host", |_probe| "silent-probe"),
+            )
+        },
+        What::FleetSilent { to } => silent("silent-fleet", *to),
+        What::CollectorSilent { to } => silent("silent-collector", *to),
+        What::Enrolled { .. } => plain("enrolled"),
+        What::Revoked { .. } => plain("revoked"),
+        What::Forked { .. } => plain("forked"),
+    }
 }
 
 /// The decision that explains an entry: its kind and its id.

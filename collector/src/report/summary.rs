@@ -35,7 +35,7 @@ pub(super) fn head(screen: &mut Screen, report: &Report) {
         let controls = report.controls.iter();
         controls.filter(|one| one.state != ControlState::NoCheck)
     };
-    let states = counted(checked().map(|one| one.state));
+    let states = counted(&checked().map(|one| one.state));
     let with = checked().count();
     let said = format!("{with} of {all} have checks here{states}.");
     screen.hanging(0, "Controls  ", &said);
@@ -47,7 +47,7 @@ pub(super) fn head(screen: &mut Screen, report: &Report) {
         hosts.filter(|host| host.enrolment.revoked.is_none())
     };
     let sent = enrolled().filter(|host| host.enrolment.last.is_some());
-    let states = counted(enrolled().map(state));
+    let states = counted(&enrolled().map(state));
     let (sent, all) = (sent.count(), enrolled().count());
     let left = match report.hosts.len() - all {
         0 => String::new(),
@@ -63,7 +63,7 @@ pub(super) fn head(screen: &mut Screen, report: &Report) {
 }
 
 /// How many are in each state, the worst first.
-fn counted(states: impl Iterator<Item = ControlState> + Clone) -> String {
+fn counted(states: &(impl Iterator<Item = ControlState> + Clone)) -> String {
     let counts = STATES.iter().filter_map(|state| {
         let count = states.clone().filter(|one| one == state).count();
         (0 < count).then(|| format!("{count} {}", state.as_str()))

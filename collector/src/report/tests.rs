@@ -256,13 +256,13 @@ fn only_what_is_asked_for_is_listed() {
     let report = Report::of(&status, &asked, now).unwrap();
     let hosts: Vec<_> = report.hosts.iter().map(|one| one.host.as_str()).collect();
     assert_eq!(hosts, ["web-1"]);
-    let states: Vec<_> = report.controls.iter().map(|one| one.state).collect();
+    let found: Vec<_> = report.controls.iter().map(|one| one.state).collect();
     let wanted = [
         ControlState::NoCheck,
         ControlState::Passing,
         ControlState::NotApplicable,
     ];
-    assert_eq!(states, wanted);
+    assert_eq!(found, wanted);
     assert!(report.holds());
     let failing = report.failing();
     assert!(failing.holds(), "what is not listed counts all the same");

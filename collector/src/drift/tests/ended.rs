@@ -24,7 +24,7 @@ fn found(exceptions: Vec<Exception>, failing: &[&str]) -> Vec<Entry> {
     ended(
         (&catalog, &given, &asked),
         window(100, 200),
-        hosts.iter(),
+        &hosts.iter(),
         &mut |host, _check| Ok::<_, ()>(failing.contains(&host.as_str())),
     )
     .unwrap()

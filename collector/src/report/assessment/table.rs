@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Screen, THEMES};
+use super::super::{Screen, THEMES, cut};
 use super::colour;
 use crate::assess::{Assessment, ControlAssessment};
 
@@ -72,14 +72,6 @@ fn rows(screen: &mut Screen, controls: &[&ControlAssessment]) {
             screen.hanging(ID, "brought by people: ", &names);
         }
     }
-}
-
-fn cut(title: &str, columns: usize) -> String {
-    if title.chars().count() <= columns {
-        return title.to_owned();
-    }
-    let kept: String = title.chars().take(columns.saturating_sub(2)).collect();
-    format!("{}..", kept.trim_end())
 }
 
 /// Of how many hosts there is fresh evidence, and for every check of how many.
