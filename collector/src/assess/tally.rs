@@ -7,7 +7,7 @@ use super::asked::Asked;
 use super::given::{Exception, Given};
 use super::instant::{
     Assessment, CheckAssessment, Collected, ControlAssessment, Excused, Found, FoundState, Hosts,
-    Named,
+    Machines, Named,
 };
 use crate::catalog::{Catalog, Check, Strength, Verdict};
 use crate::status::Cell;
@@ -41,11 +41,8 @@ impl<'a> Tally<'a> {
                 theme: control.theme.clone(),
                 applicability: given.applicability.get(&control.id).cloned(),
                 inconsistencies: Vec::new(),
-                documents: given
-                    .documents
-                    .get(&control.id)
-                    .cloned()
-                    .unwrap_or_default(),
+                documents: given.documents(&control.id),
+                open: given.open(&control.id),
                 collected: Collected::default(),
                 finding: Found::new(),
                 conclusion: given.conclusion(&control.id, &asked.groups).cloned(),
@@ -59,6 +56,7 @@ impl<'a> Tally<'a> {
             as_of: at,
             catalogue: catalog.digest(),
             hosts: 0,
+            not_enrolled: Machines::default(),
             out_of_scope: Hosts::default(),
             controls,
         };

@@ -15,6 +15,7 @@ use crate::register::views::Reach;
 use crate::status::{Cell, Span};
 
 mod brought;
+mod laid;
 mod model;
 mod period;
 
@@ -252,6 +253,24 @@ fn scope_and_questions_leave_hosts_out_and_say_so() {
         ..Asked::default()
     };
     assert!(wrong.check(&catalog()).is_err());
+    let names = |hosts: &[&str], groups: &[&str]| {
+        let list = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        let asked = Asked {
+            hosts: list(hosts),
+            groups: list(groups),
+            ..Asked::default()
+        };
+        asked.check_names(&[host("web-1"), host("db-1")], &["dmz"])
+    };
+    assert_eq!(names(&["web-*", "db-1"], &["dmz"]), Ok(()));
+    for (hosts, groups, hint) in [
+        (&["wep-1"][..], &[][..], "did you mean `web-1`?"),
+        (&["nosuch*"], &[], "known are: web-1, db-1"),
+        (&[], &["dmx"], "did you mean `dmz`?"),
+    ] {
+        let error = names(hosts, groups).unwrap_err().to_string();
+        assert!(error.contains(hint), "{error}");
+    }
 }
 
 #[test]

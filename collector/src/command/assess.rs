@@ -20,7 +20,9 @@ finding (what checks say of it) and the conclusion (what a named person decided)
   evident-collector assess --group web --from 2026-01-01 --to 2026-03-31
 Over a period: the share of time passing, failing, unknown and excepted, the longest time without
 evidence, deviations, how fast they were seen, and how fast mended against what
-`[assess.sla_days]` in the settings allows each severity.";
+`[assess.sla_days]` in the settings allows each severity.
+Exit status 1 when something in scope fails, excepted or not, or cannot be told, or a machine on a
+list is not enrolled.";
 
 const DRIFT: &str = "\
 Drift is a change that no decision explains: no exception, acknowledgement, catalogue or enrolment.
@@ -132,7 +134,7 @@ impl Drift {
     }
 }
 
-type Answering = fn(&Desk<'_>, &Question, Timestamp) -> Result<String, Problem>;
+type Answering = fn(&Desk<'_>, &Question, Timestamp) -> Result<(String, bool), Problem>;
 
 /// Asks the collector that runs, or answers from its folder when none does.
 fn answer(
@@ -146,7 +148,8 @@ fn answer(
     let (config, authority) = super::load(dir)?;
     let path = format!("{path}?{}", query(question)?);
     if let Some(answer) = Client::new(dir).ask(&path)? {
-        return Ok(answer.text().into());
+        let holds = answer.holds;
+        return Ok((answer.text(), holds).into());
     }
     let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
     let (_fleet, register) = super::known(&ledger, &authority)?;
@@ -159,9 +162,9 @@ fn answer(
         ledger: &ledger,
         sla: config.assess.sla_days.into(),
     };
-    let text = answering(&desk, question, around.now());
+    let answered = answering(&desk, question, around.now());
     status.close()?;
-    Ok(text?.into())
+    Ok(answered?.into())
 }
 
 /// A question as a query of a URL; what is not asked is left out.

@@ -11,7 +11,7 @@ use super::ended::ended;
 use super::entry::Drift;
 use super::now::{Detail, Watch};
 use super::silence::{Quiet, fleet_silences, gaps};
-use crate::assess::{AnswerError, Asked, Desk, Window, changed_checks, expected};
+use crate::assess::{AnswerError, Asked, Desk, Edition, Window, changed_checks, expected};
 use crate::catalog::Verdict;
 use crate::status::{Cell, Changed, Silence};
 
@@ -33,10 +33,11 @@ pub fn over(
     window: Window,
     now: Timestamp,
 ) -> Result<Drift, AnswerError> {
-    let catalog = desk.status.catalog();
-    asked.check(&catalog)?;
+    let catalog = desk.catalog_at(window.to)?;
+    desk.check(asked, &catalog)?;
     let lives = desk.lives(now)?;
-    let given = desk.given(lives.keys().cloned(), window.to)?;
+    let given = desk.given_over(lives.keys().cloned(), window)?;
+    let editions = desk.editions(window.to)?;
     let (changes, cut) = changes(desk, window)?;
     let mut silences: BTreeMap<AgentId, Vec<Silence>> = BTreeMap::new();
     for host in lives.keys() {
@@ -72,6 +73,7 @@ pub fn over(
     };
     Ok(drift(&Input {
         catalog: &catalog,
+        editions: &editions,
         given: &given,
         window,
         asked,
@@ -81,7 +83,7 @@ pub fn over(
         silences: &silences,
         quiet: &quiet,
         ended: &ended,
-        catalogues: &catalogues(desk, window.to)?,
+        catalogues: &catalogues(&editions),
         last_evidence: &last,
         cut,
     }))
@@ -122,11 +124,10 @@ fn away(desk: &Desk<'_>, window: Window, now: Timestamp) -> Result<Vec<Quiet>, A
     })?)
 }
 
-fn catalogues(desk: &Desk<'_>, until: Timestamp) -> Result<Vec<Came>, AnswerError> {
-    let editions = desk.editions(until)?;
+fn catalogues(editions: &[Edition]) -> Vec<Came> {
     let mut before = None;
     let mut all = Vec::new();
-    for edition in &editions {
+    for edition in editions {
         all.push(Came {
             at: edition.at,
             id: edition.decided.catalogue.to_string(),
@@ -135,7 +136,7 @@ fn catalogues(desk: &Desk<'_>, until: Timestamp) -> Result<Vec<Came>, AnswerErro
         });
         before = Some(edition);
     }
-    Ok(all)
+    all
 }
 
 /// Everything that findings and silences show to be wrong now. What is due and who is missing is

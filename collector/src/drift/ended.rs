@@ -23,13 +23,18 @@ pub fn ended<'a, E>(
     hosts: &(impl Iterator<Item = &'a AgentId> + Clone),
     fails: &mut dyn FnMut(&AgentId, &str) -> Result<bool, E>,
 ) -> Result<Vec<Entry>, E> {
-    let wanted = |host: &&AgentId| asked.wants_host(host, given) && given.out(host).is_none();
+    let wanted = |host: &&AgentId, at| {
+        asked.wants_host_at(host, given, at) && given.out_at(host, at).is_none()
+    };
     let mut entries = Vec::new();
     let over = given.exceptions.iter();
     for exception in over.filter(|one| window.holds(one.window.to)) {
         let (mut checks, mut controls) = (BTreeSet::new(), BTreeSet::new());
         let (mut findings, mut named) = (0, BTreeSet::new());
-        for host in hosts.clone().filter(wanted) {
+        for host in hosts
+            .clone()
+            .filter(|host| wanted(host, exception.window.to))
+        {
             for check in catalog.checks() {
                 let uncovered = uncovered((given, asked, window), exception, check, host);
                 if uncovered.is_empty() || !fails(host, &check.id)? {

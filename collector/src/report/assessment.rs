@@ -33,6 +33,22 @@ pub fn screen(found: &Assessment, width: usize, colour: bool) -> String {
     let checked = |one: &&ControlAssessment| !one.checks.is_empty();
     let judged = found.controls.iter().filter(checked).count();
     screen.line(&format!("Controls as of {}", found.as_of));
+    let more = match &found.not_enrolled {
+        missing if missing.count == 0 => String::new(),
+        missing => {
+            let names = missing.names.join(", ");
+            let rest = missing.count.saturating_sub(missing.names.len());
+            let rest = if rest == 0 {
+                String::new()
+            } else {
+                format!(" and {rest} others")
+            };
+            format!(
+                "; {} more expected, not enrolled: {names}{rest}",
+                missing.count
+            )
+        }
+    };
     let out = &found.out_of_scope;
     let out = match out.count {
         0 => String::new(),
@@ -41,7 +57,7 @@ pub fn screen(found: &Assessment, width: usize, colour: bool) -> String {
     screen.wrapped(
         0,
         &format!(
-            "{} hosts are expected and in scope{out}. {judged} of {} controls have checks here.",
+            "{} hosts are expected and in scope{more}{out}. {judged} of {} controls have checks here.",
             found.hosts,
             found.controls.len()
         ),

@@ -32,6 +32,10 @@ pub fn screen(found: &Period, width: usize, colour: bool) -> String {
         0 => String::new(),
         count => format!("; {count} out of scope are left out"),
     };
+    let out = match found.partly_out_of_scope {
+        0 => out,
+        count => format!("{out}; {count} were out of scope for a part, which does not count"),
+    };
     let Sla {
         critical_ms,
         high_ms,
@@ -50,6 +54,11 @@ pub fn screen(found: &Period, width: usize, colour: bool) -> String {
             length(low_ms)
         ),
     );
+    for one in &found.left_out {
+        let (from, to) = (one.window.from, one.window.to);
+        let said = format!("{} from {from} to {to} by {}", one.host, one.why);
+        screen.wrapped(2, &format!("out of scope: {said}"));
+    }
     let checked = |one: &&ControlPeriod| !one.checks.is_empty();
     let whole = found.controls.len() == 1;
     for control in found.controls.iter().filter(checked) {

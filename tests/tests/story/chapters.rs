@@ -252,7 +252,7 @@ pub(crate) fn the_finding_is_open_again(site: &Site, until: &str) {
     let open = found.last().unwrap();
     assert_eq!(
         (&open["kind"], &open["exception"], &open["explained"]),
-        (&json!("reopened"), &json!("EX-1"), &Value::Null),
+        (&json!("exception-ended"), &json!("EX-1"), &Value::Null),
         "{open}"
     );
     assert_eq!(open["at"], until, "{open}");

@@ -11,6 +11,7 @@ pub(super) fn policy() -> Brought {
         title: "Backup policy".to_owned(),
         revision: "3".to_owned(),
         owner: "ada".to_owned(),
+        brought_by: "ada".to_owned(),
         approver: "bo".to_owned(),
         approved: at(20),
         covers_from: at(0),

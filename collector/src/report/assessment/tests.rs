@@ -33,6 +33,7 @@ fn policy() -> Brought {
         title: "Information security policy".to_owned(),
         revision: "3".to_owned(),
         owner: "ada".to_owned(),
+        brought_by: "ada".to_owned(),
         approver: "bo".to_owned(),
         approved: at("2026-01-01T00:00:00Z"),
         covers_from: at("2026-01-01T00:00:00Z"),
