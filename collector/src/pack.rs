@@ -427,6 +427,11 @@ impl Cut<'_> {
         let Ok(decision) = decision::open(file, &scope.decisions.public()) else {
             return Ok(());
         };
+        if let Decided::Catalogue(catalogue) = &decision.decides {
+            for digest in catalogue.files.values() {
+                self.blob(digest)?;
+            }
+        }
         let Some(statement) = decision.statement else {
             return Ok(());
         };
