@@ -94,6 +94,35 @@ fn decided(
     Ok((entry.leaf.received, decision.by, decided))
 }
 
+/// Whether the decision of this entry can be read; one that is signed here and cannot is counted
+/// by the register, and puts nothing in force.
+///
+/// # Errors
+///
+/// [`CriteriaError`].
+pub fn readable(ledger: &Ledger, index: u64, decisions: &PublicKey) -> Result<bool, CriteriaError> {
+    match decision::open(&ledger.entry(index)?.envelope, decisions) {
+        Ok(_decision) => Ok(true),
+        Err(DecisionError::Statement(_)) => Ok(false),
+        Err(source) => Err(CriteriaError::Decision { index, source }),
+    }
+}
+
+/// The entries that put catalogues in force, and that can be read.
+///
+/// # Errors
+///
+/// [`CriteriaError`].
+pub fn entries(ledger: &Ledger, decisions: &PublicKey) -> Result<Vec<u64>, CriteriaError> {
+    let mut entries = Vec::new();
+    for index in ledger.catalogues() {
+        if readable(ledger, index, decisions)? {
+            entries.push(index);
+        }
+    }
+    Ok(entries)
+}
+
 /// Reads the catalogue that an entry puts in force.
 ///
 /// # Errors
@@ -130,7 +159,7 @@ pub fn adopted(
 ///
 /// [`CriteriaError`].
 pub fn in_force(ledger: &Ledger, decisions: &PublicKey) -> Result<Option<Adopted>, CriteriaError> {
-    let last = ledger.catalogues().last().copied();
+    let last = entries(ledger, decisions)?.last().copied();
     last.map(|index| adopted(ledger, index, decisions))
         .transpose()
 }
@@ -155,7 +184,7 @@ pub fn at_last(ledger: &Ledger, decisions: &PublicKey) -> Result<Arc<Catalog>, C
 ///
 /// [`CriteriaError`].
 pub fn at_first(ledger: &Ledger, decisions: &PublicKey) -> Result<Arc<Catalog>, CriteriaError> {
-    match ledger.catalogues().first() {
+    match entries(ledger, decisions)?.first() {
         Some(index) => Ok(adopted(ledger, *index, decisions)?.catalog),
         None => Ok(Arc::new(Catalog::embedded()?)),
     }
@@ -174,7 +203,7 @@ pub fn begin(
     by: String,
     now: Timestamp,
 ) -> Result<bool, CriteriaError> {
-    if !ledger.catalogues().is_empty() {
+    if !entries(ledger, &key.public())?.is_empty() {
         return Ok(false);
     }
     let files = Files::embedded();
@@ -221,12 +250,13 @@ pub const INSIDE_IS_NEW: &str = "this program brings a catalogue that was never 
 /// [`CriteriaError`].
 pub fn is_inside_new(ledger: &Ledger, decisions: &PublicKey) -> Result<bool, CriteriaError> {
     let inside = Catalog::embedded()?.digest();
-    for index in ledger.catalogues() {
-        if decided(ledger, index, decisions)?.2.catalogue == inside {
+    let entries = entries(ledger, decisions)?;
+    for index in &entries {
+        if decided(ledger, *index, decisions)?.2.catalogue == inside {
             return Ok(false);
         }
     }
-    Ok(!ledger.catalogues().is_empty())
+    Ok(!entries.is_empty())
 }
 
 /// Why a catalogue is not put in force; nothing was changed.
