@@ -85,7 +85,8 @@ pub struct InForce {
     /// Its files by their names inside its folder; each is a blob of the ledger.
     #[serde(deserialize_with = "named_once")]
     pub files: BTreeMap<String, Digest>,
-    /// The checks of the catalogue before that are not in this one: it must name them.
+    /// The checks of the catalogue before that are not in this one, and as `check:control` what
+    /// the others bore on and bear on no more: it must name them.
     pub dropped: Vec<String>,
     /// Why.
     pub reason: String,
