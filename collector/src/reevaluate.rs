@@ -153,7 +153,7 @@ pub fn reevaluate(
     let (new, _fresh) = Status::open(&scratch.join("after"), Arc::clone(catalog))?;
     let _same = follow::catch_up_under_one(ledger, &new, decisions)?;
     let mut checks: BTreeSet<String> = catalog.checks().map(|check| check.id.clone()).collect();
-    let adopted = ledger.catalogues().into_iter();
+    let adopted = criteria::entries(ledger, decisions)?.into_iter();
     let adopted = adopted.map(|index| Ok(criteria::adopted(ledger, index, decisions)?.catalog));
     for catalog in adopted.chain([Ok(old.catalog())]) {
         let catalog: Arc<Catalog> = catalog.map_err(|error: CriteriaError| error)?;

@@ -295,18 +295,20 @@ fn take(
         None => Pen::take(&around.person_key()?, around, &client)?,
     };
     let id = given.try_get_one::<String>(ID).ok().flatten().cloned();
-    let record = if let Some(id) = id {
-        id
+    let (record, before) = if let Some(id) = id {
+        let before = client.record(kind.name, &id)?;
+        (id, before)
     } else {
         let answer: RegisterAnswer = client.get(&format!("/v1/registers/{}", kind.name))?;
         let hint = "the collector is of another version: start it anew";
-        answer.next_id.context(hint)?
+        (answer.next_id.context(hint)?, None)
     };
     let (name, by) = (record.clone(), pen.by().clone());
     let decides = Decided::Record(Step {
         register: kind.name.to_owned(),
         record,
         step: step.name.to_owned(),
+        after: before.as_ref().and_then(Record::last_decision),
         fields,
     });
     let done = client.decide(Some(&pen), decides, &documents)?;
@@ -316,7 +318,16 @@ fn take(
         step.to
     };
     let entry = done.entry;
-    Ok(format!("{} `{name}`: {state}, by {by}; entry {entry}", kind.name).into())
+    let mut shown = Shown::from(format!(
+        "{} `{name}`: {state}, by {by}; entry {entry}",
+        kind.name
+    ));
+    if let Some(before) = before {
+        let mut advice = format!("It was decided about `{name}` as it stood:\n");
+        fields_of(&mut advice, "  ", &before.fields)?;
+        shown.advice = Some(advice.trim_end().to_owned());
+    }
+    Ok(shown)
 }
 
 type Fields = BTreeMap<String, Value>;
@@ -414,7 +425,7 @@ fn short(text: &str, room: usize) -> String {
 /// All of one record.
 fn whole(record: &Record) -> anyhow::Result<String> {
     let mut text = format!("{}  {}\n", record.id, record.state);
-    fields(&mut text, "  ", &record.fields)?;
+    fields_of(&mut text, "  ", &record.fields)?;
     for event in &record.history {
         let Event {
             at,
@@ -433,12 +444,12 @@ fn whole(record: &Record) -> anyhow::Result<String> {
         if let Some(statement) = statement {
             writeln!(text, "  signed statement {statement}")?;
         }
-        fields(&mut text, "  ", &event.fields)?;
+        fields_of(&mut text, "  ", &event.fields)?;
     }
     Ok(text)
 }
 
-fn fields(text: &mut String, indent: &str, fields: &Fields) -> std::fmt::Result {
+fn fields_of(text: &mut String, indent: &str, fields: &Fields) -> std::fmt::Result {
     let width = fields.keys().map(String::len).max().unwrap_or(0);
     for (name, value) in fields {
         writeln!(

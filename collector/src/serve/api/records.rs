@@ -16,7 +16,9 @@ use shared::time::Timestamp;
 use super::problem::{Kind as Wrong, Problem};
 use super::{Answer, json};
 use crate::fault::nearest;
-use crate::register::{self, FieldKind, Ids, KINDS, Kind, Record, Register, StepKind, Who};
+use crate::register::{
+    self, Changed, FieldKind, Ids, KINDS, Kind, Record, Register, StepKind, Who,
+};
 use crate::serve::Intake;
 
 /// As of when.
@@ -41,6 +43,8 @@ pub struct PersonShown {
     pub key_id: Option<Digest>,
     /// May decide.
     pub active: bool,
+    /// What was said of the person, by whom and when; the first makes the person known.
+    pub history: Vec<Changed>,
 }
 
 /// A register with its records.
@@ -137,6 +141,7 @@ pub(super) async fn people(State(intake): State<Arc<Intake>>, at: At) -> Answer 
         key: person.key.clone(),
         key_id: PublicKey::from_pem(&person.key).ok().map(|key| key.id()),
         active: person.active,
+        history: register.said_of(&person.id),
     });
     json(&people.collect::<Vec<_>>())
 }
