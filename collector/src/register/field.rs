@@ -1,5 +1,7 @@
 //! What stands in the fields of a step, held to the declaration of the register.
 
+use std::collections::BTreeMap;
+
 use shared::decision::{Step, Value};
 use shared::id::{AgentId, Digest, PersonId};
 use shared::limits;
@@ -45,6 +47,27 @@ pub(super) fn check(
         }
         None => Ok(()),
     }
+}
+
+/// Looks once more at what an approval lets in: the owner may have left since it was proposed, or
+/// the group have ended.
+pub(super) fn check_again(
+    kind: &Kind,
+    step: &StepKind,
+    fields: &BTreeMap<String, Value>,
+    register: &Register,
+    terms: &Terms<'_>,
+) -> Result<(), Refusal> {
+    if step.name != "approve" {
+        return Ok(());
+    }
+    let again = |field: &&Field| field.name == "owner" || field.kind == FieldKind::Group;
+    for field in kind.fields.iter().filter(again) {
+        for text in fields.get(field.name).map_or(&[][..], texts) {
+            one(field, text, register, terms)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the value is of the type that the field has.
@@ -111,7 +134,7 @@ fn one(field: &Field, text: &str, register: &Register, terms: &Terms<'_>) -> Res
         FieldKind::Control | FieldKind::Requirement => control(field, text, terms),
         FieldKind::Check => check_id(field, text, terms),
         FieldKind::Host => host(field, text, terms),
-        FieldKind::Group => record(field, "group", text, register),
+        FieldKind::Group => group(field, text, register),
         FieldKind::Record(of) => record(field, of, text, register),
         FieldKind::Evidence => match text.parse::<Digest>() {
             Ok(id) if (terms.has_record)(&id) => Ok(()),
@@ -218,6 +241,16 @@ fn host(field: &Field, text: &str, terms: &Terms<'_>) -> Result<(), Refusal> {
             Refusal::new(field.name, format!("no host was ever enrolled as `{text}`"))
                 .hint(nearest(text, known())),
         );
+    }
+    Ok(())
+}
+
+fn group(field: &Field, text: &str, register: &Register) -> Result<(), Refusal> {
+    record(field, "group", text, register)?;
+    let ended = |group: &super::Record| group.state != "defined";
+    if register.record("group", text).is_some_and(ended) {
+        let problem = format!("the group `{text}` has ended");
+        return Err(Refusal::new(field.name, problem).hint("`group define` makes it anew"));
     }
     Ok(())
 }

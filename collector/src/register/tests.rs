@@ -4,6 +4,7 @@ use shared::key::SigningKey;
 
 use super::*;
 
+mod rules;
 mod steps;
 
 /// A desk at which three people decide.
@@ -150,6 +151,10 @@ fn the_table_agrees_with_itself() {
                     step.name
                 );
             }
+            for field in step.clears {
+                assert!(fields.contains(field), "{name} {}: {field}", step.name);
+                assert!(!step.must.contains(field), "{name} {}: {field}", step.name);
+            }
             for field in step.must.iter().chain(step.may) {
                 assert!(
                     fields.contains(field),
@@ -160,13 +165,15 @@ fn the_table_agrees_with_itself() {
             }
             for who in step.who {
                 match who {
-                    Who::Is(field) | Who::IsNot(field) => assert_eq!(
+                    Who::Is(field) | Who::IsNot(field) | Who::NeverWas(field) => assert_eq!(
                         kind.field(field).map(|field| field.kind),
                         Some(FieldKind::Person),
                         "{name} {}",
                         step.name
                     ),
-                    Who::DidNot(other) => assert!(steps.contains(other), "{name} {other}"),
+                    Who::DidNot(other) | Who::Never(other) => {
+                        assert!(steps.contains(other), "{name} {other}")
+                    }
                 }
             }
         }
@@ -313,6 +320,10 @@ fn a_wrong_exception_is_refused() {
         (without("host"), "host", "must be named"),
         (without("check"), "check", "must be named"),
         (with("reason", "a\u{1b}[31m"), "reason", "do not print"),
+        (with("reason", "\u{200b}"), "reason", ""),
+        (with("reason", "..."), "reason", ""),
+        (with("reason", "good\u{202e}dab"), "reason", ""),
+        (with("until", "2027-06-01T00:00:01Z"), "until", "365 days"),
     ] {
         desk.refuses("bob", line, &fields, (operand, why));
     }

@@ -29,6 +29,7 @@ pub(super) static GROUP: Kind = Kind {
             must: &["member"],
             may: &["owner", "purpose"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -38,6 +39,7 @@ pub(super) static GROUP: Kind = Kind {
             must: &[],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
@@ -90,6 +92,7 @@ pub(super) static SCOPE: Kind = Kind {
             must: &["reason"],
             may: &["host", "group"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "exclude",
@@ -99,6 +102,7 @@ pub(super) static SCOPE: Kind = Kind {
             must: &["reason"],
             may: &["host", "group"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -108,6 +112,7 @@ pub(super) static SCOPE: Kind = Kind {
             must: &["reason"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
@@ -167,6 +172,7 @@ pub(super) static INVENTORY: Kind = Kind {
             must: &["document", "hosts", "origin"],
             may: &["dated", "owner"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -176,6 +182,7 @@ pub(super) static INVENTORY: Kind = Kind {
             must: &[],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],

@@ -265,6 +265,8 @@ pub fn who(who: &Who) -> String {
         Who::Is(field) => format!("the {field}"),
         Who::IsNot(field) => format!("not the {field}"),
         Who::DidNot(step) => format!("not who took the step `{step}`"),
+        Who::NeverWas(field) => format!("nobody who ever was the {field}"),
+        Who::Never(step) => format!("nobody who ever took the step `{step}`"),
     }
 }
 
