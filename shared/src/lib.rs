@@ -7,6 +7,7 @@
 
 pub mod cause;
 pub mod limits;
+pub mod words;
 pub mod time;
 pub mod exchange;
 pub mod version;

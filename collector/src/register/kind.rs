@@ -53,7 +53,7 @@ pub struct Field {
 /// What may stand in a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// Words of a person; not blank.
+    /// Words of a person, as [`shared::words::lines`] takes them.
     Text,
     /// A whole number from the first to the last, in a unit.
     Number {
@@ -82,6 +82,8 @@ pub enum FieldKind {
     Check,
     /// A host, or several with `*`: `web-*`.
     Host,
+    /// A machine, or several with `*`, enrolled or only expected.
+    Machine,
     /// A group of hosts that is defined.
     Group,
     /// A record of this register.

@@ -284,6 +284,7 @@ const fn word(kind: FieldKind) -> &'static str {
         FieldKind::Requirement => "requirement",
         FieldKind::Check => "check",
         FieldKind::Host => "host",
+        FieldKind::Machine => "machine",
         FieldKind::Group => "group",
         FieldKind::Record(_) => "record",
         FieldKind::Evidence => "evidence",
