@@ -360,7 +360,7 @@ fn a_wrong_exception_is_refused() {
         "bob",
         line,
         &with("reason", &long),
-        ("reason", "4096 bytes at most"),
+        ("reason", "4096 are taken at most"),
     );
 }
 

@@ -143,8 +143,10 @@ impl Reader<'_> {
         }
         for (field, text) in [("justification", &raw.justification), ("note", &raw.note)] {
             let wrong = words::lines(text, limits::TEXT_BYTES_MAX);
-            // What nobody has said yet may stay open until somebody approves it.
+            // What nobody has said yet may stay open until somebody approves it, and what was
+            // approved stands.
             if let Err(error) = wrong
+                && self.catalog.is_some()
                 && !text.trim().is_empty()
             {
                 let message = format!("the {field} of `{id}` is not readable: {error}");
