@@ -169,7 +169,10 @@ fn query(question: &Question) -> anyhow::Result<String> {
             serde_json::Value::String(text) if !text.is_empty() => text,
             serde_json::Value::Bool(flag) => flag.to_string(),
             serde_json::Value::Number(number) => number.to_string(),
-            _ => return None,
+            serde_json::Value::String(_)
+            | serde_json::Value::Null
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_) => return None,
         };
         Some(format!("{name}={}", encoded(&text)))
     });

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
@@ -13,6 +13,7 @@ use collector::register::{self, Event, Field, FieldKind, Ids, KINDS, Kind, Recor
 use collector::serve::api::records::who;
 use serde::Deserialize;
 use shared::decision::{Decided, Step, Value};
+use shared::durable;
 use shared::id::Digest;
 
 use super::client::Client;
@@ -21,6 +22,8 @@ use super::{Around, Folder, Format, Shown, encoded};
 
 /// Where the id of a record stands among the arguments.
 const ID: &str = "record-id";
+/// Where the file to be written stands.
+const OUT: &str = "file-out";
 /// Where the key of the person stands.
 const KEY: &str = "person-key";
 /// Most columns of a line of text in a list.
@@ -80,16 +83,22 @@ fn command(kind: &'static Kind) -> clap::Command {
         .arg_required_else_help(true)
         .subcommand_required(true)
         .subcommands(kind.steps.iter().map(|step| step_command(kind, step)));
-    let list = clap::Command::new("list").about("Show all of them, the newest last");
-    let show = clap::Command::new("show").about("Show one of them with its history");
+    let looking = |name, about: &'static str| {
+        let command = Looking::augment_args(clap::Command::new(name));
+        command.about(about).long_about(None)
+    };
     let id = Arg::new(ID).value_name("ID").required(true);
+    let mut show = looking("show", "Show one of them with its history");
+    if kind.document().is_some() {
+        let out = Arg::new(OUT).long("out").value_name("FILE");
+        show = show.arg(
+            out.value_parser(value_parser!(PathBuf))
+                .help("Write the file that it names to this new file, as it was brought"),
+        );
+    }
     command
-        .subcommand(looking(list))
-        .subcommand(looking(show).arg(id.help("Which one")))
-}
-
-fn looking(command: clap::Command) -> clap::Command {
-    Looking::augment_args(command)
+        .subcommand(looking("list", "Show all of them, the newest last"))
+        .subcommand(show.arg(id.help("Which one")))
 }
 
 /// What is common to `list` and `show`.
@@ -105,10 +114,26 @@ struct Looking {
     format: Format,
 }
 
+/// Writes the file of a record to a new file.
+fn write_out(client: &Client, path: &str, out: &Path) -> anyhow::Result<Shown> {
+    let answer = client.ask(path)?.context("no collector runs there")?;
+    anyhow::ensure!(!out.exists(), "`{}` is there already", out.display());
+    durable::write(out, &answer.body, 0o644)
+        .with_context(|| format!("cannot write `{}`", out.display()))?;
+    let digest = Digest::of(&answer.body);
+    let text = format!(
+        "{} bytes in `{}`, SHA-256 {digest}",
+        answer.body.len(),
+        out.display()
+    );
+    Ok(text.into())
+}
+
 /// The command of one step.
 fn step_command(kind: &'static Kind, step: &'static StepKind) -> clap::Command {
-    let mut command =
-        Folder::augment_args(clap::Command::new(step.name).about(capital(step.about)));
+    // The arguments bring the words of their own type along, which are not those of the step.
+    let command = Folder::augment_args(clap::Command::new(step.name));
+    let mut command = command.about(capital(step.about)).long_about(None);
     let id = Arg::new(ID).value_name("ID").help("Which one");
     command = match (step.makes(), kind.ids) {
         (false, _) => command.arg(id.required(true)),
@@ -222,6 +247,10 @@ pub(crate) fn run(
         Some(id) => format!("/v1/registers/{}/{}{at}", kind.name, encoded(id)),
         None => format!("/v1/registers/{}{at}", kind.name),
     };
+    if let (Some(id), Ok(Some(out))) = (id, given.try_get_one::<PathBuf>(OUT)) {
+        let path = format!("/v1/registers/{}/{}/document{at}", kind.name, encoded(id));
+        return write_out(&client, &path, out);
+    }
     let answer: serde_json::Value = client.get(&path)?;
     if looking.format == Format::Json {
         return Ok(serde_json::to_string_pretty(&answer)?.into());

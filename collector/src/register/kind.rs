@@ -185,6 +185,13 @@ impl Kind {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// The field that names a file which comes with a step.
+    #[must_use]
+    pub fn document(&self) -> Option<&'static Field> {
+        let mut fields = self.fields.iter();
+        fields.find(|field| field.kind == FieldKind::Document)
+    }
+
     /// The step of this name.
     #[must_use]
     pub fn step(&self, name: &str) -> Option<&'static StepKind> {

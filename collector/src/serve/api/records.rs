@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse as _;
 use serde::{Deserialize, Serialize};
 use shared::id::Digest;
 use shared::key::PublicKey;
@@ -123,21 +125,47 @@ pub(super) async fn record(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    read(&intake, at, |register| {
-        let record = register.record(kind.name, &id).ok_or_else(|| {
-            let records = register.records(kind.name);
-            let ids = records.iter().map(|record| record.id.as_str());
-            let hint = if records.is_empty() {
-                "the register was empty then".to_owned()
-            } else {
-                nearest(&id, ids)
-            };
-            Problem::new(Wrong::NotFound, format!("there is no {} `{id}`", kind.name))
-                .of("id")
-                .hint(hint)
-        })?;
-        json(record)
-    })?
+    read(&intake, at, |register| json(one(kind, &id, register)?))?
+}
+
+/// The file that a record names, as it was brought.
+pub(super) async fn document(
+    State(intake): State<Arc<Intake>>,
+    Path((name, id)): Path<(String, String)>,
+    at: At,
+) -> Answer {
+    let kind = known(&name)?;
+    let digest = read(&intake, at, |register| {
+        let named = kind.document().map(|field| field.name);
+        let text = one(kind, &id, register)?.text(named.unwrap_or_default());
+        let digest = text.and_then(|text| text.parse::<Digest>().ok());
+        digest.ok_or_else(|| {
+            Problem::new(Wrong::NotFound, format!("`{id}` names no file")).of("document")
+        })
+    })??;
+    let bytes = intake.ledger.blob(&digest).ok().flatten();
+    let missing = || {
+        let what = format!("the file {digest} is not in the ledger");
+        Problem::new(Wrong::NotFound, what).of("document")
+    };
+    let kind = [(CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, bytes.ok_or_else(missing)?).into_response())
+}
+
+/// The record of this id.
+fn one<'a>(kind: &Kind, id: &str, register: &'a Register) -> Result<&'a Record, Problem> {
+    register.record(kind.name, id).ok_or_else(|| {
+        let records = register.records(kind.name);
+        let ids = records.iter().map(|record| record.id.as_str());
+        let hint = if records.is_empty() {
+            "the register was empty then".to_owned()
+        } else {
+            nearest(id, ids)
+        };
+        Problem::new(Wrong::NotFound, format!("there is no {} `{id}`", kind.name))
+            .of("id")
+            .hint(hint)
+    })
 }
 
 /// Every register: its fields, its steps, what it is for.
