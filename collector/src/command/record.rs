@@ -229,7 +229,7 @@ fn argument(field: &'static Field) -> Arg {
         FieldKind::Control => argument.value_name("CONTROL"),
         FieldKind::Requirement => argument.value_name("CONTROL|CLAUSE"),
         FieldKind::Check => argument.value_name("CHECK"),
-        FieldKind::Host => argument.value_name("HOST"),
+        FieldKind::Host | FieldKind::Machine => argument.value_name("HOST"),
         FieldKind::Group => argument.value_name("GROUP"),
         FieldKind::Record(_) => argument.value_name("ID"),
         FieldKind::Evidence => argument.value_name("SHA256"),

@@ -328,6 +328,8 @@ pub fn who(who: &Who) -> String {
         Who::Is(field) => format!("the {field}"),
         Who::IsNot(field) => format!("not the {field}"),
         Who::DidNot(step) => format!("not who took the step `{step}`"),
+        Who::NeverWas(field) => format!("nobody who ever was the {field}"),
+        Who::Never(step) => format!("nobody who ever took the step `{step}`"),
     }
 }
 
@@ -345,6 +347,7 @@ const fn word(kind: FieldKind) -> &'static str {
         FieldKind::Requirement => "requirement",
         FieldKind::Check => "check",
         FieldKind::Host => "host",
+        FieldKind::Machine => "machine",
         FieldKind::Group => "group",
         FieldKind::Record(_) => "record",
         FieldKind::Evidence => "evidence",
