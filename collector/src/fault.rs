@@ -97,18 +97,29 @@ pub(crate) fn joined(faults: &[Fault]) -> String {
     shown.join("\n\n")
 }
 
-/// A hint that names the known word nearest to a wrong one, or all known words when none is near.
+/// Most words that a hint lists.
+const HINT_WORDS_MAX: usize = 20;
+
+/// A hint that names the known word nearest to a wrong one: one that begins with it, or one that is
+/// a few letters away. When none is near it lists the known words, or says how many there are.
 pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
+    let begun = |word: &&&str| 3 <= wrong.len() && word.starts_with(wrong);
+    let begins = known.iter().filter(begun).min_by_key(|word| word.len());
     let near = known
         .iter()
         .map(|word| (distance(wrong, word), *word))
         .min()
         .filter(|(edits, word)| *edits * 3 <= word.len().max(3));
-    match near {
+    match begins.map(|word| (0, *word)).or(near) {
         Some((_, word)) => format!("did you mean `{word}`?"),
         None if known.is_empty() => "there is none".to_owned(),
-        None => format!("known are: {}", known.join(", ")),
+        None if known.len() <= HINT_WORDS_MAX => format!("known are: {}", known.join(", ")),
+        None => {
+            let first: Vec<_> = known.iter().take(HINT_WORDS_MAX / 2).copied().collect();
+            let (more, first) = (known.len() - first.len(), first.join(", "));
+            format!("known are: {first} and {more} more")
+        }
     }
 }
 

@@ -75,7 +75,7 @@ pub fn open(
 }
 
 /// How many entries are taken together: so many are read at once, on all processors.
-const TOGETHER: u64 = 2048;
+const TOGETHER: u64 = 8192;
 
 /// Applies every entry that the state does not know yet, and returns how many there are now.
 ///

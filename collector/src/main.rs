@@ -252,6 +252,17 @@ mod tests {
         let mut commands = vec![whole()];
         while let Some(command) = commands.pop() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
+            let below = command.get_subcommands();
+            let said: Vec<_> = below.filter_map(|one| one.get_about()).collect();
+            let mut different: Vec<_> = said.iter().map(ToString::to_string).collect();
+            different.sort();
+            different.dedup();
+            let name = command.get_name();
+            assert_eq!(
+                different.len(),
+                said.len(),
+                "two below `{name}` say the same"
+            );
             for argument in command.get_arguments() {
                 let (name, id) = (command.get_name(), argument.get_id());
                 assert!(argument.get_help().is_some(), "{id} of {name}");

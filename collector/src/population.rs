@@ -172,13 +172,13 @@ pub enum State {
     Enrolled,
     /// It is enrolled, and overdue.
     Silent,
-    /// It is on a list, and not enrolled.
+    /// It is on a list, and not enrolled, or not any more.
     Expected,
     /// It was seen, is on no list and is not enrolled.
     Seen,
     /// A rule of the scope leaves it out.
     OutOfScope,
-    /// It was enrolled, and was revoked.
+    /// It was enrolled, was revoked, and is on no list.
     Retired,
 }
 

@@ -22,14 +22,17 @@ mod entry;
 mod field;
 mod kind;
 mod kinds;
+mod may;
 mod pattern;
 mod people;
+mod revision;
 pub mod views;
 
 pub use kind::{Due, Field, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who};
 pub use kinds::KINDS;
 pub use pattern::Pattern;
 pub use people::Changed;
+pub use revision::Document;
 
 /// Most records of one register.
 const RECORDS_MAX: usize = 100_000;
@@ -166,10 +169,7 @@ impl Register {
         {
             known.to.clone_into(&mut record.state);
         }
-        let said = step.fields.iter();
-        record
-            .fields
-            .extend(said.map(|(name, value)| (name.clone(), value.clone())));
+        said(&mut record.fields, known, &step.fields);
         record.history.push(Event {
             at: decision.at,
             by: decision.by.clone(),
@@ -284,8 +284,8 @@ impl Register {
         let mut fields = before
             .map(|record| record.fields.clone())
             .unwrap_or_default();
-        let said = step.fields.iter();
-        fields.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+        said(&mut fields, Some(known), &step.fields);
+        field::check_again(kind, known, &fields, self, terms)?;
         let proposal = Proposal {
             register: self,
             terms,
@@ -424,33 +424,20 @@ impl Proposal<'_> {
     pub fn instant(&self, field: &str) -> Option<Timestamp> {
         instant(&self.fields, field)
     }
+}
 
-    fn who_may(&self) -> Result<(), Refusal> {
-        let (by, step) = (self.by, self.step.name);
-        for who in self.step.who {
-            let (wrong, why) = match who {
-                Who::Is(field) => (
-                    !self.list(field).contains(&by.as_str()),
-                    format!("only the {field} may {step} it, and that is not `{by}`"),
-                ),
-                Who::IsNot(field) => (
-                    self.list(field).contains(&by.as_str()),
-                    format!("`{by}` is the {field}, and somebody else has to {step} it"),
-                ),
-                Who::DidNot(other) => (
-                    self.before.is_some_and(|record| {
-                        let last = record.last(other);
-                        last.is_some_and(|event| event.by == by.as_str())
-                    }),
-                    format!("`{by}` took the step `{other}`: somebody else has to {step} it"),
-                ),
-            };
-            if wrong {
-                return Err(Refusal::new("by", why).hint("two people see more than one"));
-            }
-        }
-        Ok(())
-    }
+/// Puts what a step says over what was said before it.
+fn said(
+    fields: &mut BTreeMap<String, Value>,
+    step: Option<&StepKind>,
+    new: &BTreeMap<String, Value>,
+) {
+    let clears = step.map_or(&[][..], |step| step.clears);
+    fields.retain(|name, _value| !clears.contains(&name.as_str()));
+    fields.extend(
+        new.iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
 }
 
 fn text<'a>(fields: &'a BTreeMap<String, Value>, field: &str) -> Option<&'a str> {

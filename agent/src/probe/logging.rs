@@ -76,7 +76,8 @@ impl Probe for Logging {
             files: sources::look(host, &mut seen),
             container: container::look(host, &mut seen, processes.as_ref()),
         };
-        if found.nothing() {
+        // A log that the settings name is looked at, whatever else there is.
+        if found.nothing() && scene.settings.logging.sources.is_empty() {
             return seen.absent("no journal file, no log file and no log daemon");
         }
         state_journal(host, &mut seen, found.journal.as_ref(), scene);

@@ -6,11 +6,8 @@ use shared::time::Timestamp;
 
 use crate::catalog::Severity;
 use crate::drift::{Condition, ConditionKind};
+use crate::register::Register;
 use crate::register::views::DueNow;
-use crate::register::{Register, kind};
-
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
 
 /// Everything that is due, or soon is. An exception that ended is not among it: what it covered is
 /// wrong again, and that is told.
@@ -24,9 +21,6 @@ pub fn due(register: &Register, now: Timestamp) -> Vec<Condition> {
 }
 
 fn condition(register: &Register, due: DueNow, now: Timestamp) -> Condition {
-    let dates = kind(&due.register).map_or(&[][..], |kind| kind.due);
-    let date = dates.iter().find(|date| date.field == due.field);
-    let ahead_ms = date.map_or(0, |date| date.ahead_days.saturating_mul(DAY_MS));
     let record = register.record(&due.register, &due.id);
     let controls = record.map_or_else(Vec::new, |record| {
         record
@@ -54,7 +48,7 @@ fn condition(register: &Register, due: DueNow, now: Timestamp) -> Condition {
             .filter(|owner| !owner.is_empty())
             .into_iter()
             .collect(),
-        since: due.at.plus_ms(ahead_ms.saturating_neg()).min(now),
+        since: due.since.min(now),
         text: format!(
             "{id} {}: it {word} {}; see `evident-collector {} show {id}`",
             due.what, due.at, due.register

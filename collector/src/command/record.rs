@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _, value_parser};
 use collector::fault::nearest;
 use collector::register::{self, Event, Field, FieldKind, Ids, KINDS, Kind, Record, StepKind};
-use collector::serve::api::records::who;
+use collector::serve::api::records::{self, who};
 use serde::Deserialize;
 use shared::decision::{Decided, Step, Value};
+use shared::durable;
 use shared::id::Digest;
 
 use super::client::Client;
@@ -21,6 +22,8 @@ use super::{Around, Folder, Format, Shown, encoded};
 
 /// Where the id of a record stands among the arguments.
 const ID: &str = "record-id";
+/// Where the file to be written stands.
+const OUT: &str = "file-out";
 /// Where the key of the person stands.
 const KEY: &str = "person-key";
 /// Most columns of a line of text in a list.
@@ -80,16 +83,22 @@ fn command(kind: &'static Kind) -> clap::Command {
         .arg_required_else_help(true)
         .subcommand_required(true)
         .subcommands(kind.steps.iter().map(|step| step_command(kind, step)));
-    let list = clap::Command::new("list").about("Show all of them, the newest last");
-    let show = clap::Command::new("show").about("Show one of them with its history");
+    let looking = |name, about: &'static str| {
+        let command = Looking::augment_args(clap::Command::new(name));
+        command.about(about).long_about(None)
+    };
     let id = Arg::new(ID).value_name("ID").required(true);
+    let mut show = looking("show", "Show one of them with its history");
+    if kind.document().is_some() {
+        let out = Arg::new(OUT).long("out").value_name("FILE");
+        show = show.arg(
+            out.value_parser(value_parser!(PathBuf))
+                .help("Write the file that it names to this new file, as it was brought"),
+        );
+    }
     command
-        .subcommand(looking(list))
-        .subcommand(looking(show).arg(id.help("Which one")))
-}
-
-fn looking(command: clap::Command) -> clap::Command {
-    Looking::augment_args(command)
+        .subcommand(looking("list", "Show all of them, the newest last"))
+        .subcommand(show.arg(id.help("Which one")))
 }
 
 /// What is common to `list` and `show`.
@@ -105,10 +114,47 @@ struct Looking {
     format: Format,
 }
 
+impl Looking {
+    /// Writes the file of a record to a new file.
+    fn write_out(&self, kind: &Kind, id: &str, out: &Path) -> anyhow::Result<Shown> {
+        let at = self.at.as_ref().map(|at| format!("?at={}", encoded(at)));
+        let (name, id, at) = (kind.name, encoded(id), at.unwrap_or_default());
+        let path = format!("/v1/registers/{name}/{id}/document{at}");
+        let dir = &self.folder.dir;
+        let answer = Client::new(dir).ask(&path)?;
+        let nobody = || format!("no collector runs in `{}`", dir.display());
+        let bytes = answer.with_context(nobody)?.body;
+        anyhow::ensure!(!out.exists(), "`{}` is there already", out.display());
+        durable::write(out, &bytes, 0o644)
+            .with_context(|| format!("cannot write `{}`", out.display()))?;
+        let (count, digest, out) = (bytes.len(), Digest::of(&bytes), out.display());
+        Ok(format!("{count} bytes in `{out}`, SHA-256 {digest}").into())
+    }
+
+    /// Asks the collector that runs, or reads its ledger when none does.
+    fn answer(&self, kind: &Kind, id: Option<&String>) -> anyhow::Result<serde_json::Value> {
+        let (dir, at) = (self.folder.dir.as_path(), self.at.as_deref());
+        let id_path = id.map(|id| format!("/{}", encoded(id)));
+        let at_query = at.map(|at| format!("?at={}", encoded(at)));
+        let (id_path, at_query) = (id_path.unwrap_or_default(), at_query.unwrap_or_default());
+        let client = Client::new(dir);
+        if client.is_there() {
+            let name = kind.name;
+            return client.get(&format!("/v1/registers/{name}{id_path}{at_query}"));
+        }
+        let register = super::register(dir)?;
+        Ok(match id {
+            Some(id) => records::whole(&register, (kind, id), at)?,
+            None => records::listed(&register, kind, at)?,
+        })
+    }
+}
+
 /// The command of one step.
 fn step_command(kind: &'static Kind, step: &'static StepKind) -> clap::Command {
-    let mut command =
-        Folder::augment_args(clap::Command::new(step.name).about(capital(step.about)));
+    // The arguments bring the words of their own type along, which are not those of the step.
+    let command = Folder::augment_args(clap::Command::new(step.name));
+    let mut command = command.about(capital(step.about)).long_about(None);
     let id = Arg::new(ID).value_name("ID").help("Which one");
     command = match (step.makes(), kind.ids) {
         (false, _) => command.arg(id.required(true)),
@@ -183,7 +229,7 @@ fn argument(field: &'static Field) -> Arg {
         FieldKind::Control => argument.value_name("CONTROL"),
         FieldKind::Requirement => argument.value_name("CONTROL|CLAUSE"),
         FieldKind::Check => argument.value_name("CHECK"),
-        FieldKind::Host => argument.value_name("HOST"),
+        FieldKind::Host | FieldKind::Machine => argument.value_name("HOST"),
         FieldKind::Group => argument.value_name("GROUP"),
         FieldKind::Record(_) => argument.value_name("ID"),
         FieldKind::Evidence => argument.value_name("SHA256"),
@@ -213,16 +259,11 @@ pub(crate) fn run(
         return take(kind, step, given, around);
     }
     let looking = Looking::from_arg_matches(given)?;
-    let at = looking.at.as_ref();
-    let at = at.map(|at| format!("?at={}", encoded(at)));
-    let at = at.unwrap_or_default();
-    let client = Client::new(&looking.folder.dir);
     let id = given.try_get_one::<String>(ID).ok().flatten();
-    let path = match id {
-        Some(id) => format!("/v1/registers/{}/{}{at}", kind.name, encoded(id)),
-        None => format!("/v1/registers/{}{at}", kind.name),
-    };
-    let answer: serde_json::Value = client.get(&path)?;
+    if let (Some(id), Ok(Some(out))) = (id, given.try_get_one::<PathBuf>(OUT)) {
+        return looking.write_out(kind, id, out);
+    }
+    let answer = looking.answer(kind, id)?;
     if looking.format == Format::Json {
         return Ok(serde_json::to_string_pretty(&answer)?.into());
     }

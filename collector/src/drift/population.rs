@@ -31,8 +31,10 @@ fn of_row(population: &Population, row: &Row, listed: bool) -> Option<Condition>
     let alive = row.seen.iter().find(|seen| seen.way.is_sign_of_life());
     let (word, severity, text) = match row.state {
         State::Expected => {
+            let gone = row.retired.map(|at| format!(" (revoked {at})"));
+            let gone = gone.unwrap_or_default();
             let text = format!(
-                "`{name}` is in {lists} and not enrolled. Do: enrol it, or correct the list, or leave \
+                "`{name}` is in {lists} and not enrolled{gone}. Do: enrol it, or correct the list, or leave \
                  it out of the scope with a reason"
             );
             ("expected", Severity::High, text)

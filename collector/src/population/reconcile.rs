@@ -256,7 +256,9 @@ fn row(given: &Given<'_>, (key, found): (String, Found<'_>)) -> Row {
         State::OutOfScope
     } else {
         match enrolled {
-            Some(host) if host.retired.is_some() => State::Retired,
+            // A list that still has it says that it should be there.
+            Some(host) if host.retired.is_some() && found.listed.is_empty() => State::Retired,
+            Some(host) if host.retired.is_some() => State::Expected,
             Some(host) if host.silent.is_some() => State::Silent,
             Some(_) => State::Enrolled,
             None if found.listed.is_empty() => State::Seen,

@@ -183,8 +183,10 @@ impl Row {
         if let Some(at) = self.silent.filter(|_| self.state == State::Silent) {
             parts.push(format!("silent since {at}"));
         }
-        if let Some(at) = self.retired.filter(|_| self.state == State::Retired) {
-            parts.push(format!("since {at}"));
+        match (self.retired, self.state) {
+            (Some(at), State::Retired) => parts.push(format!("since {at}")),
+            (Some(at), State::Expected) => parts.push(format!("revoked {at}")),
+            _ => {}
         }
         if !self.listed.is_empty() {
             parts.push(format!("in {}", listed(self)));

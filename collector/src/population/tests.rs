@@ -142,13 +142,15 @@ impl Site {
 #[test]
 fn machines_stand_as_lists_and_evidence_say() {
     let mut site = Site::new()
-        .enrolled(&["web-1", "web-2", "db-1", "lab-1", "old-1"])
-        .list("cmdb", "host\nweb-1\nweb-2\ndb-2\nold-1\n")
+        .enrolled(&["web-1", "web-2", "db-1", "lab-1", "old-1", "old-2"])
+        .list("cmdb", "host\nweb-1\nweb-2\ndb-2\nold-2\n")
         .list("cloud", "host\nweb-1.example.org\ndb-2.example.org\n")
         .told("web-1", Way::Ssh, &["db-2", "printer-3", "web-1", "lab-2"])
         .rule(false, &["lab-*"], &[]);
     site.enrolled[1].silent = Some(at(2));
     site.enrolled[4].retired = Some(at(2));
+    // Revoked, and a list still has it: somebody must say which is right.
+    site.enrolled[5].retired = Some(at(2));
     site.check(
         &[
             "db-1 enrolled",
@@ -156,6 +158,7 @@ fn machines_stand_as_lists_and_evidence_say() {
             "lab-1 out-of-scope",
             "lab-2 out-of-scope",
             "old-1 retired",
+            "old-2 expected",
             "printer-3 seen",
             "web-1 enrolled",
             "web-2 silent",
@@ -173,14 +176,14 @@ fn machines_stand_as_lists_and_evidence_say() {
             counts.expected,
             counts.seen
         ),
-        (5, 2, 1, 1, 1)
+        (6, 2, 1, 2, 1)
     );
     assert_eq!((counts.out_of_scope, counts.retired), (2, 1));
     let lists = population.lists.iter();
     let lists: Vec<_> = lists
         .map(|list| (list.hosts, list.in_scope, list.enrolled))
         .collect();
-    assert_eq!(lists, [(4, 3, 2), (2, 2, 1)]);
+    assert_eq!(lists, [(4, 4, 2), (2, 2, 1)]);
     let db_2 = &population.machines[1];
     assert_eq!((db_2.listed.len(), db_2.seen_count), (2, 1));
     assert_eq!(db_2.called, ["db-2", "db-2.example.org"]);

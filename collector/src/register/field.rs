@@ -1,9 +1,12 @@
 //! What stands in the fields of a step, held to the declaration of the register.
 
+use std::collections::BTreeMap;
+
 use shared::decision::{Step, Value};
 use shared::id::{AgentId, Digest, PersonId};
 use shared::limits;
 use shared::time::Timestamp;
+use shared::words::{self, WordsError};
 
 use super::kind::{Field, FieldKind, Kind, Refusal, StepKind};
 use super::{Pattern, Register, Terms};
@@ -47,6 +50,27 @@ pub(super) fn check(
     }
 }
 
+/// Looks once more at what an approval lets in: the owner may have left since it was proposed, or
+/// the group have ended.
+pub(super) fn check_again(
+    kind: &Kind,
+    step: &StepKind,
+    fields: &BTreeMap<String, Value>,
+    register: &Register,
+    terms: &Terms<'_>,
+) -> Result<(), Refusal> {
+    if step.name != "approve" {
+        return Ok(());
+    }
+    let again = |field: &&Field| field.name == "owner" || field.kind == FieldKind::Group;
+    for field in kind.fields.iter().filter(again) {
+        for text in fields.get(field.name).map_or(&[][..], texts) {
+            one(field, text, register, terms)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether the value is of the type that the field has.
 fn shape(field: &Field, value: &Value) -> Result<(), Refusal> {
     let wrong = |what: &str| Err(Refusal::new(field.name, format!("{what} is wanted")));
@@ -85,15 +109,17 @@ fn texts(value: &Value) -> &[String] {
 /// Holds one text to the kind of its field.
 fn one(field: &Field, text: &str, register: &Register, terms: &Terms<'_>) -> Result<(), Refusal> {
     let refused = |problem: String| Refusal::new(field.name, problem);
-    if limits::TEXT_BYTES_MAX < text.len() {
-        let most = limits::TEXT_BYTES_MAX;
-        return Err(
-            refused(format!("a text has {most} bytes at most")).hint("put more into a document")
-        );
-    }
-    let control_character = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if text.chars().any(control_character) {
-        return Err(refused("it has characters that do not print".to_owned()));
+    let held = words::lines(text, limits::TEXT_BYTES_MAX);
+    // `*` says something where machines are named.
+    let nothing = held == Err(WordsError::Nothing) && field.kind != FieldKind::Text;
+    if let Err(error) = held
+        && !nothing
+    {
+        return Err(refused(error.to_string()).hint(match error {
+            WordsError::Nothing => "say it in words that an auditor can check",
+            WordsError::Long { .. } => "put more into a document",
+            WordsError::Hidden(_) => "leave that sign out",
+        }));
     }
     let wrong = written(field.kind, text);
     if let Some((problem, hint)) = wrong {
@@ -105,13 +131,14 @@ fn one(field: &Field, text: &str, register: &Register, terms: &Terms<'_>) -> Res
         | FieldKind::Instant
         | FieldKind::Day
         | FieldKind::Days
+        | FieldKind::Machine
         | FieldKind::Choice(_) => Ok(()),
         FieldKind::Person => person(field, text, register),
         FieldKind::Requirement if is_clause(text) => Ok(()),
         FieldKind::Control | FieldKind::Requirement => control(field, text, terms),
         FieldKind::Check => check_id(field, text, terms),
         FieldKind::Host => host(field, text, terms),
-        FieldKind::Group => record(field, "group", text, register),
+        FieldKind::Group => group(field, text, register),
         FieldKind::Record(of) => record(field, of, text, register),
         FieldKind::Evidence => match text.parse::<Digest>() {
             Ok(id) if (terms.has_record)(&id) => Ok(()),
@@ -130,10 +157,10 @@ fn one(field: &Field, text: &str, register: &Register, terms: &Terms<'_>) -> Res
 /// What is wrong in the way a text is written, and what to write; `None` when nothing is.
 fn written(kind: FieldKind, text: &str) -> Option<(String, String)> {
     let (wrong, problem, hint) = match kind {
-        FieldKind::Text => (
-            text.trim().is_empty(),
-            "it is empty".to_owned(),
-            "say it in words that an auditor can check".to_owned(),
+        FieldKind::Machine => (
+            Pattern::new(text).is_none(),
+            format!("`{text}` is no name of hosts"),
+            "write a name, or several with `*`: web-*".to_owned(),
         ),
         FieldKind::Instant => (
             text.parse::<Timestamp>().is_err(),
@@ -156,7 +183,8 @@ fn written(kind: FieldKind, text: &str) -> Option<(String, String)> {
             format!("`{text}` is none of its words"),
             format!("they are: {}", words.join(", ")),
         ),
-        FieldKind::Number { .. }
+        FieldKind::Text
+        | FieldKind::Number { .. }
         | FieldKind::Person
         | FieldKind::Control
         | FieldKind::Requirement
@@ -218,6 +246,16 @@ fn host(field: &Field, text: &str, terms: &Terms<'_>) -> Result<(), Refusal> {
             Refusal::new(field.name, format!("no host was ever enrolled as `{text}`"))
                 .hint(nearest(text, known())),
         );
+    }
+    Ok(())
+}
+
+fn group(field: &Field, text: &str, register: &Register) -> Result<(), Refusal> {
+    record(field, "group", text, register)?;
+    let ended = |group: &super::Record| group.state != "defined";
+    if register.record("group", text).is_some_and(ended) {
+        let problem = format!("the group `{text}` has ended");
+        return Err(Refusal::new(field.name, problem).hint("`group define` makes it anew"));
     }
     Ok(())
 }

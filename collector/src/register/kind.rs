@@ -53,7 +53,7 @@ pub struct Field {
 /// What may stand in a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// Words of a person; not blank.
+    /// Words of a person, as [`shared::words::lines`] takes them.
     Text,
     /// A whole number from the first to the last, in a unit.
     Number {
@@ -82,6 +82,8 @@ pub enum FieldKind {
     Check,
     /// A host, or several with `*`: `web-*`.
     Host,
+    /// A machine, or several with `*`, enrolled or only expected.
+    Machine,
     /// A group of hosts that is defined.
     Group,
     /// A record of this register.
@@ -109,6 +111,9 @@ pub struct StepKind {
     pub may: &'static [&'static str],
     /// Who may take it.
     pub who: &'static [Who],
+    /// Fields that end with this step where it does not give them anew: what was said of the
+    /// revision before says nothing of this one.
+    pub clears: &'static [&'static str],
 }
 
 /// The state of a record that does not exist yet.
@@ -121,8 +126,13 @@ pub enum Who {
     Is(&'static str),
     /// Anybody but the person in this field.
     IsNot(&'static str),
-    /// Anybody but the person who last took this step.
+    /// Anybody who did not take this step since the step in question was last taken: who brought a
+    /// part does not approve the whole.
     DidNot(&'static str),
+    /// Anybody who never was the person in this field.
+    NeverWas(&'static str),
+    /// Anybody who never took this step.
+    Never(&'static str),
 }
 
 /// A date in a field at which somebody has to act.
@@ -173,6 +183,13 @@ impl Kind {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The field that names a file which comes with a step.
+    #[must_use]
+    pub fn document(&self) -> Option<&'static Field> {
+        let mut fields = self.fields.iter();
+        fields.find(|field| field.kind == FieldKind::Document)
     }
 
     /// The step of this name.

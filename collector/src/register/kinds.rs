@@ -9,6 +9,8 @@ mod planning;
 mod population;
 mod tolerance;
 
+pub(super) use planning::reaches;
+
 /// All registers.
 pub static KINDS: &[&Kind] = &[
     &tolerance::EXCEPTION,

@@ -5,6 +5,7 @@ use shared::key::SigningKey;
 use super::*;
 
 mod people;
+mod rules;
 mod steps;
 
 /// A desk at which three people decide.
@@ -154,6 +155,10 @@ fn the_table_agrees_with_itself() {
                     step.name
                 );
             }
+            for field in step.clears {
+                assert!(fields.contains(field), "{name} {}: {field}", step.name);
+                assert!(!step.must.contains(field), "{name} {}: {field}", step.name);
+            }
             for field in step.must.iter().chain(step.may) {
                 assert!(
                     fields.contains(field),
@@ -164,13 +169,15 @@ fn the_table_agrees_with_itself() {
             }
             for who in step.who {
                 match who {
-                    Who::Is(field) | Who::IsNot(field) => assert_eq!(
+                    Who::Is(field) | Who::IsNot(field) | Who::NeverWas(field) => assert_eq!(
                         kind.field(field).map(|field| field.kind),
                         Some(FieldKind::Person),
                         "{name} {}",
                         step.name
                     ),
-                    Who::DidNot(other) => assert!(steps.contains(other), "{name} {other}"),
+                    Who::DidNot(other) | Who::Never(other) => {
+                        assert!(steps.contains(other), "{name} {other}")
+                    }
                 }
             }
         }
@@ -292,7 +299,7 @@ fn a_wrong_exception_is_refused() {
     let line = "exception propose";
     for (fields, operand, why) in [
         (without("reason"), "reason", "it must be given"),
-        (with("reason", "  "), "reason", "empty"),
+        (with("reason", "  "), "reason", "no letter"),
         (with("until", "2026-05-31T23:59:59Z"), "until", "is over"),
         (
             with("until", "2026-08-01T00:00:00"),
@@ -316,7 +323,15 @@ fn a_wrong_exception_is_refused() {
         (with("sevrity", "high"), "sevrity", "takes no such field"),
         (without("host"), "host", "must be named"),
         (without("check"), "check", "must be named"),
-        (with("reason", "a\u{1b}[31m"), "reason", "do not print"),
+        (with("reason", "a\u{1b}[31m"), "reason", "does not print"),
+        (with("reason", "\u{200b}"), "reason", "does not print"),
+        (with("reason", "..."), "reason", "no letter"),
+        (
+            with("reason", "good\u{202e}dab"),
+            "reason",
+            "does not print",
+        ),
+        (with("until", "2027-06-01T00:00:01Z"), "until", "365 days"),
     ] {
         desk.refuses("bob", line, &fields, (operand, why));
     }
@@ -349,7 +364,7 @@ fn a_wrong_exception_is_refused() {
         "bob",
         line,
         &with("reason", &long),
-        ("reason", "4096 bytes at most"),
+        ("reason", "4096 are taken at most"),
     );
 }
 

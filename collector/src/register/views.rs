@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::id::{AgentId, Digest, PersonId};
 use shared::time::Timestamp;
 
-use super::{Pattern, Record, Register, kind};
+use super::{Due, FieldKind, Kind, Pattern, Record, Register, instant, kind, list, revision, text};
 
 /// Which findings a decision is about. Each list that is empty names all; of those that are not,
 /// one member must match.
@@ -27,7 +27,8 @@ pub struct Reach {
 pub struct Exception {
     /// Id, e.g. `EX-3`.
     pub id: String,
-    /// What it covers. Where it names checks and controls, both must match.
+    /// What it covers. Where it names checks and controls, both must match. Of a group those hosts
+    /// count that were its members at the approval: they are among `hosts`, and `groups` is empty.
     pub reach: Reach,
     /// Why.
     pub reason: String,
@@ -124,8 +125,10 @@ pub struct DueNow {
     pub id: String,
     /// The field with the date.
     pub field: String,
-    /// When it is due.
+    /// When it is due; a day ends at its end, in UTC.
     pub at: Timestamp,
+    /// Since when it is to be told: so many days ahead, and not before it was said.
+    pub since: Timestamp,
     /// What is due, e.g. `ends`.
     pub what: String,
     /// Who answers for it; may be empty.
@@ -192,7 +195,7 @@ impl Register {
                 let until = record.instant("until").filter(|until| at < *until)?;
                 Some(Exception {
                     id: record.id.clone(),
-                    reach: Reach::of(record),
+                    reach: self.reach(record, "approve")?,
                     reason: record.text("reason").unwrap_or_default().to_owned(),
                     owner: record.text("owner").unwrap_or_default().to_owned(),
                     approver: approval.by.clone(),
@@ -202,6 +205,26 @@ impl Register {
                 })
             })
             .collect()
+    }
+
+    /// What a record was about when this step was last taken: of a group those patterns count that
+    /// it had then, so that whoever widens it later widens nothing else. `None` when the step was
+    /// not taken, or when nothing is left of what was named.
+    #[must_use]
+    pub fn reach(&self, record: &Record, step: &str) -> Option<Reach> {
+        let taken = record.last(step)?.entry;
+        let mut reach = Reach::of(record);
+        let all = reach.hosts.is_empty() && reach.groups.is_empty();
+        for group in std::mem::take(&mut reach.groups) {
+            let defined = self.record("group", &group);
+            let events = defined.map_or(&[][..], |group| &group.history);
+            let then = events.iter().rev().find(|event| event.entry < taken);
+            let members = then.map_or_else(Vec::new, |event| list(&event.fields, "member"));
+            reach
+                .hosts
+                .extend(members.into_iter().filter_map(Pattern::new));
+        }
+        (all || !reach.hosts.is_empty()).then_some(reach)
     }
 
     /// The acknowledgements in force at an instant.
@@ -224,9 +247,10 @@ impl Register {
                 let given = record.history.last()?;
                 let until = record.instant("until");
                 let lasts = until.is_none_or(|until| at < until);
+                let reach = self.reach(record, &given.step)?;
                 lasts.then(|| Note {
                     id: record.id.clone(),
-                    reach: Reach::of(record),
+                    reach,
                     severity: record.text("severity").map(str::to_owned),
                     reason: record.text(reason).unwrap_or_default().to_owned(),
                     by: given.by.clone(),
@@ -323,20 +347,8 @@ impl Register {
         let dated = known.flat_map(|(kind, records)| {
             records.flat_map(move |record| kind.due.iter().map(move |due| (kind, record, due)))
         });
-        let counts = dated.filter(|(_, record, due)| due.states.contains(&record.state.as_str()));
-        let mut due: Vec<_> = counts
-            .filter_map(|(kind, record, due)| {
-                let ahead_ms = due.ahead_days.saturating_mul(86_400_000);
-                let date = record.instant(due.field)?;
-                (date.plus_ms(-ahead_ms) <= at).then(|| DueNow {
-                    register: kind.name.to_owned(),
-                    id: record.id.clone(),
-                    field: due.field.to_owned(),
-                    at: date,
-                    what: due.what.to_owned(),
-                    owner: record.text("owner").unwrap_or_default().to_owned(),
-                })
-            })
+        let mut due: Vec<_> = dated
+            .filter_map(|(kind, record, due)| due_now(kind, record, due, at))
             .collect();
         due.sort_by_key(|one| one.at);
         due
@@ -349,6 +361,41 @@ impl Register {
         let person = id.as_ref().ok().and_then(|id| self.person(id));
         person.is_some_and(|person| person.active)
     }
+}
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// What is due of a record at an instant; of a document the revision that counts, whatever was
+/// brought after it.
+fn due_now(kind: &Kind, record: &Record, due: &Due, at: Timestamp) -> Option<DueNow> {
+    let revision = (kind.name == "document").then(|| revision::counting(record));
+    let (fields, state, begun) = match &revision {
+        Some(counting) => {
+            let counting = counting.as_ref()?;
+            (&counting.fields, "approved", Some(counting.approved.at))
+        }
+        None => (&record.fields, record.state.as_str(), record.since(kind)),
+    };
+    if !due.states.contains(&state) {
+        return None;
+    }
+    let whole = kind.field(due.field)?.kind == FieldKind::Day;
+    let date = instant(fields, due.field)?.plus_ms(if whole { DAY_MS } else { 0 });
+    let told = date.plus_ms(due.ahead_days.saturating_mul(DAY_MS).saturating_neg());
+    let said = record.history.iter().rev();
+    let mut said = said.filter(|event| event.fields.contains_key(due.field));
+    let said = said.next().map(|event| event.at);
+    let owner = text(fields, "owner").unwrap_or_default();
+    (told <= at).then(|| DueNow {
+        register: kind.name.to_owned(),
+        id: record.id.clone(),
+        field: due.field.to_owned(),
+        at: date,
+        since: said.max(begun).map_or(told, |said| told.max(said)),
+        what: due.what.to_owned(),
+        owner: owner.to_owned(),
+    })
 }
 
 /// The groups that a host is in.

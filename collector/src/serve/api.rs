@@ -13,6 +13,7 @@
 //! GET  /v1/registers                     every register: its fields, its steps, what it is for
 //! GET  /v1/registers/{register}          its records; `at` asks for an instant
 //! GET  /v1/registers/{register}/{id}     one record with its history
+//!   .. /document                         the file that it names, as it was brought
 //! POST /v1/orders                        a decision that nobody signed; local callers alone
 //! GET  /v1/catalogue                     which catalogue is in force, with its files
 //! POST /v1/orders/catalogue              another one, with its files; local callers alone
@@ -92,6 +93,10 @@ pub fn router(intake: &Arc<Intake>) -> Router {
         .route("/v1/registers", get(records::registers))
         .route("/v1/registers/{register}", get(records::register))
         .route("/v1/registers/{register}/{id}", get(records::record))
+        .route(
+            "/v1/registers/{register}/{id}/document",
+            get(records::document),
+        )
         .route("/v1/catalogue", get(catalogue::known))
         .route("/v1/orders", post(order::order))
         .route("/v1/orders/catalogue", post(catalogue::order))

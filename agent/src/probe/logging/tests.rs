@@ -1,10 +1,13 @@
 //! The logging probe on recorded hosts and on this one.
 
+use std::sync::Arc;
+
 use super::journal::{Files, Headers, Journal};
 use super::{Logging, journald, storage};
+use crate::config::{LogSource, ProbeSettings};
 use crate::host::machine::Machine;
-use crate::probe::golden;
 use crate::probe::settings::Assignment;
+use crate::probe::{Probe as _, Scene, golden};
 use shared::observation::Outcome;
 
 #[test]
@@ -44,6 +47,22 @@ fn nothing_is_absent_only_when_all_was_seen() {
     }
     let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Logging);
     assert_eq!(observation.outcome, Outcome::Absent);
+    // A log that the settings name is a subject of its own, whatever else there is.
+    let mut settings = ProbeSettings::default();
+    settings.logging.sources.push(LogSource {
+        name: "shop".to_owned(),
+        path: "/srv/shop.log".to_owned(),
+        max_silence_s: 60,
+    });
+    let scene = Scene {
+        settings: Arc::new(settings),
+        ..Scene::default()
+    };
+    let host = Machine::open(root.path()).unwrap();
+    let (named, _copies) = Logging
+        .observe(&host, &scene)
+        .observation(Logging.subject());
+    assert_eq!(named.outcome, Outcome::Facts, "{named:?}");
     shared::durable::write(&root.path().join(".dockerenv"), b"", 0o644).unwrap();
     let observation = golden::observed(&Machine::open(root.path()).unwrap(), &Logging);
     assert_eq!(observation.outcome, Outcome::Facts, "{observation:?}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::id::Digest;
+use shared::{limits, words};
 use toml::Spanned;
 
 use super::{Row, Soa, State, standard};
@@ -139,6 +140,18 @@ impl Reader<'_> {
             let hint = "write `state = ` and \"not implemented\", \"planned\", \"partly\" or \
                         \"implemented\"";
             self.refuse(Complaint::new(raw.id.span(), message).hint(hint));
+        }
+        for (field, text) in [("justification", &raw.justification), ("note", &raw.note)] {
+            let wrong = words::lines(text, limits::TEXT_BYTES_MAX);
+            // What nobody has said yet may stay open until somebody approves it, and what was
+            // approved stands.
+            if let Err(error) = wrong
+                && self.catalog.is_some()
+                && !text.trim().is_empty()
+            {
+                let message = format!("the {field} of `{id}` is not readable: {error}");
+                self.refuse(Complaint::new(raw.id.span(), message));
+            }
         }
         let checks = self.checks(id, raw.checks);
         let owner = raw.owner.filter(|owner| !owner.as_ref().is_empty());

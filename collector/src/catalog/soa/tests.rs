@@ -153,6 +153,12 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "checks = []",
         "checks = [\"clock.synchronised\"]",
     ),
+    (
+        "a justification that nobody sees",
+        "A.8.13",
+        "\"Risk R-1\"",
+        "\"\\u200b\"",
+    ),
     ("an unknown member", "A.8.13", "owner =", "owners ="),
     ("no TOML", "A.8.13", "owner =", "owner"),
 ];

@@ -125,15 +125,17 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             must: &["source", "requirement", "grade", "statement", "owner"],
             may: &["evidence", "document", "own_rule", "audit"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "correct",
             about: "say what was done at once",
-            from: &["open", "planned", "implemented"],
+            from: &["open", "planned", "implemented", "effective"],
             to: "",
             must: &["correction", "corrected_on"],
             may: &["evidence", "document"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "plan",
@@ -150,6 +152,7 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             ],
             may: &["method", "owner"],
             who: &[],
+            clears: &["method"],
         },
         StepKind {
             name: "implement",
@@ -159,15 +162,22 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             must: &["implemented_on"],
             may: &["evidence", "document", "comment"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "confirm",
-            about: "say that you saw that it worked; not the owner, and not before --check-from",
+            about: "say that you saw that it worked; nobody who owned, planned or did it, and not \
+                    before --check-from",
             from: &["implemented"],
             to: "effective",
             must: &["comment"],
             may: &["evidence", "document"],
-            who: &[Who::IsNot("owner"), Who::DidNot("implement")],
+            who: &[
+                Who::NeverWas("owner"),
+                Who::Never("plan"),
+                Who::Never("implement"),
+            ],
+            clears: &[],
         },
         StepKind {
             name: "reject",
@@ -177,6 +187,7 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             must: &["comment"],
             may: &["evidence", "document"],
             who: &[Who::IsNot("owner")],
+            clears: &[],
         },
         StepKind {
             name: "accept",
@@ -186,6 +197,7 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             must: &["accepted_on"],
             may: &["comment"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "close",
@@ -195,6 +207,7 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[Who::IsNot("owner")],
+            clears: &[],
         },
         StepKind {
             name: "reopen",
@@ -204,6 +217,19 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             must: &["comment"],
             may: &["evidence", "document"],
             who: &[],
+            clears: &[
+                "correction",
+                "corrected_on",
+                "extent",
+                "cause",
+                "method",
+                "action",
+                "due",
+                "criterion",
+                "check_from",
+                "implemented_on",
+                "accepted_on",
+            ],
         },
     ],
     due: &[
@@ -217,7 +243,7 @@ pub(super) static NONCONFORMITY: Kind = Kind {
             field: "check_from",
             states: &["implemented"],
             what: "can be checked for its effect",
-            ahead_days: 0,
+            ahead_days: 1,
         },
     ],
     example: "nonconformity raise --source \"internal audit\" --requirement A.8.13 --grade minor \
@@ -228,6 +254,9 @@ pub(super) static NONCONFORMITY: Kind = Kind {
 fn nonconformity(proposal: &Proposal<'_>) -> Result<(), Refusal> {
     let (now, step) = (proposal.terms.now, proposal.step.name);
     let state = proposal.before.map_or(NEW, |record| record.state.as_str());
+    if ["plan", "implement"].contains(&step) {
+        effect(proposal)?;
+    }
     let early = proposal.instant("check_from").filter(|from| now < *from);
     if step == "confirm"
         && let Some(from) = early
@@ -252,6 +281,42 @@ fn nonconformity(proposal: &Proposal<'_>) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+/// The effect is seen after the action, and neither is planned for a time that is over.
+fn effect(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    let planning = proposal.step.name == "plan";
+    let Some(from) = proposal.instant("check_from") else {
+        return Ok(());
+    };
+    if planning {
+        for field in ["due", "check_from"] {
+            if let Some(day) = proposal.instant(field)
+                && day.plus_ms(DAY_MS) <= proposal.terms.now
+            {
+                let day = proposal.text(field).unwrap_or_default();
+                return Err(Refusal::new(field, format!("{day} is over")));
+            }
+        }
+    }
+    let (field, what) = if planning {
+        ("due", "by when it is to be done")
+    } else {
+        ("implemented_on", "when it was done")
+    };
+    match proposal.instant(field) {
+        Some(done) if from <= done => {
+            let (done, from) = (proposal.text(field), proposal.text("check_from"));
+            let (done, from) = (done.unwrap_or_default(), from.unwrap_or_default());
+            let problem = format!("{from} is not after {done}, {what}");
+            Err(Refusal::new("check_from", problem)
+                .hint("an effect is seen later: `nonconformity plan` names another day"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
 
 /// Refuses a day that is to come.
 pub(super) fn past(proposal: &Proposal<'_>, field: &str) -> Result<(), Refusal> {

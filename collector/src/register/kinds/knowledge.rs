@@ -1,10 +1,12 @@
 //! What is laid down, and who has looked at it: the statement of applicability, documents, reviews.
 
-use shared::id::PersonId;
+use std::collections::BTreeMap;
+
+use shared::id::{Digest, PersonId};
 
 use super::super::Proposal;
 use super::super::kind::{Due, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who, many, one};
-use crate::catalog::soa::Soa;
+use crate::catalog::soa::{Soa, Wrong};
 
 /// Versions of the statement of applicability.
 pub(super) static APPLICABILITY: Kind = Kind {
@@ -38,6 +40,7 @@ pub(super) static APPLICABILITY: Kind = Kind {
             must: &["document", "version", "reason"],
             may: &[],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "approve",
@@ -47,6 +50,7 @@ pub(super) static APPLICABILITY: Kind = Kind {
             must: &[],
             may: &["comment"],
             who: &[Who::DidNot("propose")],
+            clears: &[],
         },
         StepKind {
             name: "refuse",
@@ -56,6 +60,7 @@ pub(super) static APPLICABILITY: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
@@ -71,8 +76,11 @@ fn applicability(proposal: &Proposal<'_>) -> Result<(), Refusal> {
     if !approving && proposal.step.name != "propose" {
         return Ok(());
     }
+    one_version(proposal)?;
     let refused = |problem: String| Refusal::new("document", problem);
-    let id = proposal.text("document").and_then(|id| id.parse().ok());
+    let id = proposal
+        .text("document")
+        .and_then(|id| id.parse::<Digest>().ok());
     let bytes = id.and_then(|id| (proposal.terms.document)(&id));
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.ok_or_else(|| refused("the statement is no text".to_owned()))?;
@@ -93,16 +101,59 @@ fn applicability(proposal: &Proposal<'_>) -> Result<(), Refusal> {
         }
     }
     let gaps = soa.gaps();
-    match gaps.first() {
+    let ownerless = soa.inconsistencies().into_iter();
+    let ownerless = ownerless.filter(|found| found.what == Wrong::NoOwner);
+    let open: Vec<_> = if gaps.is_empty() {
+        ownerless.collect()
+    } else {
+        gaps
+    };
+    match open.first() {
         Some(first) if approving => Err(refused(format!(
             "{} controls lack what only people can say; the first is {}: {}",
-            gaps.len(),
+            open.len(),
             first.control,
             first.what
         ))
         .hint("`evident-collector soa show soa.toml` names them all")),
         _ => Ok(()),
     }
+}
+
+/// A version is called as no other is; and who brought a statement does not approve it because
+/// somebody else brought it again.
+fn one_version(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    let all = proposal.register.records("applicability").into_iter();
+    let own = proposal.before.map(|record| record.id.as_str());
+    for other in all.filter(|other| Some(other.id.as_str()) != own) {
+        let id = &other.id;
+        let counts = other.state != "refused";
+        if counts && other.text("version") == proposal.text("version") {
+            let problem = format!("{id} is called so already");
+            return Err(Refusal::new("version", problem).hint("take another name"));
+        }
+        let brought = other.last("propose").map(|event| event.by.as_str());
+        if proposal.step.name == "approve"
+            && brought == Some(proposal.by.as_str())
+            && other.text("document") == proposal.text("document")
+        {
+            let problem = format!("`{}` brought the same statement as {id}", proposal.by);
+            return Err(Refusal::new("by", problem).hint("two people see more than one"));
+        }
+    }
+    Ok(())
+}
+
+/// The statement of applicability in force, and who owns each control as it says; `None` when
+/// there is none that can be read.
+pub(super) fn owners(proposal: &Proposal<'_>) -> Option<(String, BTreeMap<String, PersonId>)> {
+    let version = proposal.register.soa()?;
+    let bytes = (proposal.terms.document)(&version.document)?;
+    let text = String::from_utf8(bytes).ok()?;
+    let soa = Soa::read("soa.toml", &text, None).ok()?;
+    let rows = soa.rows.into_iter();
+    let owned = rows.filter_map(|row| Some((row.id, row.owner?)));
+    Some((version.id, owned.collect()))
 }
 
 /// Evidence that people bring.
@@ -178,6 +229,16 @@ pub(super) static DOCUMENT: Kind = Kind {
                 "expires",
             ],
             who: &[],
+            clears: &[
+                "document",
+                "location",
+                "origin",
+                "covers_to",
+                "review_every",
+                "review_by",
+                "expires",
+                "comment",
+            ],
         },
         StepKind {
             name: "approve",
@@ -187,6 +248,7 @@ pub(super) static DOCUMENT: Kind = Kind {
             must: &[],
             may: &["comment", "review_by"],
             who: &[Who::IsNot("owner"), Who::DidNot("submit")],
+            clears: &[],
         },
         StepKind {
             name: "refuse",
@@ -196,6 +258,7 @@ pub(super) static DOCUMENT: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "review",
@@ -205,6 +268,7 @@ pub(super) static DOCUMENT: Kind = Kind {
             must: &["comment", "review_by"],
             may: &[],
             who: &[Who::IsNot("owner")],
+            clears: &[],
         },
         StepKind {
             name: "retire",
@@ -214,6 +278,7 @@ pub(super) static DOCUMENT: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[
@@ -236,7 +301,8 @@ pub(super) static DOCUMENT: Kind = Kind {
 };
 
 fn document(proposal: &Proposal<'_>) -> Result<(), Refusal> {
-    if proposal.text("document").is_none() && proposal.text("location").is_none() {
+    let at_hand = |field: &str| proposal.text(field).is_some();
+    if proposal.step.name == "submit" && !at_hand("document") && !at_hand("location") {
         return Err(
             Refusal::new("document", "the file is wanted, or where it is")
                 .hint("only a file that is given here can be shown to be unchanged"),
@@ -275,7 +341,11 @@ pub(super) static REVIEW: Kind = Kind {
             FieldKind::Choice(&["effective", "partly effective", "not effective"]),
             "what you conclude",
         ),
-        one("owner", FieldKind::Person, "who owns the control"),
+        one(
+            "owner",
+            FieldKind::Person,
+            "who owns the control; the statement of applicability in force says it, where there is one",
+        ),
         many(
             "evidence",
             FieldKind::Evidence,
@@ -298,9 +368,10 @@ pub(super) static REVIEW: Kind = Kind {
             about: "say what you conclude",
             from: &[NEW],
             to: "concluded",
-            must: &["control", "from", "to", "conclusion", "owner", "comment"],
-            may: &["group", "evidence", "document"],
+            must: &["control", "from", "to", "conclusion", "comment"],
+            may: &["owner", "group", "evidence", "document"],
             who: &[Who::IsNot("owner")],
+            clears: &[],
         },
         StepKind {
             name: "withdraw",
@@ -310,13 +381,17 @@ pub(super) static REVIEW: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
     example: "review conclude --control A.8.13 --from 2026-01-01T00:00:00Z --to 2026-03-31T00:00:00Z \
-              --owner ada --conclusion effective --comment \"all sets restored, 2 of 40 late\"",
+              --conclusion effective --comment \"all sets restored, 2 of 40 late\"",
     rule: |proposal| {
         order(proposal, "from", "to")?;
+        if proposal.step.name == "conclude" {
+            not_their_own(proposal)?;
+        }
         let now = proposal.terms.now;
         match proposal.instant("to") {
             Some(to) if now < to => Err(Refusal::new("to", format!("{to} is to come"))
@@ -325,3 +400,29 @@ pub(super) static REVIEW: Kind = Kind {
         }
     },
 };
+
+/// Refuses a reviewer who owns the control as the statement of applicability in force says.
+fn not_their_own(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    let control = proposal.text("control").unwrap_or_default();
+    let said = proposal.text("owner");
+    let in_force = owners(proposal);
+    let owner = in_force.as_ref().and_then(|(soa, owners)| {
+        let owner = owners.get(control)?;
+        Some((soa, owner.as_str()))
+    });
+    match (owner, said) {
+        (Some((soa, owner)), Some(said)) if owner != said => {
+            let problem = format!("`{owner}` is the owner of {control}, as {soa} says");
+            Err(Refusal::new("owner", problem).hint("leave it out"))
+        }
+        (Some((soa, owner)), _) if owner == proposal.by.as_str() => {
+            let problem = format!("`{owner}` is the owner of {control}, as {soa} says");
+            Err(Refusal::new("by", problem).hint("somebody else has to conclude"))
+        }
+        (None, None) => {
+            let problem = format!("no statement in force says who owns {control}: name the owner");
+            Err(Refusal::new("owner", problem))
+        }
+        _ => Ok(()),
+    }
+}

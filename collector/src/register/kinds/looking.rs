@@ -1,10 +1,12 @@
 //! How the management system looks at itself: internal audits and management reviews.
 
+use shared::id::PersonId;
+
 use super::super::Proposal;
 use super::super::kind::{Due, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who, many, one};
 
 use super::improvement::{COMMENT, DOCUMENT, EVIDENCE, REQUIREMENT, past};
-use super::knowledge::order;
+use super::knowledge::{order, owners};
 
 /// What is to be audited, by year.
 pub(super) static AUDIT_PROGRAMME: Kind = Kind {
@@ -41,6 +43,7 @@ pub(super) static AUDIT_PROGRAMME: Kind = Kind {
             must: &["title", "from", "to", "requirement", "method", "owner"],
             may: &["auditor"],
             who: &[],
+            clears: &["auditor"],
         },
         StepKind {
             name: "approve",
@@ -50,6 +53,7 @@ pub(super) static AUDIT_PROGRAMME: Kind = Kind {
             must: &[],
             may: &["comment"],
             who: &[Who::DidNot("plan")],
+            clears: &[],
         },
         StepKind {
             name: "close",
@@ -59,6 +63,7 @@ pub(super) static AUDIT_PROGRAMME: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[Due {
@@ -128,6 +133,7 @@ pub(super) static AUDIT: Kind = Kind {
             ],
             may: &["programme"],
             who: &[],
+            clears: &["programme"],
         },
         StepKind {
             name: "report",
@@ -137,6 +143,7 @@ pub(super) static AUDIT: Kind = Kind {
             must: &["result"],
             may: &["not_covered", "evidence", "document"],
             who: &[Who::Is("auditor"), Who::IsNot("owner")],
+            clears: &[],
         },
         StepKind {
             name: "close",
@@ -146,6 +153,7 @@ pub(super) static AUDIT: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[Who::Is("owner")],
+            clears: &[],
         },
         StepKind {
             name: "cancel",
@@ -155,6 +163,7 @@ pub(super) static AUDIT: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[Due {
@@ -167,6 +176,9 @@ pub(super) static AUDIT: Kind = Kind {
               --auditor bob --owner ada --from 2027-02-01 --to 2027-02-03",
     rule: |proposal| {
         order(proposal, "from", "to")?;
+        if ["plan", "report"].contains(&proposal.step.name) {
+            independent(proposal)?;
+        }
         let owners = proposal.list("owner");
         match proposal
             .list("auditor")
@@ -181,6 +193,23 @@ pub(super) static AUDIT: Kind = Kind {
         }
     },
 };
+
+/// Refuses an auditor whom the statement of applicability in force names as the owner of what is
+/// audited.
+fn independent(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    let Some((soa, owners)) = owners(proposal) else {
+        return Ok(());
+    };
+    for requirement in proposal.list("requirement") {
+        let owner = owners.get(requirement).map(PersonId::as_str);
+        let both = owner.filter(|owner| proposal.list("auditor").contains(owner));
+        if let Some(both) = both {
+            let problem = format!("`{both}` is the owner of {requirement}, as {soa} says");
+            return Err(Refusal::new("auditor", problem).hint("nobody audits what they own"));
+        }
+    }
+    Ok(())
+}
 
 /// Reviews by top management.
 pub(super) static MANAGEMENT_REVIEW: Kind = Kind {
@@ -229,6 +258,7 @@ pub(super) static MANAGEMENT_REVIEW: Kind = Kind {
             must: &["held_on", "attendee", "input", "decisions", "next_by"],
             may: &["missing", "actions", "document"],
             who: &[],
+            clears: &["missing", "actions", "document"],
         },
         StepKind {
             name: "approve",
@@ -238,6 +268,7 @@ pub(super) static MANAGEMENT_REVIEW: Kind = Kind {
             must: &[],
             may: &["comment"],
             who: &[Who::Is("attendee"), Who::DidNot("hold")],
+            clears: &[],
         },
     ],
     due: &[Due {
@@ -247,26 +278,42 @@ pub(super) static MANAGEMENT_REVIEW: Kind = Kind {
         ahead_days: 30,
     }],
     example: "management-review hold --held-on 2026-11-20 --attendee ada --attendee bob \
-              --input risks --input audits --missing \"no feedback was asked for\" \
+              --input context --input \"interested parties\" --input nonconformities \
+              --input measurements --input audits --input objectives --input risks \
+              --input \"earlier actions\" --input improvement \
+              --missing \"feedback: nobody was asked\" \
               --decisions \"storage is bought in March\" --next-by 2027-11-30",
     rule: management_review,
 };
 
 fn management_review(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    if proposal.step.name != "hold" {
+        return Ok(());
+    }
     past(proposal, "held_on")?;
+    if proposal.instant("next_by") <= proposal.instant("held_on") {
+        let problem = "the next one is held after this one";
+        return Err(Refusal::new("next_by", problem));
+    }
+    let others = |one: &&str| *one != proposal.by.as_str();
+    if !proposal.list("attendee").iter().any(others) {
+        return Err(Refusal::new("attendee", "nobody but you took part")
+            .hint("one of the others says that it was so"));
+    }
     let Some(FieldKind::Choice(all)) = MANAGEMENT_REVIEW.field("input").map(|field| field.kind)
     else {
         return Ok(());
     };
     let inputs = proposal.list("input");
+    let said = proposal.text("missing").unwrap_or_default().to_lowercase();
     let missing: Vec<_> = all
         .iter()
-        .filter(|input| !inputs.contains(input))
+        .filter(|input| !inputs.contains(input) && !said.contains(**input))
         .copied()
         .collect();
-    if missing.is_empty() || proposal.text("missing").is_some() {
+    if missing.is_empty() {
         return Ok(());
     }
     let problem = format!("these inputs were not looked at: {}", missing.join(", "));
-    Err(Refusal::new("input", problem).hint("say with --missing why"))
+    Err(Refusal::new("input", problem).hint("name each with --missing, and why"))
 }

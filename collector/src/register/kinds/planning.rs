@@ -1,8 +1,13 @@
 //! What is planned: risks and their treatment, objectives, the cycle of surveillance.
 
-use super::super::kind::{Due, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who, many, one};
-use super::super::{Field, Proposal};
+use std::collections::BTreeMap;
 
+use shared::decision::Value;
+
+use super::super::kind::{Due, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who, many, one};
+use super::super::{Event, Field, Proposal};
+
+use super::improvement::EVIDENCE;
 use super::knowledge::order;
 
 const COMMENT: Field = one(
@@ -57,6 +62,8 @@ pub(super) static RISK: Kind = Kind {
             FieldKind::Text,
             "why, in words that an auditor can check",
         ),
+        EVIDENCE,
+        COMMENT,
     ],
     steps: &[
         StepKind {
@@ -67,15 +74,17 @@ pub(super) static RISK: Kind = Kind {
             must: &["title", "owner", "likelihood", "impact"],
             may: &["control", "review_by"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "assess",
             about: "assess it again",
-            from: &["identified", "treated", "accepted"],
+            from: &["identified", "treated", "accepted", "done"],
             to: "identified",
             must: &["likelihood", "impact", "reason"],
             may: &["owner", "title", "review_by"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "treat",
@@ -91,36 +100,49 @@ pub(super) static RISK: Kind = Kind {
             ],
             may: &["control", "review_by"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "accept",
-            about: "approve the plan and accept what is left, as the owner",
+            about: "approve the plan and accept what is left, as the owner whom somebody else named",
             from: &["treated"],
             to: "accepted",
             must: &["reason", "review_by"],
             may: &[],
             who: &[Who::Is("owner")],
+            clears: &[],
+        },
+        StepKind {
+            name: "done",
+            about: "say that the treatment that was accepted is done",
+            from: &["accepted"],
+            to: "done",
+            must: &["comment"],
+            may: &["evidence"],
+            who: &[],
+            clears: &[],
         },
         StepKind {
             name: "close",
             about: "it cannot happen any more",
-            from: &["identified", "treated", "accepted"],
+            from: &["identified", "treated", "accepted", "done"],
             to: "closed",
             must: &["reason"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[
         Due {
             field: "due",
-            states: &["treated"],
+            states: &["treated", "accepted"],
             what: "is to be treated",
             ahead_days: 14,
         },
         Due {
             field: "review_by",
-            states: &["identified", "treated", "accepted"],
+            states: &["identified", "treated", "accepted", "done"],
             what: "is to be assessed again",
             ahead_days: 30,
         },
@@ -131,8 +153,15 @@ pub(super) static RISK: Kind = Kind {
 };
 
 fn risk(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    let named = |event: &&Event| event.fields.contains_key("owner");
+    let named = proposal.events().iter().rev().find(named);
+    if proposal.step.name == "accept" && named.is_some_and(|e| e.by == proposal.by.as_str()) {
+        let problem = format!("`{0}` made `{0}` the owner", proposal.by);
+        return Err(Refusal::new("by", problem)
+            .hint("somebody else names the owner: `risk assess --owner` does it"));
+    }
     let level = |field: &str| match proposal.fields.get(field) {
-        Some(shared::decision::Value::Number(number)) => Some(*number),
+        Some(Value::Number(number)) => Some(*number),
         _ => None,
     };
     for (before, after) in [
@@ -165,7 +194,7 @@ pub(super) static OBJECTIVE: Kind = Kind {
                 most: 1_000_000_000,
                 unit: "the unit",
             },
-            "the value to be reached",
+            "the value to be reached, a whole number: choose the unit so",
         ),
         one(
             "unit",
@@ -190,7 +219,7 @@ pub(super) static OBJECTIVE: Kind = Kind {
                 most: 1_000_000_000,
                 unit: "the unit",
             },
-            "what was measured",
+            "what was measured, a whole number",
         ),
         one("measured_at", FieldKind::Instant, "when"),
         many(
@@ -222,6 +251,7 @@ pub(super) static OBJECTIVE: Kind = Kind {
             ],
             may: &[],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "measure",
@@ -231,6 +261,7 @@ pub(super) static OBJECTIVE: Kind = Kind {
             must: &["value", "measured_at", "comment"],
             may: &["evidence"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "close",
@@ -240,6 +271,7 @@ pub(super) static OBJECTIVE: Kind = Kind {
             must: &["outcome", "comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[Due {
@@ -251,13 +283,42 @@ pub(super) static OBJECTIVE: Kind = Kind {
     example: "objective set --title \"restores work\" --owner ada --target 95 \
               --unit \"percent of restore tests\" --direction \"at least\" \
               --method \"monthly, from A.8.13\" --due 2027-12-31",
-    rule: |proposal| match proposal.instant("measured_at") {
+    rule: objective,
+};
+
+fn objective(proposal: &Proposal<'_>) -> Result<(), Refusal> {
+    let measured = proposal.events().iter().any(|one| one.step == "measure");
+    if proposal.step.name == "set" && measured {
+        let problem = "values were measured against what was set";
+        return Err(Refusal::new("step", problem).hint("close it and set a new one"));
+    }
+    let reached = proposal.text("outcome") == Some("reached");
+    if proposal.step.name == "close" && reached && reaches(&proposal.fields) != Some(true) {
+        let problem = "the last value that was measured does not reach the target";
+        return Err(Refusal::new("outcome", problem).hint("measure it, or say `missed`"));
+    }
+    match proposal.instant("measured_at") {
         Some(at) if proposal.terms.now < at => {
             Err(Refusal::new("measured_at", format!("{at} is to come")))
         }
         _ => Ok(()),
-    },
-};
+    }
+}
+
+/// Whether the last value of an objective reaches its target; `None` before the first.
+pub(in crate::register) fn reaches(fields: &BTreeMap<String, Value>) -> Option<bool> {
+    let number = |field: &str| match fields.get(field) {
+        Some(Value::Number(number)) => Some(*number),
+        _ => None,
+    };
+    let (value, target) = (number("value")?, number("target")?);
+    let most = matches!(fields.get("direction"), Some(Value::Text(text)) if text == "at most");
+    Some(if most {
+        value <= target
+    } else {
+        target <= value
+    })
+}
 
 /// Which controls are looked at in which year of the cycle.
 pub(super) static SURVEILLANCE: Kind = Kind {
@@ -306,6 +367,7 @@ pub(super) static SURVEILLANCE: Kind = Kind {
             must: &["control", "audit", "from", "to", "cause", "reason"],
             may: &[],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "drop",
@@ -315,6 +377,7 @@ pub(super) static SURVEILLANCE: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[Due {

@@ -3,8 +3,8 @@
 use shared::decision::Value;
 use shared::id::Digest;
 
+use super::super::Proposal;
 use super::super::kind::{FieldKind, Ids, Kind, NEW, Refusal, StepKind, many, one};
-use super::super::{Pattern, Proposal};
 use crate::inventory;
 
 /// A group of hosts.
@@ -16,7 +16,7 @@ pub(super) static GROUP: Kind = Kind {
     source: "ISO/IEC 27001:2022 A.5.9",
     ids: Ids::Named,
     fields: &[
-        many("member", FieldKind::Text, "host, or several: web-*"),
+        many("member", FieldKind::Machine, "host, or several: web-*"),
         one("owner", FieldKind::Person, "who answers for these hosts"),
         one("purpose", FieldKind::Text, "what they are for"),
     ],
@@ -29,6 +29,7 @@ pub(super) static GROUP: Kind = Kind {
             must: &["member"],
             may: &["owner", "purpose"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -38,26 +39,13 @@ pub(super) static GROUP: Kind = Kind {
             must: &[],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
     example: "group define databases --member 'db-*' --member pg.example --owner ada",
-    rule: group,
+    rule: |_any| Ok(()),
 };
-
-fn group(proposal: &Proposal<'_>) -> Result<(), Refusal> {
-    patterns(proposal, "member")
-}
-
-/// Machines that are expected are grouped and scoped before they are enrolled, so any name will do.
-fn patterns(proposal: &Proposal<'_>, field: &str) -> Result<(), Refusal> {
-    let unknown = |name: &&str| Pattern::new(name).is_none();
-    match proposal.list(field).into_iter().find(unknown) {
-        Some(name) => Err(Refusal::new(field, format!("`{name}` is no name of hosts"))
-            .hint("write a name, or several with `*`: web-*")),
-        None => Ok(()),
-    }
-}
 
 /// What is in the scope of the management system.
 pub(super) static SCOPE: Kind = Kind {
@@ -71,7 +59,7 @@ pub(super) static SCOPE: Kind = Kind {
     fields: &[
         many(
             "host",
-            FieldKind::Text,
+            FieldKind::Machine,
             "machine, or several: test-*; also one that is not enrolled, by name or address",
         ),
         many("group", FieldKind::Group, "group of hosts"),
@@ -90,6 +78,7 @@ pub(super) static SCOPE: Kind = Kind {
             must: &["reason"],
             may: &["host", "group"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "exclude",
@@ -99,6 +88,7 @@ pub(super) static SCOPE: Kind = Kind {
             must: &["reason"],
             may: &["host", "group"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -108,6 +98,7 @@ pub(super) static SCOPE: Kind = Kind {
             must: &["reason"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
@@ -119,7 +110,7 @@ fn scope(proposal: &Proposal<'_>) -> Result<(), Refusal> {
     if proposal.list("host").is_empty() && proposal.list("group").is_empty() {
         return Err(Refusal::new("host", "a host or a group must be named"));
     }
-    patterns(proposal, "host")
+    Ok(())
 }
 
 /// A list of hosts that another system keeps.
@@ -167,6 +158,7 @@ pub(super) static INVENTORY: Kind = Kind {
             must: &["document", "hosts", "origin"],
             may: &["dated", "owner"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -176,6 +168,7 @@ pub(super) static INVENTORY: Kind = Kind {
             must: &[],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],

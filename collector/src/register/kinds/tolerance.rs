@@ -1,5 +1,7 @@
 //! What people bear for a time: exceptions, acknowledgements, silences.
 
+use shared::time::Timestamp;
+
 use super::super::Proposal;
 use super::super::kind::{Due, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who, many, one};
 
@@ -27,8 +29,9 @@ pub(super) static EXCEPTION: Kind = Kind {
     name: "exception",
     title: "Exceptions",
     about: "A deviation that is accepted for a time. The check goes on failing and is counted apart, \
-            with the exception beside it; when it ends, the finding is open again by itself. Auditors \
-            ask which exceptions are in force, who accepted them and when they end.",
+            with the exception beside it; when it ends, 365 days after its approval at most, the \
+            finding is open again by itself. A group counts with the members that it had at the \
+            approval. Auditors ask which exceptions are in force, who accepted them and when they end.",
     source: "ISO/IEC 27001:2022 6.1.3, 8.3",
     ids: Ids::Numbered("EX"),
     fields: &[
@@ -64,6 +67,7 @@ pub(super) static EXCEPTION: Kind = Kind {
             must: &["reason", "owner", "until"],
             may: &["control", "check", "host", "group", "compensation", "risk"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "approve",
@@ -73,6 +77,7 @@ pub(super) static EXCEPTION: Kind = Kind {
             must: &[],
             may: &["comment"],
             who: &[Who::IsNot("owner"), Who::DidNot("propose")],
+            clears: &[],
         },
         StepKind {
             name: "refuse",
@@ -82,6 +87,7 @@ pub(super) static EXCEPTION: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -91,6 +97,7 @@ pub(super) static EXCEPTION: Kind = Kind {
             must: &["comment"],
             may: &[],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[Due {
@@ -114,12 +121,36 @@ fn exception(proposal: &Proposal<'_>) -> Result<(), Refusal> {
         return Err(Refusal::new("host", "a host or a group must be named")
             .hint("write --host '*' when it holds for all"));
     }
-    let ends = ["propose", "approve"].contains(&proposal.step.name);
-    if ends {
-        to_come(proposal, "until")
-    } else {
-        Ok(())
+    if !["propose", "approve"].contains(&proposal.step.name) {
+        return Ok(());
     }
+    to_come(proposal, "until")?;
+    at_most(proposal, EXCEPTION_DAYS_MAX, "an exception")
+}
+
+/// Longest time of an exception in days: what lasts longer is no exception.
+const EXCEPTION_DAYS_MAX: i64 = 365;
+/// Longest time of a silence in days.
+const SILENCE_DAYS_MAX: i64 = 30;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Refuses an end that is further away than this.
+fn at_most(proposal: &Proposal<'_>, days: i64, what: &str) -> Result<(), Refusal> {
+    let last: Timestamp = proposal.terms.now.plus_ms(days.saturating_mul(DAY_MS));
+    match proposal.instant("until") {
+        Some(until) if last < until => {
+            let problem = format!("{what} lasts {days} days at most: until {last}");
+            Err(Refusal::new("until", problem).hint("renew it then, if it is still wanted"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether one of the patterns of hosts stands for all.
+fn names_all(proposal: &Proposal<'_>) -> bool {
+    let all = |pattern: &&str| pattern.chars().all(|c| c == '*');
+    proposal.list("host").iter().any(all)
 }
 
 /// Refuses an instant that is over.
@@ -158,6 +189,7 @@ pub(super) static ACKNOWLEDGEMENT: Kind = Kind {
             must: &["comment", "host"],
             may: &["check", "group", "until"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -167,12 +199,22 @@ pub(super) static ACKNOWLEDGEMENT: Kind = Kind {
             must: &[],
             may: &["comment"],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
     example: "acknowledgement give --host web-3 --check clock.synchronised \
               --comment \"the firewall blocks NTP since the move; ticket 4711\"",
-    rule: |proposal| to_come(proposal, "until"),
+    rule: |proposal| {
+        if proposal.step.name != "give" {
+            return Ok(());
+        }
+        if names_all(proposal) && proposal.text("until").is_none() {
+            let problem = "who knows of something on all hosts says until when";
+            return Err(Refusal::new("until", problem).hint("or name the hosts: web-*"));
+        }
+        to_come(proposal, "until")
+    },
 };
 
 /// Alerts that are not sent for a time.
@@ -180,7 +222,7 @@ pub(super) static SILENCE: Kind = Kind {
     name: "silence",
     title: "Silences",
     about: "Alerts that are not sent for a time, e.g. while hosts are being moved. What is wrong is \
-            recorded all the same. It always has an end.",
+            recorded all the same. It always has an end, 30 days away at most.",
     source: "ISO/IEC 27001:2022 A.8.16",
     ids: Ids::Numbered("SIL"),
     fields: &[
@@ -205,6 +247,7 @@ pub(super) static SILENCE: Kind = Kind {
             must: &["reason", "until"],
             may: &["control", "check", "host", "group", "severity"],
             who: &[],
+            clears: &[],
         },
         StepKind {
             name: "end",
@@ -214,16 +257,22 @@ pub(super) static SILENCE: Kind = Kind {
             must: &[],
             may: &["reason"],
             who: &[],
+            clears: &[],
         },
     ],
     due: &[],
     example: "silence begin --host 'rack7-*' --reason \"rack 7 moves to hall B\" \
               --until 2026-12-01T06:00:00Z",
     rule: |proposal| {
-        if proposal.step.name == "begin" {
-            to_come(proposal, "until")
-        } else {
-            Ok(())
+        if proposal.step.name != "begin" {
+            return Ok(());
         }
+        let about = ["control", "check", "host", "group"];
+        if about.iter().all(|field| proposal.list(field).is_empty()) {
+            let problem = "a host, a group, a check or a control must be named";
+            return Err(Refusal::new("host", problem).hint("write --host '*' when all are meant"));
+        }
+        to_come(proposal, "until")?;
+        at_most(proposal, SILENCE_DAYS_MAX, "a silence")
     },
 };

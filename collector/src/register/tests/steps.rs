@@ -96,8 +96,14 @@ fn a_nonconformity_is_closed_when_its_action_was_seen_to_work() {
         ],
     )
     .unwrap();
-    desk.does("ada", &id("plan"), PLAN).unwrap();
+    desk.refuses("ada", &id("plan"), PLAN, ("due", "is over"));
+    let mut plan = PLAN.to_vec();
+    (plan[3].1, plan[5].1) = ("2026-09-02", "2026-09-02");
+    desk.refuses("ada", &id("plan"), &plan, ("check_from", "is not after"));
+    plan[5].1 = "2026-09-03";
+    desk.does("ada", &id("plan"), &plan).unwrap();
     desk.does("ada", &id("implement"), DONE).unwrap();
+    desk.now = at("2026-09-03T00:00:00Z");
     desk.does("bob", &id("confirm"), COMMENT).unwrap();
     desk.does("bob", &id("close"), COMMENT).unwrap();
     let record = desk.register.record("nonconformity", "NC-1").unwrap();
@@ -284,9 +290,10 @@ fn statement(desk: &mut Desk, text: &str) -> Result<(), Refusal> {
     let id = Digest::of(text.as_bytes());
     drop(desk.documents.insert(id, text.as_bytes().to_vec()));
     let document = id.to_string();
+    let version = format!("2026-{}", desk.entries);
     let fields = [
         ("document", document.as_str()),
-        ("version", "2026-1"),
+        ("version", &version),
         ("reason", "the first one"),
     ];
     desk.does("bob", "applicability propose", &fields)
@@ -314,12 +321,54 @@ fn a_statement_is_approved_when_people_have_said_all_that_only_they_can() {
         "{refusal}"
     );
     statement(&mut desk, &filled).unwrap();
-    desk.does("ada", "applicability approve SOA-2", &[])
+    let nobody = ("document", "nobody answers for it");
+    desk.refuses("ada", "applicability approve SOA-2", &[], nobody);
+    let filled = filled.replace("owner = \"\"", "owner = \"bob\"");
+    statement(&mut desk, &filled).unwrap();
+    desk.does("ada", "applicability approve SOA-3", &[])
         .unwrap();
     let in_force = desk.register.soa().unwrap();
     assert_eq!(
         (in_force.id.as_str(), in_force.approver.as_str()),
-        ("SOA-2", "ada")
+        ("SOA-3", "ada")
     );
     assert_eq!(in_force.document, Digest::of(filled.as_bytes()));
+    // A name means one version; and who brought the words does not approve them.
+    let document = in_force.document.to_string();
+    let mut again = [
+        ("document", document.as_str()),
+        ("version", in_force.version.as_str()),
+        ("reason", "once more"),
+    ];
+    let line = "applicability propose";
+    desk.refuses("ada", line, &again, ("version", "SOA-3 is called so"));
+    again[1].1 = "2027-1";
+    desk.does("ada", line, &again).unwrap();
+    let same = ("by", "the same statement as SOA-3");
+    desk.refuses("bob", "applicability approve SOA-4", &[], same);
+    // Who owns a control says the statement in force, and not the reviewer.
+    let mut conclude = vec![
+        ("control", "A.8.13"),
+        ("from", "2026-01-01T00:00:00Z"),
+        ("to", "2026-05-31T00:00:00Z"),
+        ("conclusion", "effective"),
+        ("comment", "all restored"),
+    ];
+    let line = "review conclude";
+    let owner = "`bob` is the owner of A.8.13, as SOA-3 says";
+    desk.refuses("bob", line, &conclude, ("by", owner));
+    conclude.push(("owner", "ada"));
+    desk.refuses("bob", line, &conclude, ("owner", owner));
+    conclude.truncate(5);
+    desk.does("ada", line, &conclude).unwrap();
+    let audit = [
+        ("title", "Backups"),
+        ("requirement", "9.1 | A.8.13"),
+        ("criteria", "policy"),
+        ("auditor", "bob"),
+        ("owner", "ada"),
+        ("from", "2026-06-01"),
+        ("to", "2026-06-02"),
+    ];
+    desk.refuses("ada", "audit plan", &audit, ("auditor", owner));
 }

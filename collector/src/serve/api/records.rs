@@ -1,10 +1,14 @@
 //! What people decided, to be read: who may decide, the registers and their records.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::id::Digest;
 use shared::key::PublicKey;
 use shared::time::Timestamp;
@@ -57,13 +61,10 @@ pub struct RegisterShown<'a> {
 
 type At = Result<Query<AsOf>, QueryRejection>;
 
-/// Does something with the registers as of the instant that is asked for.
-fn read<T>(intake: &Intake, at: At, take: impl FnOnce(&Register) -> T) -> Result<T, Problem> {
-    let Query(AsOf { at }) =
-        at.map_err(|error| Problem::new(Wrong::Malformed, error).of("query"))?;
-    let register = intake.register();
+/// The registers as of the instant that is asked for.
+fn as_of<'a>(register: &'a Register, at: Option<&str>) -> Result<Cow<'a, Register>, Problem> {
     let Some(at) = at else {
-        return Ok(take(&register));
+        return Ok(Cow::Borrowed(register));
     };
     let instant: Timestamp = at.parse().map_err(|_form| {
         Problem::new(
@@ -73,26 +74,76 @@ fn read<T>(intake: &Intake, at: At, take: impl FnOnce(&Register) -> T) -> Result
         .of("at")
         .hint("write it as RFC 3339 says: 2026-12-31T18:00:00Z")
     })?;
-    Ok(take(&register.at(instant)))
+    Ok(Cow::Owned(register.at(instant)))
+}
+
+fn instant(at: At) -> Result<Option<String>, Problem> {
+    let Query(AsOf { at }) =
+        at.map_err(|error| Problem::new(Wrong::Malformed, error).of("query"))?;
+    Ok(at)
+}
+
+fn value(shown: &impl Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(shown).map_err(|error| Problem::new(Wrong::Unavailable, error))
+}
+
+/// A register with its records as of an instant; without one now.
+///
+/// # Errors
+///
+/// [`Problem`]: the instant is none.
+pub fn listed(register: &Register, kind: &Kind, at: Option<&str>) -> Result<Value, Problem> {
+    let register = as_of(register, at)?;
+    value(&RegisterShown {
+        register: kind.name,
+        next_id: register.next_id(kind),
+        records: register.records(kind.name),
+    })
+}
+
+/// A record with its history as of an instant; without one now.
+///
+/// # Errors
+///
+/// [`Problem`]: the instant is none, or there was no such record.
+pub fn whole(
+    register: &Register,
+    (kind, id): (&Kind, &str),
+    at: Option<&str>,
+) -> Result<Value, Problem> {
+    value(one(&as_of(register, at)?, kind, id)?)
+}
+
+fn one<'a>(register: &'a Register, kind: &Kind, id: &str) -> Result<&'a Record, Problem> {
+    register.record(kind.name, id).ok_or_else(|| {
+        let records = register.records(kind.name);
+        let ids = records.iter().map(|record| record.id.as_str());
+        let hint = if records.is_empty() {
+            "the register was empty then".to_owned()
+        } else {
+            nearest(id, ids)
+        };
+        Problem::new(Wrong::NotFound, format!("there is no {} `{id}`", kind.name))
+            .of("id")
+            .hint(hint)
+    })
 }
 
 /// Who may decide, and who could.
 pub(super) async fn people(State(intake): State<Arc<Intake>>, at: At) -> Answer {
-    let people: Vec<PersonShown> = read(&intake, at, |register| {
-        let people = register.people();
-        people
-            .map(|person| PersonShown {
-                id: person.id.to_string(),
-                name: person.name.clone(),
-                email: person.email.clone(),
-                key: person.key.clone(),
-                key_id: PublicKey::from_pem(&person.key).ok().map(|key| key.id()),
-                active: person.active,
-                history: register.said_of(&person.id),
-            })
-            .collect()
-    })?;
-    json(&people)
+    let at = instant(at)?;
+    let register = intake.register();
+    let register = as_of(&register, at.as_deref())?;
+    let people = register.people().map(|person| PersonShown {
+        id: person.id.to_string(),
+        name: person.name.clone(),
+        email: person.email.clone(),
+        key: person.key.clone(),
+        key_id: PublicKey::from_pem(&person.key).ok().map(|key| key.id()),
+        active: person.active,
+        history: register.said_of(&person.id),
+    });
+    json(&people.collect::<Vec<_>>())
 }
 
 /// A register by its name.
@@ -112,13 +163,7 @@ pub(super) async fn register(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    read(&intake, at, |register| {
-        json(&RegisterShown {
-            register: kind.name,
-            next_id: register.next_id(kind),
-            records: register.records(kind.name),
-        })
-    })?
+    json(&listed(&intake.register(), kind, instant(at)?.as_deref())?)
 }
 
 /// One record with its history.
@@ -128,21 +173,34 @@ pub(super) async fn record(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    read(&intake, at, |register| {
-        let record = register.record(kind.name, &id).ok_or_else(|| {
-            let records = register.records(kind.name);
-            let ids = records.iter().map(|record| record.id.as_str());
-            let hint = if records.is_empty() {
-                "the register was empty then".to_owned()
-            } else {
-                nearest(&id, ids)
-            };
-            Problem::new(Wrong::NotFound, format!("there is no {} `{id}`", kind.name))
-                .of("id")
-                .hint(hint)
-        })?;
-        json(record)
-    })?
+    let at = instant(at)?;
+    json(&whole(&intake.register(), (kind, &id), at.as_deref())?)
+}
+
+/// The file that a record names, as it was brought.
+pub(super) async fn document(
+    State(intake): State<Arc<Intake>>,
+    Path((name, id)): Path<(String, String)>,
+    at: At,
+) -> Answer {
+    let (kind, at) = (known(&name)?, instant(at)?);
+    let digest = {
+        let register = intake.register();
+        let register = as_of(&register, at.as_deref())?;
+        let named = kind.document().map(|field| field.name);
+        let text = one(&register, kind, &id)?.text(named.unwrap_or_default());
+        let digest = text.and_then(|text| text.parse::<Digest>().ok());
+        digest.ok_or_else(|| {
+            Problem::new(Wrong::NotFound, format!("`{id}` names no file")).of("document")
+        })?
+    };
+    let bytes = intake.ledger.blob(&digest).ok().flatten();
+    let missing = || {
+        let what = format!("the file {digest} is not in the ledger");
+        Problem::new(Wrong::NotFound, what).of("document")
+    };
+    let kind = [(CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, bytes.ok_or_else(missing)?).into_response())
 }
 
 /// Every register: its fields, its steps, what it is for.
@@ -270,6 +328,8 @@ pub fn who(who: &Who) -> String {
         Who::Is(field) => format!("the {field}"),
         Who::IsNot(field) => format!("not the {field}"),
         Who::DidNot(step) => format!("not who took the step `{step}`"),
+        Who::NeverWas(field) => format!("nobody who ever was the {field}"),
+        Who::Never(step) => format!("nobody who ever took the step `{step}`"),
     }
 }
 
@@ -287,6 +347,7 @@ const fn word(kind: FieldKind) -> &'static str {
         FieldKind::Requirement => "requirement",
         FieldKind::Check => "check",
         FieldKind::Host => "host",
+        FieldKind::Machine => "machine",
         FieldKind::Group => "group",
         FieldKind::Record(_) => "record",
         FieldKind::Evidence => "evidence",
