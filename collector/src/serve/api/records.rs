@@ -111,7 +111,8 @@ pub fn whole(
     (kind, id): (&Kind, &str),
     at: Option<&str>,
 ) -> Result<Value, Problem> {
-    value(one(&as_of(register, at)?, kind, id)?)
+    let register = as_of(register, at)?;
+    value(one(&register, kind, id)?)
 }
 
 fn one<'a>(register: &'a Register, kind: &Kind, id: &str) -> Result<&'a Record, Problem> {
