@@ -41,6 +41,7 @@ fn register(steps: &[Taken<'_>]) -> Register {
                 register: "document".to_owned(),
                 record: "DOC-1".to_owned(),
                 step: (*step).to_owned(),
+                after: None,
                 fields: fields.collect(),
             }),
         };

@@ -28,6 +28,7 @@ pub(super) fn register(steps: &[Taken<'_>]) -> Register {
                 register: (*name).to_owned(),
                 record: (*id).to_owned(),
                 step: (*step).to_owned(),
+                after: None,
                 fields: fields.collect(),
             }),
         };
