@@ -266,7 +266,15 @@ pub(crate) fn run(
 struct RegisterAnswer {
     #[serde(default)]
     next_id: Option<String>,
-    records: Vec<Record>,
+    records: Vec<Standing>,
+}
+
+/// A record, and how it stands.
+#[derive(Deserialize)]
+struct Standing {
+    #[serde(flatten)]
+    record: Record,
+    standing: String,
 }
 
 /// Takes a step.
@@ -359,21 +367,21 @@ fn plain(value: &Value) -> String {
 }
 
 /// One line for each record.
-fn listed(kind: &Kind, records: &[Record], width: usize) -> anyhow::Result<String> {
+fn listed(kind: &Kind, records: &[Standing], width: usize) -> anyhow::Result<String> {
     if records.is_empty() {
         let example = kind.example;
         return Ok(format!(
             "none yet; for example:\n  evident-collector {example}"
         ));
     }
-    let longest = |of: fn(&Record) -> usize| records.iter().map(of).max().unwrap_or(0);
+    let longest = |of: fn(&Standing) -> usize| records.iter().map(of).max().unwrap_or(0);
     let (ids, states) = (
-        longest(|record| record.id.chars().count()),
-        longest(|record| record.state.chars().count()),
+        longest(|one| one.record.id.chars().count()),
+        longest(|one| one.standing.chars().count()),
     );
     let mut text = String::new();
-    for record in records {
-        let (id, state) = (&record.id, &record.state);
+    for Standing { record, standing } in records {
+        let (id, state) = (&record.id, standing);
         let last = record.history.last();
         let when = last.map(|event| event.at.to_string().chars().take(10).collect::<String>());
         let by = last.map(|event| event.by.as_str()).unwrap_or_default();
@@ -400,8 +408,8 @@ fn short(text: &str, room: usize) -> String {
 }
 
 /// All of one record.
-fn whole(record: &Record) -> anyhow::Result<String> {
-    let mut text = format!("{}  {}\n", record.id, record.state);
+fn whole(Standing { record, standing }: &Standing) -> anyhow::Result<String> {
+    let mut text = format!("{}  {standing}\n", record.id);
     fields(&mut text, "  ", &record.fields)?;
     for event in &record.history {
         let Event {

@@ -50,7 +50,25 @@ pub struct RegisterShown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_id: Option<String>,
     /// The records in the order in which they were made.
-    pub records: Vec<&'a Record>,
+    pub records: Vec<RecordShown<'a>>,
+}
+
+/// A record, and how it stands as of the instant that is asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordShown<'a> {
+    /// The record.
+    #[serde(flatten)]
+    pub record: &'a Record,
+    /// Its state, and what time or other records made of it: `approved, ended 2026-12-31`.
+    pub standing: String,
+}
+
+impl AsOf {
+    /// The instant that is asked for, or now.
+    fn instant(at: &At, now: Timestamp) -> Timestamp {
+        let asked = at.as_ref().ok().and_then(|Query(asked)| asked.at.as_ref());
+        asked.and_then(|at| at.parse().ok()).unwrap_or(now)
+    }
 }
 
 type At = Result<Query<AsOf>, QueryRejection>;
@@ -109,11 +127,18 @@ pub(super) async fn register(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
+    let instant = AsOf::instant(&at, intake.now());
     read(&intake, at, |register| {
+        let records = register.records(kind.name).into_iter();
         json(&RegisterShown {
             register: kind.name,
             next_id: register.next_id(kind),
-            records: register.records(kind.name),
+            records: records
+                .map(|record| RecordShown {
+                    record,
+                    standing: register.standing(kind.name, record, instant),
+                })
+                .collect(),
         })
     })?
 }
@@ -125,7 +150,12 @@ pub(super) async fn record(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    read(&intake, at, |register| json(one(kind, &id, register)?))?
+    let instant = AsOf::instant(&at, intake.now());
+    read(&intake, at, |register| {
+        let record = one(kind, &id, register)?;
+        let standing = register.standing(kind.name, record, instant);
+        json(&RecordShown { record, standing })
+    })?
 }
 
 /// The file that a record names, as it was brought.
