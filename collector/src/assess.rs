@@ -19,14 +19,17 @@ mod desk;
 
 pub use asked::{Asked, AskedError};
 pub use desk::{AnswerError, Desk, Edition, changed_checks, expected, in_force};
-pub use given::{Acknowledgement, Applicability, Exception, Given, Place, Sla, Window};
+pub use given::{
+    Acknowledgement, Applicability, Brought, Exception, Given, Open, Place, Sla, Window,
+};
 pub use instant::{
     Assessment, CheckAssessment, Collected, ControlAssessment, Detail, Excused, Found, FoundState,
-    Hosts, Named,
+    Hosts, Machines, Named,
 };
 pub use line::{Deviation, Ending, Known, Line, Piece, Shares, deviations, line, longest_gap};
 pub use period::{
-    CheckPeriod, ControlPeriod, Gap, HostPeriod, Input, Period, Source, Spans, Spent, period,
+    CheckPeriod, ControlPeriod, Gap, HostPeriod, Input, LeftOut, Period, Source, Spans, Spent,
+    period,
 };
 pub use tally::Tally;
 

@@ -1,5 +1,6 @@
 //! The commands of `evident-collector`, in groups; each returns a text and never prints.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -123,10 +124,13 @@ impl From<(String, bool)> for Shown {
 pub(crate) fn load(dir: &Path) -> anyhow::Result<(Config, Authority)> {
     let hint = "make a collector with `evident-collector init`, or name its folder with --dir";
     let config = Config::load(dir).with_context(|| {
-        if dir.join(collector::config::FILE).exists() {
-            format!("`{}` cannot be used", dir.display())
-        } else {
-            format!("no collector in `{}`: {hint}", dir.display())
+        match dir.join(collector::config::FILE).try_exists() {
+            Ok(true) => format!("`{}` cannot be used", dir.display()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let dir = dir.display();
+                format!("`{dir}` may not be read by this account: use the one that owns it")
+            }
+            Ok(false) | Err(_) => format!("no collector in `{}`: {hint}", dir.display()),
         }
     })?;
     only_owner(dir)?;
@@ -188,6 +192,13 @@ pub(crate) fn known(ledger: &Ledger, authority: &Authority) -> anyhow::Result<(F
         standing.seen = last.evidence().seen.size;
     }
     Ok((fleet, register))
+}
+
+/// The decisions of people, read from the ledger of a collector that does not run.
+pub(crate) fn register(dir: &Path) -> anyhow::Result<Register> {
+    let (config, authority) = load(dir)?;
+    let ledger = Ledger::open(&ledger_dir(dir), signer(&config, &authority)?)?;
+    Ok(known(&ledger, &authority)?.1)
 }
 
 /// A text as a part of a query: RFC 3986, section 2.3.

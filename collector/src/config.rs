@@ -40,10 +40,38 @@ pub struct Config {
     pub fleet: Fleet,
     /// The checks.
     pub catalogue: Catalogue,
+    /// How long what fails may last.
+    pub assess: Assess,
     /// Who is told of what is wrong.
     pub alert: Alert,
     /// Diagnostics.
     pub log: Log,
+}
+
+/// What an assessment is held to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Assess {
+    /// How long a deviation may last.
+    pub sla_days: SlaDays,
+}
+
+/// How long a deviation may last by the severity of its check, in days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SlaDays {
+    /// Of severity critical.
+    #[serde(deserialize_with = "upto::<3_650, _, _>")]
+    pub critical: u16,
+    /// Of severity high.
+    #[serde(deserialize_with = "upto::<3_650, _, _>")]
+    pub high: u16,
+    /// Of severity medium.
+    #[serde(deserialize_with = "upto::<3_650, _, _>")]
+    pub medium: u16,
+    /// Of severity low.
+    #[serde(deserialize_with = "upto::<3_650, _, _>")]
+    pub low: u16,
 }
 
 /// The checks.
@@ -166,8 +194,21 @@ impl Default for Config {
             logs: Logs::default(),
             fleet: Fleet::default(),
             catalogue: Catalogue::default(),
+            assess: Assess::default(),
             alert: Alert::default(),
             log: Log::default(),
+        }
+    }
+}
+
+/// No standard sets them; a policy does, and these are in common use.
+impl Default for SlaDays {
+    fn default() -> Self {
+        Self {
+            critical: 7,
+            high: 14,
+            medium: 30,
+            low: 90,
         }
     }
 }

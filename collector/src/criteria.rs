@@ -11,7 +11,9 @@ use shared::decision::{self, DECISION_TYPE, Decided, Decision, DecisionError, In
 use shared::id::Digest;
 use shared::key::{KeyError, PublicKey, SigningKey};
 use shared::leaf::LeafKind;
+use shared::limits;
 use shared::time::Timestamp;
+use shared::words::{self, WordsError};
 
 use crate::catalog::{Catalog, CatalogError, Files};
 use crate::ledger::{Ledger, LedgerError, NewEntry, Submission};
@@ -94,6 +96,35 @@ fn decided(
     Ok((entry.leaf.received, decision.by, decided))
 }
 
+/// Whether the decision of this entry can be read; one that is signed here and cannot is counted
+/// by the register, and puts nothing in force.
+///
+/// # Errors
+///
+/// [`CriteriaError`].
+pub fn readable(ledger: &Ledger, index: u64, decisions: &PublicKey) -> Result<bool, CriteriaError> {
+    match decision::open(&ledger.entry(index)?.envelope, decisions) {
+        Ok(_decision) => Ok(true),
+        Err(DecisionError::Statement(_)) => Ok(false),
+        Err(source) => Err(CriteriaError::Decision { index, source }),
+    }
+}
+
+/// The entries that put catalogues in force, and that can be read.
+///
+/// # Errors
+///
+/// [`CriteriaError`].
+pub fn entries(ledger: &Ledger, decisions: &PublicKey) -> Result<Vec<u64>, CriteriaError> {
+    let mut entries = Vec::new();
+    for index in ledger.catalogues() {
+        if readable(ledger, index, decisions)? {
+            entries.push(index);
+        }
+    }
+    Ok(entries)
+}
+
 /// Reads the catalogue that an entry puts in force.
 ///
 /// # Errors
@@ -130,7 +161,7 @@ pub fn adopted(
 ///
 /// [`CriteriaError`].
 pub fn in_force(ledger: &Ledger, decisions: &PublicKey) -> Result<Option<Adopted>, CriteriaError> {
-    let last = ledger.catalogues().last().copied();
+    let last = entries(ledger, decisions)?.last().copied();
     last.map(|index| adopted(ledger, index, decisions))
         .transpose()
 }
@@ -155,7 +186,7 @@ pub fn at_last(ledger: &Ledger, decisions: &PublicKey) -> Result<Arc<Catalog>, C
 ///
 /// [`CriteriaError`].
 pub fn at_first(ledger: &Ledger, decisions: &PublicKey) -> Result<Arc<Catalog>, CriteriaError> {
-    match ledger.catalogues().first() {
+    match entries(ledger, decisions)?.first() {
         Some(index) => Ok(adopted(ledger, *index, decisions)?.catalog),
         None => Ok(Arc::new(Catalog::embedded()?)),
     }
@@ -174,7 +205,7 @@ pub fn begin(
     by: String,
     now: Timestamp,
 ) -> Result<bool, CriteriaError> {
-    if !ledger.catalogues().is_empty() {
+    if !entries(ledger, &key.public())?.is_empty() {
         return Ok(false);
     }
     let files = Files::embedded();
@@ -221,12 +252,13 @@ pub const INSIDE_IS_NEW: &str = "this program brings a catalogue that was never 
 /// [`CriteriaError`].
 pub fn is_inside_new(ledger: &Ledger, decisions: &PublicKey) -> Result<bool, CriteriaError> {
     let inside = Catalog::embedded()?.digest();
-    for index in ledger.catalogues() {
-        if decided(ledger, index, decisions)?.2.catalogue == inside {
+    let entries = entries(ledger, decisions)?;
+    for index in &entries {
+        if decided(ledger, *index, decisions)?.2.catalogue == inside {
             return Ok(false);
         }
     }
-    Ok(!ledger.catalogues().is_empty())
+    Ok(!entries.is_empty())
 }
 
 /// Why a catalogue is not put in force; nothing was changed.
@@ -246,10 +278,14 @@ pub enum Refusal {
     /// It is in force already.
     #[error("this catalogue is in force already")]
     Same,
-    /// Checks that are in force are not in it, and nobody said so.
+    /// Checks that are in force are not in it, or bear on less, and nobody said so.
     #[error(
         "it drops {} that {} in force and must be named: {}",
-        if .0.len() == 1 { "a check" } else { "checks" },
+        match .0.as_slice() {
+            [one] if one.contains(':') => "a mapping",
+            [_one] => "a check",
+            _ => "checks or mappings",
+        },
         if .0.len() == 1 { "is" } else { "are" },
         .0.join(", ")
     )]
@@ -257,9 +293,9 @@ pub enum Refusal {
     /// A check is said to be dropped that is still there, or was not in force.
     #[error("`{0}` is said to be dropped, and it is not")]
     NotDropped(String),
-    /// Nobody says why.
-    #[error("the reason is empty")]
-    NoReason,
+    /// Nobody says why, in words that print.
+    #[error("the reason is none: {0}")]
+    NoReason(#[from] WordsError),
 }
 
 impl Refusal {
@@ -270,7 +306,7 @@ impl Refusal {
             Self::Wrong(_) => "files",
             Self::Other { .. } | Self::Same => "catalogue",
             Self::Silent(_) | Self::NotDropped(_) => "dropped",
-            Self::NoReason => "reason",
+            Self::NoReason(_) => "reason",
         }
     }
 
@@ -283,7 +319,7 @@ impl Refusal {
                 let named: Vec<_> = checks.iter().map(|id| format!("--drop {id}")).collect();
                 format!("if that is wanted: {}", named.join(" "))
             }
-            Self::NoReason => "say in a few words why; it stands in the ledger".to_owned(),
+            Self::NoReason(_) => "say in a few words why; it stands in the ledger".to_owned(),
             Self::Other { .. } | Self::Same | Self::NotDropped(_) => String::new(),
         }
     }
@@ -316,20 +352,26 @@ pub fn check(decided: &InForce, files: &Files, now: &Catalog) -> Result<Catalog,
     if let Some(id) = named.iter().find(|id| !gone.iter().any(|gone| gone == *id)) {
         return Err(Refusal::NotDropped((*id).to_owned()));
     }
-    if decided.reason.trim().is_empty() {
-        return Err(Refusal::NoReason);
-    }
+    words::line(&decided.reason, limits::TEXT_BYTES_MAX)?;
     Ok(new)
 }
 
-/// The checks of one catalogue that another has no more.
+/// The checks of one catalogue that another has no more, and as `check:control` the controls that
+/// a check bears on no more.
 #[must_use]
 pub fn dropped(before: &Catalog, after: &Catalog) -> Vec<String> {
-    let kept: BTreeSet<&str> = after.checks().map(|check| check.id.as_str()).collect();
-    let gone = before
-        .checks()
-        .filter(|check| !kept.contains(check.id.as_str()));
-    gone.map(|check| check.id.clone()).collect()
+    let mut gone = Vec::new();
+    for check in before.checks() {
+        let Some(kept) = after.check(&check.id) else {
+            gone.push(check.id.clone());
+            continue;
+        };
+        let controls: BTreeSet<_> = kept.mappings.iter().map(|one| &one.control).collect();
+        let bore = check.mappings.iter().map(|one| &one.control);
+        let lost = bore.filter(|control| !controls.contains(control));
+        gone.extend(lost.map(|control| format!("{}:{control}", check.id)));
+    }
+    gone
 }
 
 #[cfg(test)]

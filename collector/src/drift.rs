@@ -15,12 +15,14 @@ use crate::catalog::Severity;
 mod entry;
 mod silence;
 mod change;
+mod ended;
 mod now;
 mod desk;
 mod population;
 
 pub use change::{Came, Damping, Input, drift};
 pub use desk::{conditions, over};
+pub use ended::ended;
 pub use entry::{Counts, Direction, Drift, Entry, Explained, FactChange, Side, What, Why};
 pub use now::{Detail, Details, Silences, Watch};
 pub use population::of_population;

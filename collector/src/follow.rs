@@ -75,7 +75,7 @@ pub fn open(
 }
 
 /// How many entries are taken together: so many are read at once, on all processors.
-const TOGETHER: u64 = 2048;
+const TOGETHER: u64 = 8192;
 
 /// Applies every entry that the state does not know yet, and returns how many there are now.
 ///
@@ -155,8 +155,12 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
     let index = entry.index;
     match entry.leaf.kind {
         LeafKind::Enrol | LeafKind::Revoke => {
-            let decision = decision::open(&entry.envelope, decisions)
-                .map_err(|source| FollowError::Decision { index, source })?;
+            let decision = match decision::open(&entry.envelope, decisions) {
+                Ok(decision) => decision,
+                // It is signed here; the register counts it, and it counts for nothing.
+                Err(DecisionError::Statement(_)) => return Ok(Change::Nothing),
+                Err(source) => return Err(FollowError::Decision { index, source }),
+            };
             let at = entry.leaf.received;
             Ok(match decision.decides {
                 Decided::Enrol(enrolled) => Change::Enrolled {
@@ -207,6 +211,9 @@ fn change(ledger: &Ledger, entry: Entry, decisions: &PublicKey) -> Result<Change
             })
         }
         LeafKind::Catalogue => {
+            if !criteria::readable(ledger, index, decisions)? {
+                return Ok(Change::Nothing);
+            }
             let adopted = criteria::adopted(ledger, index, decisions)?;
             Ok(Change::Catalogue {
                 catalog: adopted.catalog,

@@ -27,3 +27,7 @@ pub mod report;
 pub mod pack;
 pub mod observer;
 pub mod serve;
+
+/// Judging evidence makes and drops many small things on all processors at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

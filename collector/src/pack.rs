@@ -332,22 +332,28 @@ impl Ended {
 }
 
 fn ended(ledger: &Ledger, scope: &Scope<'_>, index: u64) -> Result<Option<Ended>, PackError> {
-    Ok(
-        match decided(&ledger.entry(index)?.envelope, scope, index)? {
-            Decided::Enrol(enrolled) => Some(Ended {
-                agent: enrolled.agent,
-                generation: None,
-            }),
-            Decided::Revoke(revoked) => Some(Ended {
-                agent: revoked.agent,
-                generation: Some(revoked.generation),
-            }),
-            Decided::Import(_)
-            | Decided::Person(_)
-            | Decided::Catalogue(_)
-            | Decided::Record(_) => None,
-        },
-    )
+    let file = ledger.entry(index)?.envelope;
+    let decided = match decided(&file, scope, index) {
+        // It is signed here, cannot be read and ended nothing: the verifier says so.
+        Err(PackError::Decision {
+            source: DecisionError::Statement(_),
+            ..
+        }) => return Ok(None),
+        decided => decided?,
+    };
+    Ok(match decided {
+        Decided::Enrol(enrolled) => Some(Ended {
+            agent: enrolled.agent,
+            generation: None,
+        }),
+        Decided::Revoke(revoked) => Some(Ended {
+            agent: revoked.agent,
+            generation: Some(revoked.generation),
+        }),
+        Decided::Import(_) | Decided::Person(_) | Decided::Catalogue(_) | Decided::Record(_) => {
+            None
+        }
+    })
 }
 
 fn decided(file: &[u8], scope: &Scope<'_>, index: u64) -> Result<Decided, PackError> {
@@ -386,7 +392,7 @@ impl Cut<'_> {
         self.writer.add(&pack::record_name(&leaf.id), file)?;
         match leaf.kind {
             LeafKind::Enrol => {
-                if let Decided::Enrol(enrolled) = decided(file, scope, index)? {
+                if let Ok(Decided::Enrol(enrolled)) = decided(file, scope, index) {
                     self.blob(&enrolled.statement)?;
                     let stream = Stream {
                         agent: enrolled.agent,
@@ -427,6 +433,11 @@ impl Cut<'_> {
         let Ok(decision) = decision::open(file, &scope.decisions.public()) else {
             return Ok(());
         };
+        if let Decided::Catalogue(catalogue) = &decision.decides {
+            for digest in catalogue.files.values() {
+                self.blob(digest)?;
+            }
+        }
         let Some(statement) = decision.statement else {
             return Ok(());
         };

@@ -31,6 +31,18 @@ pub enum ReevaluateError {
     /// An entry cannot be followed.
     #[error("the ledger cannot be followed")]
     Follow(#[from] FollowError),
+    /// The period that was asked for has no part of the ledger. Whoever asks must correct it.
+    #[error("from {from} to {to} is no time: the ledger has entries from {first} to {last}")]
+    Period {
+        /// Its beginning.
+        from: Timestamp,
+        /// Its end.
+        to: Timestamp,
+        /// When the first entry was received.
+        first: Timestamp,
+        /// When the last one was.
+        last: Timestamp,
+    },
     /// The states cannot be kept in the folder for them.
     #[error("the states cannot be kept")]
     Status(#[from] StatusError),
@@ -135,13 +147,13 @@ pub fn reevaluate(
         ),
         None => (Timestamp::default(), Timestamp::default()),
     };
-    let (from, to) = (from.unwrap_or(first), to.unwrap_or(last));
+    let (from, to) = bounds((from, to), (first, last))?;
     let (old, _fresh) = follow::open(&scratch.join("before"), ledger, decisions)?;
     let entries = follow::catch_up(ledger, &old, decisions)?;
     let (new, _fresh) = Status::open(&scratch.join("after"), Arc::clone(catalog))?;
     let _same = follow::catch_up_under_one(ledger, &new, decisions)?;
     let mut checks: BTreeSet<String> = catalog.checks().map(|check| check.id.clone()).collect();
-    let adopted = ledger.catalogues().into_iter();
+    let adopted = criteria::entries(ledger, decisions)?.into_iter();
     let adopted = adopted.map(|index| Ok(criteria::adopted(ledger, index, decisions)?.catalog));
     for catalog in adopted.chain([Ok(old.catalog())]) {
         let catalog: Arc<Catalog> = catalog.map_err(|error: CriteriaError| error)?;
@@ -166,6 +178,23 @@ pub fn reevaluate(
         catalogue: catalog.digest(),
         compared,
     })
+}
+
+/// The period that was asked for, with what is not said filled in; it must touch the ledger.
+fn bounds(
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+    (first, last): (Timestamp, Timestamp),
+) -> Result<(Timestamp, Timestamp), ReevaluateError> {
+    let (from, to) = (from.unwrap_or(first), to.unwrap_or(last));
+    if to < from || to < first {
+        return Err(ReevaluateError::Period {
+            from,
+            to,
+            first,
+            last,
+        });
+    }
+    Ok((from, to))
 }
 
 /// The span that holds an instant.

@@ -24,27 +24,30 @@ mod kind;
 mod kinds;
 mod may;
 mod pattern;
+mod people;
 mod revision;
 pub mod views;
 
 pub use kind::{Due, Field, FieldKind, Ids, Kind, NEW, Refusal, StepKind, Who};
 pub use kinds::KINDS;
 pub use pattern::Pattern;
+pub use people::Changed;
 pub use revision::Document;
 
 /// Most records of one register.
 const RECORDS_MAX: usize = 100_000;
-/// Most fields of the people's name and address in bytes.
-const NAME_BYTES_MAX: usize = 200;
 
 /// All registers, and the people who may decide.
 #[derive(Clone, Debug, Default)]
 pub struct Register {
     people: BTreeMap<PersonId, Person>,
+    /// Every key that was ever somebody's, and whose it was first.
+    held: BTreeMap<PublicKey, PersonId>,
     records: BTreeMap<String, BTreeMap<String, Record>>,
     catalogue: Option<InForce>,
     said: BTreeSet<Digest>,
     log: Vec<Logged>,
+    unreadable: Vec<u64>,
 }
 
 /// A decision and its place in the ledger.
@@ -139,9 +142,7 @@ impl Register {
             let _new = self.said.insert(statement);
         }
         match &decision.decides {
-            Decided::Person(person) => {
-                drop(self.people.insert(person.id.clone(), person.clone()));
-            }
+            Decided::Person(person) => self.person_is(person),
             Decided::Catalogue(catalogue) => self.catalogue = Some(catalogue.clone()),
             Decided::Record(step) => self.step(entry, record, &decision, step),
             Decided::Enrol(_) | Decided::Revoke(_) | Decided::Import(_) => return,
@@ -253,39 +254,6 @@ impl Register {
         Some(format!("{prefix}-{}", last.unwrap_or(0).saturating_add(1)))
     }
 
-    /// Holds what is said of a person to the rules: a name, an address in one line, a good key that
-    /// nobody else has.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal`]: whoever makes the person known must correct it.
-    pub fn check_person(&self, person: &Person) -> Result<(), Refusal> {
-        let good = |text: &str| text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
-        if person.name.trim().is_empty() || !good(&person.name) {
-            let problem = "the whole name in one line is wanted, of 200 bytes at most";
-            return Err(Refusal::new("name", problem)
-                .hint("auditors look for a person, not for the title of a role"));
-        }
-        if !good(&person.email) || (!person.email.is_empty() && !person.email.contains('@')) {
-            return Err(Refusal::new("email", "this is no address for mail"));
-        }
-        let key =
-            PublicKey::from_pem(&person.key).and_then(|key| key.check_strength().map(|()| key));
-        if let Err(error) = key {
-            return Err(Refusal::new("key", error.to_string())
-                .hint("`evident-collector person key` makes a good one"));
-        }
-        let twin = self
-            .people
-            .values()
-            .find(|known| known.key == person.key && known.id != person.id);
-        if let Some(twin) = twin {
-            let problem = format!("`{}` has this key already", twin.id);
-            return Err(Refusal::new("key", problem).hint("each person has a key of their own"));
-        }
-        Ok(())
-    }
-
     /// Holds a proposed step to the declaration of its register.
     ///
     /// # Errors
@@ -311,6 +279,7 @@ impl Register {
                 .hint("`evident-collector person list` shows who may"));
         }
         let before = self.before(kind, known, &step.record)?;
+        seen(before, step)?;
         field::check(kind, known, step, self, terms)?;
         let mut fields = before
             .map(|record| record.fields.clone())
@@ -374,7 +343,33 @@ impl Register {
     }
 }
 
+/// Whether a step is about the record as it is: who approves something approves what they saw.
+fn seen(before: Option<&Record>, step: &Step) -> Result<(), Refusal> {
+    let last = before.and_then(Record::last_decision);
+    if step.after == last {
+        return Ok(());
+    }
+    let (register, id) = (&step.register, &step.record);
+    let problem = match (step.after, last) {
+        (Some(seen), Some(last)) => format!(
+            "`{id}` was seen after the decision {}, and {} came meanwhile",
+            seen.short(),
+            last.short()
+        ),
+        (None, Some(_last)) => format!("it does not say which state of `{id}` was seen"),
+        (Some(_) | None, None) => format!("`{id}` was seen, and there is none"),
+    };
+    let hint = format!("look again: `evident-collector {register} show {id}`, then decide anew");
+    Err(Refusal::new("after", problem).hint(hint))
+}
+
 impl Record {
+    /// Id of the last decision about it.
+    #[must_use]
+    pub fn last_decision(&self) -> Option<Digest> {
+        self.history.last().map(|event| event.record)
+    }
+
     /// The text of a field.
     #[must_use]
     pub fn text(&self, field: &str) -> Option<&str> {

@@ -13,6 +13,8 @@ use shared::id::{AgentId, Digest};
 use shared::observation::Observation;
 use shared::time::Timestamp;
 
+use crate::alert::engine::{Listed, Listing, Pace};
+use crate::assess::{Asked, Given};
 use crate::catalog::{Catalog, Verdict};
 use crate::evaluate::ago;
 use crate::status::{
@@ -23,6 +25,7 @@ pub mod assessment;
 pub mod drift;
 pub mod period;
 mod share;
+mod summary;
 
 /// Narrowest screen that is written for.
 const WIDTH_MIN: usize = 60;
@@ -30,6 +33,8 @@ const WIDTH_MIN: usize = 60;
 const HOSTS_SHOWN: usize = 3;
 /// Where the text under a row begins.
 const INDENT: usize = 18;
+/// Where the id of a check begins in its row.
+const WHAT: usize = 44;
 /// The themes in the order of Annex A.
 const THEMES: [&str; 4] = ["Organizational", "People", "Physical", "Technological"];
 
@@ -58,22 +63,38 @@ pub struct Report {
     pub counters: BTreeMap<String, u64>,
     /// Entries of the ledger that are not in this report yet.
     pub behind: u64,
+    /// Incidents that people were told of and that last.
+    pub incidents: usize,
+    /// The channels by which people are told that fail, or have something to tell yet.
+    pub channels: BTreeMap<String, Pace>,
+    /// Only what does not hold is listed; all is counted.
+    #[serde(skip)]
+    failing: bool,
 }
 
 impl Report {
-    /// The report of what the collector knows.
+    /// The report of what the collector knows of the controls and hosts that are asked for.
     ///
     /// # Errors
     ///
     /// [`StatusError`]: the derived state must be opened again.
-    pub fn of(status: &Status, now: Timestamp) -> Result<Self, StatusError> {
+    pub fn of(status: &Status, asked: &Asked, now: Timestamp) -> Result<Self, StatusError> {
+        let given = Given::default();
+        let wanted = |host: &AgentId| asked.wants_host(host, &given);
+        let mut hosts = status.hosts(now)?;
+        hosts.retain(|one| wanted(&one.host));
+        let mut controls = status.controls(now, wanted)?;
+        controls.retain(|one| asked.wants(&one.control));
         Ok(Self {
             as_of: now,
             origin: Origin::Ledger,
-            hosts: status.hosts(now)?,
-            controls: status.controls(now)?,
+            hosts,
+            controls,
             counters: BTreeMap::new(),
             behind: 0,
+            incidents: 0,
+            channels: BTreeMap::new(),
+            failing: false,
         })
     }
 
@@ -96,6 +117,9 @@ impl Report {
             controls: status::controls(catalog, &expected, collected),
             counters: BTreeMap::new(),
             behind: 0,
+            incidents: 0,
+            channels: BTreeMap::new(),
+            failing: false,
         }
     }
 
@@ -114,9 +138,41 @@ impl Report {
         self
     }
 
+    /// The report with what people were told, and with the channels that could not tell them.
+    #[must_use]
+    pub fn with_alerts(mut self, listing: Listing) -> Self {
+        let told = |one: &&Listed| one.raised.is_some();
+        self.incidents = listing.incidents.iter().filter(told).count();
+        let ill = |pace: &Pace| 0 < pace.waiting || pace.tally.failing.is_some();
+        self.channels = listing.channels;
+        self.channels.retain(|_name, pace| ill(pace));
+        self
+    }
+
+    /// The report that lists only what does not hold, and counts all.
+    #[must_use]
+    pub fn failing(mut self) -> Self {
+        self.failing = true;
+        self
+    }
+
+    /// The controls that are listed.
+    fn listed(&self) -> impl Iterator<Item = &ControlStatus> {
+        let bad = [ControlState::Failing, ControlState::Unknown];
+        let of = self.controls.iter();
+        of.filter(move |one| !self.failing || bad.contains(&one.state))
+    }
+
+    /// The hosts that are listed.
+    fn listed_hosts(&self) -> impl Iterator<Item = &HostStatus> {
+        let bad = |host: &HostStatus| host.warning.is_some() || 0 < host.failing + host.unknown;
+        let of = self.hosts.iter();
+        of.filter(move |one| !self.failing || bad(one))
+    }
+
     /// Whether every control with checks is passing or not applicable, evidence of at least one
-    /// host says so, no host needs a person, and nothing of the ledger is missing here. Nothing
-    /// known is not good.
+    /// host says so, no host and no channel needs a person, and nothing of the ledger is missing
+    /// here. Nothing known is not good.
     #[must_use]
     pub fn holds(&self) -> bool {
         let mut with_checks = self
@@ -125,7 +181,10 @@ impl Report {
             .filter(|control| control.state != ControlState::NoCheck);
         let mut checks = self.controls.iter().flat_map(|control| &control.checks);
         let calm = self.hosts.iter().all(|host| host.warning.is_none());
-        calm && self.behind == 0
+        let mut channels = self.channels.values();
+        let told = channels.all(|pace| pace.tally.failing.is_none());
+        calm && told
+            && self.behind == 0
             && checks.any(|check| 0 < check.covered)
             && with_checks.all(|control| {
                 matches!(
@@ -138,8 +197,13 @@ impl Report {
     /// The report as JSON, with a line end.
     #[must_use]
     pub fn json(&self) -> String {
+        let listed = Self {
+            controls: self.listed().cloned().collect(),
+            hosts: self.listed_hosts().cloned().collect(),
+            ..self.clone()
+        };
         // Texts, numbers, flags and lists: it cannot fail.
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(&listed).unwrap_or_default();
         text.push('\n');
         text
     }
@@ -154,17 +218,15 @@ impl Report {
             now: self.as_of,
             shown: BTreeMap::new(),
         };
-        let with_checks: Vec<_> = self
-            .controls
-            .iter()
-            .filter(|control| control.state != ControlState::NoCheck)
-            .collect();
-        screen.head(self);
-        screen.warnings(self);
-        for control in &with_checks {
-            screen.control(control);
+        summary::head(&mut screen, self);
+        summary::needs(&mut screen, self);
+        for control in self.listed() {
+            if control.state != ControlState::NoCheck {
+                screen.control(control);
+            }
         }
-        screen.summary(self, &with_checks);
+        summary::unchecked(&mut screen, self);
+        summary::hosts(&mut screen, self);
         screen.counters(&self.counters);
         screen.text
     }
@@ -218,44 +280,11 @@ impl Screen {
         }
     }
 
-    fn head(&mut self, report: &Report) {
-        let at = report.as_of;
-        match report.origin {
-            Origin::Ledger => self.line(&format!("Controls with checks, as of {at}")),
-            Origin::Unsigned => {
-                self.line(&format!("Controls with checks, judged as of {at}"));
-                self.wrapped(
-                    0,
-                    "These observations are not signed and in no ledger: they are no evidence.",
-                );
-            }
-        }
-    }
-
-    /// What happened on hosts that a person must see to.
-    fn warnings(&mut self, report: &Report) {
-        if 0 < report.behind {
-            let mark = self.painted("!", "1;31", 0);
-            self.line("");
-            let behind = report.behind;
-            self.wrapped(
-                0,
-                &format!("{mark} {behind} newer entries of the ledger are not here yet."),
-            );
-        }
-        for host in &report.hosts {
-            if let Some(warning) = &host.warning {
-                let mark = self.painted("!", "1;31", 0);
-                self.line("");
-                self.wrapped(0, &format!("{mark} {}: {warning}", host.host));
-            }
-        }
-    }
-
     fn control(&mut self, control: &ControlStatus) {
         let state = control.state.as_str();
         let name = format!("{:<7} {}", control.control, control.title);
         let room = self.width.saturating_sub(state.len() + 1);
+        let name = cut(&name, room);
         let state = self.painted(state, state_colour(control.state), 0);
         let title = format!("\n{name:<room$} {state}");
         self.line(&title);
@@ -293,9 +322,14 @@ impl Screen {
         let evidence = evidence.map_or_else(|| "none".to_owned(), |id| id.short());
         let worth = check.strength.as_str();
         let id = &check.check;
-        self.line(&format!(
-            "  {finding} {collected:<11} {evidence:<13} {id} ({worth})"
-        ));
+        let head = format!("  {finding} {collected:<11} {evidence:<13}");
+        let what = format!("{id} ({worth})");
+        if self.width < WHAT + what.len() {
+            self.line(&head);
+            self.wrapped(INDENT, &what);
+        } else {
+            self.line(&format!("{head} {what}"));
+        }
         if let Some(before) = self.shown.get(id) {
             let text = format!("see {before} above");
             return self.wrapped(INDENT, &text);
@@ -334,63 +368,6 @@ impl Screen {
         at.map_or_else(|| "never".to_owned(), |at| ago(self.now.ms_since(at)))
     }
 
-    fn summary(&mut self, report: &Report, with_checks: &[&ControlStatus]) {
-        let all = report.controls.len();
-        let states = [
-            ControlState::Passing,
-            ControlState::Failing,
-            ControlState::Unknown,
-            ControlState::NotApplicable,
-            ControlState::NoHost,
-        ];
-        let counted = states.iter().filter_map(|state| {
-            let same = with_checks.iter().filter(|one| one.state == *state);
-            let number = same.count();
-            (0 < number).then(|| format!("{number} {}", state.as_str()))
-        });
-        let states = counted.collect::<Vec<_>>().join(", ");
-        let with = with_checks.len();
-        self.line("");
-        self.wrapped(
-            0,
-            &format!("{with} of {all} controls have checks here: {states}."),
-        );
-        let active = report
-            .hosts
-            .iter()
-            .filter(|host| host.enrolment.revoked.is_none());
-        let active: Vec<_> = active.collect();
-        if report.origin == Origin::Ledger {
-            let sent = active
-                .iter()
-                .filter(|host| host.enrolment.last.is_some())
-                .count();
-            self.line(&format!(
-                "{sent} of {} enrolled hosts have sent evidence.",
-                active.len()
-            ));
-        }
-        self.wrapped(
-            0,
-            &format!(
-                "{} of {all} controls have no check: nothing here speaks for or against them.",
-                all - with
-            ),
-        );
-        for theme in THEMES {
-            let of = |one: &&ControlStatus| one.theme == theme;
-            let total = report.controls.iter().filter(of).count();
-            let without = total - with_checks.iter().filter(|one| one.theme == theme).count();
-            self.line(&format!("  {theme:<15} {without:>2} of {total:>2}"));
-        }
-        self.wrapped(
-            0,
-            "A pass proves (the operation was seen), supports (a necessary part is there) or \
-             indicates (a sign of it). It is a finding; whether a control is fulfilled is for a \
-             person to conclude.",
-        );
-    }
-
     /// What was counted since the collector started, the most frequent first.
     fn counters(&mut self, counters: &BTreeMap<String, u64>) {
         let mut counted: Vec<_> = counters.iter().filter(|(_, n)| 0 < **n).collect();
@@ -400,10 +377,20 @@ impl Screen {
             .map(|(kind, n)| format!("{kind} {n}"))
             .collect();
         if !counted.is_empty() {
+            self.line("");
             let text = format!("Counted since the start: {}.", counted.join(", "));
             self.wrapped(0, &text);
         }
     }
+}
+
+/// A title as far as there is room for it.
+fn cut(title: &str, columns: usize) -> String {
+    if title.chars().count() <= columns {
+        return title.to_owned();
+    }
+    let kept: String = title.chars().take(columns.saturating_sub(2)).collect();
+    format!("{}..", kept.trim_end())
 }
 
 const fn verdict_colour(verdict: Verdict) -> &'static str {

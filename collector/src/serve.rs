@@ -165,6 +165,10 @@ impl Intake {
         clock: Clock,
     ) -> Self {
         let submissions = Arc::new(Semaphore::new(config.intake.submissions_max));
+        let counters = Counters::default();
+        for _entry in register.unreadable() {
+            counters.count("decision-unreadable");
+        }
         Self {
             dir,
             config,
@@ -175,7 +179,7 @@ impl Intake {
             register: RwLock::new(register),
             status,
             clock,
-            counters: Counters::default(),
+            counters,
             observer: Door::default(),
             numbers: enrol::Numbers::default(),
             deciding: tokio::sync::Mutex::default(),

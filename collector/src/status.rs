@@ -39,6 +39,7 @@ mod judging;
 mod spread;
 mod table;
 mod query;
+mod instant;
 mod timeline;
 
 pub use change::{Change, Place, ProbeOutcome, Sight};

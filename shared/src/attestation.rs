@@ -83,9 +83,13 @@ impl<P: Serialize> Statement<P> {
     ///
     /// # Errors
     ///
-    /// [`StatementError::Size`] when the body is larger than [`limits::STATEMENT_BYTES_MAX`], and
+    /// [`StatementError::Size`] when the body is larger than [`limits::STATEMENT_BYTES_MAX`],
+    /// [`StatementError::Subjects`] when it has more than [`limits::SUBJECTS_MAX`] of them, and
     /// [`StatementError::Form`] when the predicate has no JSON form.
     pub fn seal(&self, key: &SigningKey) -> Result<Vec<u8>, StatementError> {
+        if limits::SUBJECTS_MAX < self.subject.len() {
+            return Err(StatementError::Subjects(self.subject.len()));
+        }
         let body = serde_json::to_vec(self).map_err(StatementError::Form)?;
         if limits::STATEMENT_BYTES_MAX < body.len() {
             return Err(StatementError::Size(body.len()));
@@ -347,16 +351,10 @@ impl Attestation {
 
     /// Verifies it with the evidence key of its agent and generation.
     ///
-    /// The key id must be that of the key. It chooses nothing, but were it free, one signed body
-    /// would have many files and so many ids.
-    ///
     /// # Errors
     ///
     /// [`KeyError::Signature`]; the sender is not who it says.
     pub fn verify(self, key: &PublicKey) -> Result<Verified, KeyError> {
-        if self.envelope.key_id != Some(key.id()) {
-            return Err(KeyError::Signature);
-        }
         self.envelope.verify(key)?;
         Ok(Verified(self))
     }

@@ -5,8 +5,11 @@
 //! a person decides answers a statement that the person signed: [`Said`].
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::attestation::{Statement, StatementError};
 use crate::dsse::{Envelope, EnvelopeError};
@@ -80,8 +83,10 @@ pub struct InForce {
     /// The digest of the catalogue.
     pub catalogue: Digest,
     /// Its files by their names inside its folder; each is a blob of the ledger.
+    #[serde(deserialize_with = "named_once")]
     pub files: BTreeMap<String, Digest>,
-    /// The checks of the catalogue before that are not in this one: it must name them.
+    /// The checks of the catalogue before that are not in this one, and as `check:control` what
+    /// the others bore on and bear on no more: it must name them.
     pub dropped: Vec<String>,
     /// Why.
     pub reason: String,
@@ -97,7 +102,12 @@ pub struct Step {
     pub record: String,
     /// What is done, e.g. `close`.
     pub step: String,
+    /// The last decision about the record, as the person saw it: the step is about that state and
+    /// no other. `None` when there is no record yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Digest>,
     /// What is said of it, by the name of the field.
+    #[serde(deserialize_with = "named_once")]
     pub fields: BTreeMap<String, Value>,
 }
 
@@ -210,6 +220,37 @@ pub struct HostClaims {
     pub architecture: String,
 }
 
+/// Reads an object whose names are not in the format: one that stands there twice is refused, as
+/// with all others, so that every reader sees the same value.
+fn named_once<'de, D, V>(from: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Members<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Members<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object whose names differ")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+            let mut members = BTreeMap::new();
+            while let Some((name, value)) = from.next_entry::<String, V>()? {
+                if members.contains_key(&name) {
+                    return Err(A::Error::custom(format!("`{name}` stands there twice")));
+                }
+                drop(members.insert(name, value));
+            }
+            Ok(members)
+        }
+    }
+
+    from.deserialize_map(Members(PhantomData))
+}
+
 /// A file is no decision or enrolment under the key that must have signed it.
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionError {
@@ -267,6 +308,7 @@ pub fn open_said(file: &[u8], key: &PublicKey) -> Result<Statement<Said>, Decisi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attestation::Subject;
     use crate::key::SigningKey;
 
     #[test]
@@ -293,5 +335,46 @@ mod tests {
             open_enrolment(&file),
             Err(DecisionError::Statement(_))
         ));
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused() {
+        let step = |fields: &str| {
+            let text = format!(
+                r#"{{"kind":"record","register":"risk","record":"R-1","step":"raise","fields":{fields}}}"#
+            );
+            serde_json::from_str::<Decided>(&text)
+        };
+        assert!(step(r#"{"owner":"ada","other":"bob"}"#).is_ok());
+        let error = step(r#"{"owner":"ada","owner":"bob"}"#).unwrap_err();
+        assert!(error.to_string().contains("`owner` stands there twice"));
+    }
+
+    #[test]
+    fn one_body_has_one_file_and_a_bound_of_subjects() {
+        let key = SigningKey::from_seed([7; 32]).unwrap();
+        let said = |subjects: usize| {
+            let said = Said {
+                by: "ada".parse().unwrap(),
+                at: Timestamp::default(),
+                ledger: "c.example/evident/1".to_owned(),
+                decides: Decided::Revoke(Revoked {
+                    agent: "web-1".parse().unwrap(),
+                    generation: 1,
+                    reason: "lost".to_owned(),
+                }),
+            };
+            let subject = Subject::new("document/a", Digest::of(b"a"));
+            Statement::new(SAID_TYPE, vec![subject; subjects], said).seal(&key)
+        };
+        let file = said(256).unwrap();
+        assert!(open_said(&file, &key.public()).is_ok());
+        let text = String::from_utf8(file).unwrap();
+        let id = key.public().id().to_string();
+        let other = text.replace(&id, &Digest::of(b"other").to_string());
+        assert_ne!(other, text);
+        let opened = open_said(other.as_bytes(), &key.public());
+        assert!(matches!(opened, Err(DecisionError::Key(_))), "{opened:?}");
+        assert!(matches!(said(257), Err(StatementError::Subjects(257))));
     }
 }

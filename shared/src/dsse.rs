@@ -40,7 +40,7 @@ pub enum EnvelopeError {
 pub struct Envelope {
     /// The bytes that were signed, inside the PAE.
     pub body: Vec<u8>,
-    /// Whose key it claims to be: a hint, never decided on.
+    /// Whose key it claims to be: it chooses no key, but must be that of the key it holds under.
     pub key_id: Option<Digest>,
     /// The signature over the PAE of the body.
     pub signature: Signature,
@@ -120,10 +120,16 @@ impl Envelope {
 
     /// Verifies the signature with a key that the caller trusts for this purpose.
     ///
+    /// The key id must be that of the key. It chooses nothing, but were it free, one signed body
+    /// would have many files and so many ids.
+    ///
     /// # Errors
     ///
     /// [`KeyError::Signature`].
     pub fn verify(&self, key: &PublicKey) -> Result<(), KeyError> {
+        if self.key_id != Some(key.id()) {
+            return Err(KeyError::Signature);
+        }
         key.verify(&pae(&self.body), &self.signature)
     }
 }
@@ -165,8 +171,7 @@ mod tests {
                     &envelope.signature,
                 );
                 assert_eq!(again, bad);
-                let verifies = envelope.verify(&key).is_ok();
-                assert!(!verifies || envelope.key_id != Some(key.id()), "byte {at}");
+                assert!(envelope.verify(&key).is_err(), "byte {at}");
             }
         }
     }

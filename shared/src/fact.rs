@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod restore;
 pub mod updates;
 pub mod vulnerabilities;
+mod read;
 
 /// Every subject that can be looked at, in the order of their names.
 pub static SUBJECTS: &[&Subject] = &[
@@ -173,6 +174,17 @@ pub enum FactError {
     },
 }
 
+/// A text holds no facts of a subject. The writer of the probe or the sender is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// No JSON object, or a record of a list is none.
+    #[error("not an object of facts")]
+    Form(#[source] serde_json::Error),
+    /// A fact does not fit the schema.
+    #[error("a fact does not fit its schema")]
+    Fact(#[source] FactError),
+}
+
 /// The subject of this name.
 #[must_use]
 pub fn subject(probe: &str) -> Option<&'static Subject> {
@@ -222,20 +234,9 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// [`FactError`] names the first fact that does not fit.
-    pub fn read(
-        &self,
-        json: &serde_json::Map<String, serde_json::Value>,
-    ) -> Result<Facts, FactError> {
-        let mut facts = Facts::new();
-        for (name, value) in json {
-            let place = format!("{}.{name}", self.probe);
-            let Some(fact) = self.fact(name) else {
-                return Err(FactError::Unknown { place });
-            };
-            facts.insert(name.clone(), fact.kind.read(value, &place)?);
-        }
-        self.check(&facts).map(|()| facts)
+    /// [`FactsError::Fact`] names the first fact that does not fit.
+    pub fn read(&self, json: &str) -> Result<Facts, FactsError> {
+        read::facts(self, json)
     }
 }
 
@@ -282,30 +283,6 @@ impl Kind {
             })
         }
     }
-
-    fn read(self, json: &serde_json::Value, place: &str) -> Result<Value, FactError> {
-        let refused = || FactError::Type {
-            place: place.to_owned(),
-            wanted: self.name(),
-        };
-        match self {
-            Self::Flag => json.as_bool().map(Value::Flag),
-            Self::Number(_) => json.as_i64().map(Value::Number),
-            Self::Text => json.as_str().map(|text| Value::Text(text.to_owned())),
-            Self::Instant => json
-                .as_i64()
-                .and_then(|ms| Timestamp::from_unix_ms(ms).ok())
-                .map(Value::Instant),
-            Self::List(fields) => {
-                let records = json.as_array().ok_or_else(refused)?;
-                let records = records
-                    .iter()
-                    .map(|record| read_record(fields, record, place));
-                return Ok(Value::List(records.collect::<Result<_, _>>()?));
-            }
-        }
-        .ok_or_else(refused)
-    }
 }
 
 fn check_record(fields: &[Field], record: &Record, place: &str) -> Result<(), FactError> {
@@ -317,28 +294,6 @@ fn check_record(fields: &[Field], record: &Record, place: &str) -> Result<(), Fa
         }
     }
     Ok(())
-}
-
-fn read_record(
-    fields: &[Field],
-    json: &serde_json::Value,
-    place: &str,
-) -> Result<Record, FactError> {
-    let Some(json) = json.as_object() else {
-        return Err(FactError::Type {
-            place: place.to_owned(),
-            wanted: "a list of records",
-        });
-    };
-    let mut record = Record::new();
-    for (name, value) in json {
-        let place = format!("{place}.{name}");
-        match fields.iter().find(|field| field.name == name) {
-            Some(field) => record.insert(name.clone(), field.kind.read(value, &place)?),
-            None => return Err(FactError::Unknown { place }),
-        };
-    }
-    Ok(record)
 }
 
 #[expect(
@@ -375,9 +330,12 @@ mod tests {
 
     #[track_caller]
     fn refused(json: &str, place: &str) {
-        let json: serde_json::Map<_, _> = serde_json::from_str(json).unwrap();
-        let (FactError::Unknown { place: at } | FactError::Type { place: at, .. }) =
-            clock::SUBJECT.read(&json).unwrap_err();
+        let refused = clock::SUBJECT.read(json).unwrap_err();
+        let FactsError::Fact(FactError::Unknown { place: at } | FactError::Type { place: at, .. }) =
+            refused
+        else {
+            panic!("{json}: {refused}");
+        };
         assert_eq!(at, place);
     }
 
@@ -394,7 +352,15 @@ mod tests {
             "clock.kernel_max_error_us",
         );
         refused(r#"{"sources":[{"colour":1}]}"#, "clock.sources.colour");
-        refused(r#"{"sources":[1]}"#, "clock.sources");
+        refused(r#"{"sources":{}}"#, "clock.sources");
+        refused(r#"{"sources":[{"stratum":null}]}"#, "clock.sources.stratum");
+        let long = "a".repeat(limits::TEXT_BYTES_MAX + 1);
+        refused(
+            &format!(r#"{{"tracking_leap":"{long}"}}"#),
+            "clock.tracking_leap",
+        );
+        let many = "{},".repeat(limits::LIST_RECORDS_MAX);
+        refused(&format!(r#"{{"sources":[{many}{{}}]}}"#), "clock.sources");
         refused(
             r#"{"tracking_updated":9223372036854775807}"#,
             "clock.tracking_updated",
@@ -402,10 +368,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_object_is_refused() {
+        for json in [
+            "",
+            "[]",
+            "1",
+            "{",
+            "{}1",
+            r#"{"sources":[{}"#,
+            r#"{"sources":[1]}"#,
+        ] {
+            let refused = clock::SUBJECT.read(json).unwrap_err();
+            assert!(matches!(refused, FactsError::Form(_)), "{json}: {refused}");
+        }
+    }
+
+    #[test]
     fn facts_read_back_as_written() {
         let text = r#"{"kernel_max_error_us":7,"kernel_synchronised":true,"sources":[{"address":"192.0.2.1","stratum":2}],"tracking_leap":"normal","tracking_updated":1767323045678}"#;
-        let json: serde_json::Map<_, _> = serde_json::from_str(text).unwrap();
-        let facts = clock::SUBJECT.read(&json).unwrap();
+        let facts = clock::SUBJECT.read(text).unwrap();
         assert_eq!(serde_json::to_string(&facts).unwrap(), text);
     }
 }

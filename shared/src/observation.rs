@@ -3,9 +3,12 @@
 //! It holds no time of collection, so that an unchanged host gives the same bytes and the same
 //! name, and the blob is not sent again. The time stands in the attestation that names it.
 
-use serde::{Deserialize, Serialize};
+use std::io;
 
-use crate::fact::{self, FactError, Facts};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::fact::{self, FactError, Facts, FactsError};
 use crate::id::Digest;
 use crate::limits;
 
@@ -169,9 +172,11 @@ pub enum ObservationError {
 /// The form in JSON, before the facts are typed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct Raw<'a> {
     artifacts: Vec<Artifact>,
-    facts: serde_json::Map<String, serde_json::Value>,
+    // They stand before the name of the probe, which says how they are read.
+    #[serde(borrow)]
+    facts: &'a RawValue,
     outcome: Outcome,
     probe: String,
     reason: String,
@@ -196,14 +201,17 @@ impl Observation {
         if bytes.len() > limits::BLOB_BYTES_MAX {
             return Err(ObservationError::Size(bytes.len()));
         }
-        let raw: Raw = serde_json::from_slice(bytes).map_err(ObservationError::Form)?;
+        let raw: Raw<'_> = serde_json::from_slice(bytes).map_err(ObservationError::Form)?;
         let subject = fact::subject(&raw.probe)
             .filter(|subject| subject.schema == raw.schema)
             .ok_or(ObservationError::Schema {
                 probe: raw.probe.clone(),
                 schema: raw.schema,
             })?;
-        let facts = subject.read(&raw.facts)?;
+        let facts = subject.read(raw.facts.get()).map_err(|error| match error {
+            FactsError::Form(source) => ObservationError::Form(source),
+            FactsError::Fact(source) => ObservationError::Fact(source),
+        })?;
         let observation = Self {
             artifacts: raw.artifacts,
             facts,
@@ -213,12 +221,34 @@ impl Observation {
             schema: raw.schema,
             source: raw.source,
         };
-        let same = observation.to_bytes() == bytes;
-        if same {
+        if observation.is_written_as(bytes) {
             Ok(observation)
         } else {
             Err(ObservationError::Encoding)
         }
+    }
+
+    /// Whether [`Observation::to_bytes`] are these, without making them.
+    fn is_written_as(&self, bytes: &[u8]) -> bool {
+        let mut rest = Rest(bytes);
+        serde_json::to_writer(&mut rest, self).is_ok() && rest.0.is_empty()
+    }
+}
+
+/// What is still to be written; anything else cannot be.
+struct Rest<'a>(&'a [u8]);
+
+impl io::Write for Rest<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self
+            .0
+            .strip_prefix(bytes)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -245,6 +275,9 @@ mod tests {
             ("{\"artifacts\"", "{\"extra\":1,\"artifacts\""),
             ("false", "0"),
             ("\"facts\",\"probe\"", "\"pass\",\"probe\""),
+            ("}]}", "}]} "),
+            ("\"facts\":{", "\"facts\":{\"kernel_synchronised\":true,"),
+            ("ed\":false}", "ed\":false }"),
         ] {
             let bad = GOOD.replacen(from, to, 1);
             assert_ne!(bad, GOOD, "{from}");

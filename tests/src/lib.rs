@@ -21,6 +21,8 @@ pub mod site;
 pub mod booted;
 pub mod apart;
 pub mod unpacked;
+pub mod webhook;
+pub mod people;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

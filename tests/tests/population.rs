@@ -2,49 +2,15 @@
 #![expect(clippy::disallowed_methods, reason = "tests run the real programs")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::path::PathBuf;
 use std::process::Output;
 
-use evident_tests::{Deployment, Host, ends, program, until};
+use evident_tests::people::{order, person};
+use evident_tests::{Deployment, Host, ends, until};
 use serde_json::Value;
 
 const CMDB: &str = "host,address,group,owner\r\nlog-1.example.org,,logs,ada\r\nweb-1,,web,ada\r\n\
                     db-1,192.0.2.11,databases,bob\r\nghost-9,,,\r\nlab-3,,lab,\r\n";
 const CLOUD: &str = "host\nweb-1.example.org\nlog-1\n";
-
-/// Runs a command below a command.
-fn order(deployment: &Deployment, words: &[&str]) -> Output {
-    program("evident-collector")
-        .args(words)
-        .arg("--dir")
-        .arg(deployment.folder())
-        .output()
-        .unwrap()
-}
-
-/// A person who may decide: the file with the key.
-fn person(deployment: &Deployment, id: &str) -> PathBuf {
-    let key = deployment.scratch().join(format!("{id}.key"));
-    let made = program("evident-collector")
-        .args(["person", "key", "--out"])
-        .arg(&key)
-        .output()
-        .unwrap();
-    let public = deployment.scratch().join(format!("{id}.pub"));
-    std::fs::write(&public, ends(&made, 0)).unwrap();
-    let name = format!("{id} Example");
-    let add = [
-        "person",
-        "add",
-        id,
-        "--name",
-        &name,
-        "--key",
-        public.to_str().unwrap(),
-    ];
-    drop(ends(&order(deployment, &add), 0));
-    key
-}
 
 /// Brings a list of hosts.
 fn import(deployment: &Deployment, key: &std::path::Path, name: &str, csv: &str) -> Output {

@@ -8,15 +8,19 @@ use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use super::asked::{Asked, AskedError};
-use super::given::{Given, Window};
-use super::instant::{Assessment, Detail};
+use super::given::{Given, Sla, Window};
+use super::instant::{Assessment, Detail, Machines};
 use super::period::{Input, Period, Source, period};
 use super::tally::Tally;
 use crate::catalog::soa::Soa;
-use crate::catalog::{Catalog, CatalogError, Verdict};
+use crate::catalog::{Catalog, CatalogError, Check};
 use crate::ledger::{Ledger, LedgerError};
+use crate::population::{self, Memory, PopulationError, State};
 use crate::register::Register;
-use crate::status::{Cell, Event, Happened, Span, Status, StatusError};
+use crate::status::{Event, Happened, Span, Status, StatusError, spread};
+
+/// Hosts that are read together.
+const TOGETHER: usize = 1024;
 
 /// A question cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum AnswerError {
     /// The ledger cannot be read. `fsck` names what is damaged.
     #[error("the ledger cannot be read")]
     Ledger(#[from] LedgerError),
+    /// Who should be there cannot be told.
+    #[error("who should be there cannot be told")]
+    Population(#[from] PopulationError),
     /// A file that a decision names is not what the decision says. The operator must look.
     #[error("{what} `{digest}` cannot be read")]
     File {
@@ -52,6 +59,8 @@ pub struct Desk<'a> {
     pub register: &'a Register,
     /// The evidence.
     pub ledger: &'a Ledger,
+    /// How long deviations may last, as the settings say.
+    pub sla: Sla,
 }
 
 /// A catalogue that came into force.
@@ -93,12 +102,37 @@ impl Desk<'_> {
         hosts: impl IntoIterator<Item = AgentId>,
         at: Timestamp,
     ) -> Result<Given, AnswerError> {
-        let register = self.register.at(at);
+        self.given_by(&self.register.at(at), hosts, at)
+    }
+
+    /// What people laid down as of the end of a period, and where each host stood in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::given`].
+    pub fn given_over(
+        &self,
+        hosts: impl IntoIterator<Item = AgentId>,
+        window: Window,
+    ) -> Result<Given, AnswerError> {
+        let register = self.register.at(window.to);
+        let given = self.given_by(&register, hosts, window.to)?;
+        Ok(given.over(&register, window))
+    }
+
+    fn given_by(
+        &self,
+        register: &Register,
+        hosts: impl IntoIterator<Item = AgentId>,
+        at: Timestamp,
+    ) -> Result<Given, AnswerError> {
         let soa = match register.soa() {
             Some(version) => Some(self.soa(version.document)?),
             None => None,
         };
-        Ok(Given::of(&register, soa, hosts, at))
+        let given = Given::of(register, soa, hosts, at);
+        let sla = self.sla;
+        Ok(Given { sla, ..given })
     }
 
     fn soa(&self, digest: Digest) -> Result<Soa, AnswerError> {
@@ -176,9 +210,31 @@ impl Desk<'_> {
 
     /// The catalogue in force at an instant; before the first that a decision put in force, and
     /// without any, the one that judges now.
-    fn catalog_at(&self, at: Timestamp) -> Result<Arc<Catalog>, AnswerError> {
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`].
+    pub fn catalog_at(&self, at: Timestamp) -> Result<Arc<Catalog>, AnswerError> {
         let last = self.editions(at)?.pop();
         Ok(last.map_or_else(|| self.status.catalog(), |edition| edition.catalog))
+    }
+
+    /// Refuses a question that names what is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`].
+    pub fn check(&self, asked: &Asked, catalog: &Catalog) -> Result<(), AnswerError> {
+        asked.check(catalog)?;
+        let mut hosts = Vec::new();
+        if !asked.hosts.is_empty() {
+            let now = Timestamp::default();
+            self.status
+                .cells(now, |name, _host, _cells| hosts.push(name.clone()))?;
+        }
+        let groups = self.register.records("group").into_iter();
+        let groups: Vec<_> = groups.map(|record| record.id.as_str()).collect();
+        Ok(asked.check_names(&hosts, &groups)?)
     }
 
     /// Controls as they stand now.
@@ -188,7 +244,7 @@ impl Desk<'_> {
     /// [`AnswerError`].
     pub fn now(&self, asked: &Asked, now: Timestamp) -> Result<Assessment, AnswerError> {
         let catalog = self.status.catalog();
-        asked.check(&catalog)?;
+        self.check(asked, &catalog)?;
         let given = self.given(self.status.hosts_at(now)?, now)?;
         let mut tally = Tally::new(&catalog, &given, asked, now);
         self.status.cells(now, |name, host, cells| {
@@ -197,6 +253,7 @@ impl Desk<'_> {
             }
         })?;
         let mut assessment = tally.finish();
+        assessment.not_enrolled = self.not_enrolled(asked, now)?;
         assessment.detail(|host, check| self.detail(host, check, now))?;
         Ok(assessment)
     }
@@ -208,45 +265,58 @@ impl Desk<'_> {
     /// [`AnswerError`].
     pub fn at(&self, asked: &Asked, at: Timestamp) -> Result<Assessment, AnswerError> {
         let catalog = self.catalog_at(at)?;
-        asked.check(&catalog)?;
+        self.check(asked, &catalog)?;
         let hosts = self.status.hosts_at(at)?;
         let given = self.given(hosts.iter().cloned(), at)?;
-        let wanted = |check: &crate::catalog::Check| {
+        let wanted = |check: &Check| {
             let mut mappings = check.mappings.iter();
             mappings.any(|to| asked.wants(&to.control))
         };
+        let checks = catalog
+            .checks()
+            .map(|check| Some(check).filter(|one| wanted(one)));
+        let checks: Vec<Option<&Check>> = checks.collect();
         let mut tally = Tally::new(&catalog, &given, asked, at);
-        for host in hosts {
-            if !tally.takes(&host) {
-                continue;
+        let taken = hosts.into_iter().filter(|host| tally.takes(host));
+        let taken: Vec<AgentId> = taken.collect();
+        for hosts in taken.chunks(TOGETHER) {
+            let read = |host| self.status.cells_at(host, &checks, at);
+            let cells = spread(hosts.iter().collect(), read);
+            for (host, cells) in hosts.iter().zip(cells) {
+                tally.host(host, &cells?);
             }
-            let mut cells = Vec::new();
-            for check in catalog.checks() {
-                cells.push(if wanted(check) {
-                    self.cell(&host, &check.id, at)?
-                } else {
-                    NOTHING
-                });
-            }
-            tally.host(&host, &cells);
         }
         let mut assessment = tally.finish();
+        assessment.not_enrolled = self.not_enrolled(asked, at)?;
         assessment.detail(|host, check| self.detail(host, check, at))?;
         Ok(assessment)
     }
 
-    fn cell(&self, host: &AgentId, check: &str, at: Timestamp) -> Result<Cell, AnswerError> {
-        let Some(then) = self.status.at(host, check, at)? else {
-            return Ok(NOTHING);
-        };
-        let collected = then.evidence.as_ref().map(|one| one.collected);
-        Ok(Cell {
-            verdict: then.span.verdict,
-            stale: then.span.stale,
-            covered: !then.span.stale && collected.is_some(),
-            collected,
-            since: Some(then.span.from),
-        })
+    /// Machines that lists name at an instant, that are in scope and not enrolled.
+    fn not_enrolled(&self, asked: &Asked, at: Timestamp) -> Result<Machines, AnswerError> {
+        let register = self.register.at(at);
+        let mut missing = Machines::default();
+        // Without a list nobody is expected, and nothing need be read.
+        if register.records("inventory").is_empty() {
+            return Ok(missing);
+        }
+        let known = (self.ledger, self.status, &register);
+        let population = population::look(&mut Memory::default(), known, at)?;
+        let expected = population.machines.into_iter();
+        for row in expected.filter(|row| row.state == State::Expected) {
+            let host = row.name.parse::<AgentId>().ok();
+            let wanted = match &host {
+                Some(host) => asked.wants_in(host, &row.groups),
+                None => asked.hosts.is_empty() && asked.groups.is_empty(),
+            };
+            if wanted {
+                missing.count += 1;
+                if missing.names.len() < asked.names {
+                    missing.names.push(row.name);
+                }
+            }
+        }
+        Ok(missing)
     }
 
     fn detail(
@@ -290,9 +360,9 @@ impl Desk<'_> {
     ) -> Result<Period, AnswerError> {
         let editions = self.editions(window.to)?;
         let catalog = self.catalog_at(window.to)?;
-        asked.check(&catalog)?;
+        self.check(asked, &catalog)?;
         let lives = self.lives(now)?;
-        let given = self.given(lives.keys().cloned(), window.to)?;
+        let given = self.given_over(lives.keys().cloned(), window)?;
         let hosts: Vec<_> = lives
             .into_iter()
             .map(|(host, life)| (host, expected(&life, window.to)))
@@ -303,6 +373,7 @@ impl Desk<'_> {
             window,
             hosts: &hosts,
             in_force: &in_force(&editions, window.to),
+            earlier: &earlier(&editions, window),
             asked,
         };
         let begin = Timestamp::default();
@@ -316,15 +387,6 @@ impl Desk<'_> {
         )
     }
 }
-
-/// What is known of a host and a check where nothing is.
-const NOTHING: Cell = Cell {
-    verdict: Verdict::Unknown,
-    stale: false,
-    covered: false,
-    collected: None,
-    since: None,
-};
 
 /// When a host was expected, until an instant.
 #[must_use]
@@ -346,19 +408,34 @@ pub fn expected(life: &[Event], until: Timestamp) -> Vec<Window> {
     windows
 }
 
-/// When each check was in force, until an instant. What was judged before the first catalogue that
+/// The catalogues that were in force in a period before the one at its end, the latest first.
+fn earlier(editions: &[Edition], window: Window) -> Vec<Arc<Catalog>> {
+    let until = editions.iter().skip(1).map(|next| next.at);
+    let ended = editions.iter().zip(until);
+    let inside = ended.filter(|(_edition, until)| window.from < *until);
+    let mut earlier: Vec<_> = inside
+        .map(|(edition, _until)| Arc::clone(&edition.catalog))
+        .collect();
+    earlier.reverse();
+    earlier
+}
+
+/// When each check bore on each control, until an instant: by control and check. What was judged before the first catalogue that
 /// a decision put in force was judged by that one.
 #[must_use]
-pub fn in_force(editions: &[Edition], until: Timestamp) -> BTreeMap<String, Vec<Window>> {
-    let mut all: BTreeMap<String, Vec<Window>> = BTreeMap::new();
+pub fn in_force(editions: &[Edition], until: Timestamp) -> BTreeMap<(String, String), Vec<Window>> {
+    let mut all: BTreeMap<(String, String), Vec<Window>> = BTreeMap::new();
     let ends = editions.iter().skip(1).map(|next| next.at).chain([until]);
     let begins = [Timestamp::default()]
         .into_iter()
         .chain(editions.iter().skip(1).map(|edition| edition.at));
     for ((edition, from), to) in editions.iter().zip(begins).zip(ends) {
-        for check in edition.catalog.checks() {
-            let windows = all.entry(check.id.clone()).or_default();
-            match windows.last_mut().filter(|last| last.to == from) {
+        let checks = edition.catalog.checks();
+        let bearing = checks.flat_map(|check| check.mappings.iter().map(move |to| (to, check)));
+        for (mapping, check) in bearing {
+            let key = (mapping.control.clone(), check.id.clone());
+            let windows = all.entry(key).or_default();
+            match windows.last_mut().filter(|last| from <= last.to) {
                 Some(last) => last.to = to,
                 None => windows.push(Window { from, to }),
             }

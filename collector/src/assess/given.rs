@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::id::{AgentId, PersonId};
+use shared::id::{AgentId, Digest, PersonId};
 use shared::time::Timestamp;
 
 use crate::catalog::Severity;
 use crate::catalog::soa::Soa;
+use crate::config::SlaDays;
 use crate::register::views::{Conclusion, Reach};
 
 /// Milliseconds of a day.
@@ -76,6 +77,46 @@ pub struct Acknowledgement {
     pub text: String,
 }
 
+/// A document that a person brought as evidence, and that somebody else approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// Id of the record.
+    pub id: String,
+    /// What it is.
+    pub title: String,
+    /// Which revision was approved.
+    pub revision: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Who brought this revision.
+    pub brought_by: String,
+    /// Who approved it.
+    pub approver: String,
+    /// When.
+    pub approved: Timestamp,
+    /// From when it speaks.
+    pub covers_from: Timestamp,
+    /// When it ceases to count: it speaks no longer, or it expires.
+    pub until: Option<Timestamp>,
+    /// The file, a blob of the ledger, if it was given.
+    pub document: Option<Digest>,
+}
+
+/// A nonconformity or a risk that is not closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Its register.
+    pub register: String,
+    /// Id of the record.
+    pub id: String,
+    /// Its state.
+    pub state: String,
+    /// Who answers for it; may be empty.
+    pub owner: String,
+    /// What it says.
+    pub text: String,
+}
+
 /// The row of a control in the statement of applicability in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applicability {
@@ -111,14 +152,20 @@ pub struct Sla {
     pub low_ms: i64,
 }
 
-/// 7, 14, 30 and 90 days: no standard sets them; a policy does, and these are in common use.
+/// As the settings are where nobody sets them.
 impl Default for Sla {
     fn default() -> Self {
+        Self::from(SlaDays::default())
+    }
+}
+
+impl From<SlaDays> for Sla {
+    fn from(days: SlaDays) -> Self {
         Self {
-            critical_ms: 7 * DAY_MS,
-            high_ms: 14 * DAY_MS,
-            medium_ms: 30 * DAY_MS,
-            low_ms: 90 * DAY_MS,
+            critical_ms: i64::from(days.critical) * DAY_MS,
+            high_ms: i64::from(days.high) * DAY_MS,
+            medium_ms: i64::from(days.medium) * DAY_MS,
+            low_ms: i64::from(days.low) * DAY_MS,
         }
     }
 }
@@ -145,14 +192,19 @@ pub struct Given {
     pub acknowledgements: Vec<Acknowledgement>,
     /// Where hosts stand as of the instant; one that is not here is in scope and in no group.
     pub places: BTreeMap<AgentId, Place>,
+    /// Where hosts stood over a period, for those that moved in it: from when, in order. All
+    /// others stood where they stand at its end.
+    pub moves: BTreeMap<AgentId, Vec<(Timestamp, Place)>>,
     /// The statement of applicability in force.
     pub soa: Option<Soa>,
     /// Its rows by control; empty without one.
     pub applicability: BTreeMap<String, Applicability>,
     /// People who may decide.
     pub people: BTreeSet<PersonId>,
-    /// How many documents count for each control.
-    pub documents: BTreeMap<String, u64>,
+    /// The documents that count for each control as of the instant.
+    pub documents: BTreeMap<String, Vec<Brought>>,
+    /// The nonconformities and risks that name each control and are not closed.
+    pub open: BTreeMap<String, Vec<Open>>,
     /// What people concluded, the latest first.
     pub conclusions: Vec<Conclusion>,
     /// How long deviations may last.
@@ -160,6 +212,18 @@ pub struct Given {
 }
 
 impl Given {
+    /// The documents that count for a control.
+    #[must_use]
+    pub fn documents(&self, control: &str) -> Vec<Brought> {
+        self.documents.get(control).cloned().unwrap_or_default()
+    }
+
+    /// The nonconformities and risks that name a control and are not closed.
+    #[must_use]
+    pub fn open(&self, control: &str) -> Vec<Open> {
+        self.open.get(control).cloned().unwrap_or_default()
+    }
+
     /// The groups of a host.
     #[must_use]
     pub fn groups(&self, host: &AgentId) -> &[String] {
@@ -172,6 +236,40 @@ impl Given {
     #[must_use]
     pub fn out(&self, host: &AgentId) -> Option<&str> {
         self.places.get(host)?.out.as_deref()
+    }
+
+    /// Where a host stood at an instant of the period.
+    #[must_use]
+    pub fn place_at(&self, host: &AgentId, at: Timestamp) -> Option<&Place> {
+        let Some(moves) = self.moves.get(host) else {
+            return self.places.get(host);
+        };
+        let after = moves.partition_point(|(from, _place)| *from <= at);
+        let then = moves.get(after.saturating_sub(1));
+        then.map(|(_from, place)| place)
+    }
+
+    /// Where a host stood in a window of the period, cut where it moved.
+    #[must_use]
+    pub fn stretches(&self, host: &AgentId, window: Window) -> Vec<(Window, Option<&Place>)> {
+        let moves = self.moves.get(host).map_or(&[][..], Vec::as_slice);
+        let inside = moves.iter().map(|(from, _place)| *from);
+        let inside = inside.filter(|from| window.from < *from && *from < window.to);
+        let mut edges = vec![window.from];
+        edges.extend(inside);
+        edges.push(window.to);
+        let cut = edges.iter().zip(edges.iter().skip(1));
+        cut.map(|(from, to)| {
+            let (from, to) = (*from, *to);
+            (Window { from, to }, self.place_at(host, from))
+        })
+        .collect()
+    }
+
+    /// Why a host was out of scope at an instant of the period; `None` when it was in.
+    #[must_use]
+    pub fn out_at(&self, host: &AgentId, at: Timestamp) -> Option<&str> {
+        self.place_at(host, at)?.out.as_deref()
     }
 
     /// Whether a decision is about a finding as far as it bears on these controls.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
-use super::given::Applicability;
+use super::given::{Applicability, Brought, Open};
 use crate::catalog::{Severity, Strength, Verdict};
 use crate::register::views::Conclusion;
 
@@ -17,10 +17,22 @@ pub struct Assessment {
     pub catalogue: Digest,
     /// Hosts that were expected then and are in scope, as far as they were asked for.
     pub hosts: usize,
+    /// Machines that a list names, in scope and not enrolled: expected, and without any evidence.
+    /// They are not among `hosts`.
+    pub not_enrolled: Machines,
     /// Hosts that were left out because they are out of scope.
     pub out_of_scope: Hosts,
     /// The controls, in the order of Annex A.
     pub controls: Vec<ControlAssessment>,
+}
+
+/// A number of machines and the names of some.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Machines {
+    /// How many.
+    pub count: usize,
+    /// The first of them, at most as many as were asked for.
+    pub names: Vec<String>,
 }
 
 /// A number of hosts and the names of some.
@@ -55,12 +67,16 @@ pub struct ControlAssessment {
     pub applicability: Option<Applicability>,
     /// Where the statement and the evidence do not fit together.
     pub inconsistencies: Vec<String>,
+    /// Documents that people brought and that count now; no check looks at them.
+    pub documents: Vec<Brought>,
     /// Is there evidence that counts?
     pub collected: Collected,
     /// What do the checks say?
     pub finding: Found,
     /// What did a named person conclude? Nothing is filled in.
     pub conclusion: Option<Conclusion>,
+    /// Nonconformities and risks that name it and are not closed.
+    pub open: Vec<Open>,
     /// The exceptions in force that cover findings of it.
     pub exceptions: Vec<Excused>,
     /// The checks that bear on it.
@@ -74,6 +90,8 @@ pub struct Collected {
     pub expected: usize,
     /// Hosts with fresh evidence for every check on the control.
     pub covered: usize,
+    /// Hosts with fresh evidence for one check on the control at least.
+    pub partly: usize,
     /// Hosts with evidence that is too old, for one check at least.
     pub stale: Hosts,
     /// Hosts without any evidence, for one check at least.
@@ -222,6 +240,15 @@ pub struct Detail {
 }
 
 impl Assessment {
+    /// Whether nothing in scope fails, excepted or not, nothing is unknown, and every machine that
+    /// a list names is enrolled.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let bad = [FoundState::Failing, FoundState::Unknown, FoundState::NoHost];
+        let mut states = self.controls.iter().map(|one| one.finding.state);
+        self.not_enrolled.count == 0 && states.all(|state| !bad.contains(&state))
+    }
+
     /// Fills in why each named host is judged so, and on which evidence.
     ///
     /// # Errors

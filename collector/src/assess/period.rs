@@ -1,15 +1,16 @@
 //! Controls over a period: how long they held, how long not, how fast that was seen and mended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
 use super::asked::Asked;
-use super::given::{Applicability, Given, Window};
+use super::given::{Applicability, Brought, Given, Open, Sla, Window};
 use super::line::{self, Deviation, Ending, Known, Line, Piece, Shares};
-use crate::catalog::{Catalog, Severity, Strength, Verdict};
+use crate::catalog::{Catalog, Check, Severity, Strength, Verdict};
 use crate::register::views::Conclusion;
 use crate::status::Span;
 
@@ -24,8 +25,11 @@ pub struct Input<'a> {
     pub window: Window,
     /// The hosts, and when each was enrolled: in order, without overlap.
     pub hosts: &'a [(AgentId, Vec<Window>)],
-    /// When each check was in force; one that is not here always was.
-    pub in_force: &'a BTreeMap<String, Vec<Window>>,
+    /// When each check bore on each control; one that is not here always did.
+    pub in_force: &'a BTreeMap<(String, String), Vec<Window>>,
+    /// The catalogues that were in force before in the period, the latest first: checks that are
+    /// no more stand in them.
+    pub earlier: &'a [Arc<Catalog>],
     /// Which part is wanted.
     pub asked: &'a Asked,
 }
@@ -57,10 +61,25 @@ pub struct Period {
     pub window: Window,
     /// Hosts that were expected at some time in it.
     pub hosts: usize,
-    /// Hosts that were left out because they are out of scope.
+    /// Hosts that were left out because they were out of scope all the time.
     pub out_of_scope: usize,
+    /// Hosts that were out of scope for a part: they count for the rest.
+    pub partly_out_of_scope: usize,
+    /// The times that are left out, at most as many as hosts were asked for.
+    pub left_out: Vec<LeftOut>,
+    /// How long a deviation may last.
+    pub sla: Sla,
     /// The controls, in the order of Annex A.
     pub controls: Vec<ControlPeriod>,
+}
+
+impl Period {
+    /// Whether nothing in scope failed, excepted or not, and nothing was unknown at any time.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let mut shares = self.controls.iter().map(|one| one.shares);
+        shares.all(|one| one.failing_ms == 0 && one.unknown_ms == 0)
+    }
 }
 
 /// One control over a period.
@@ -74,6 +93,10 @@ pub struct ControlPeriod {
     pub applicability: Option<Applicability>,
     /// The latest conclusion of a person before the end.
     pub conclusion: Option<Conclusion>,
+    /// The documents that count for it at the end.
+    pub documents: Vec<Brought>,
+    /// Nonconformities and risks that name it and are not closed at the end.
+    pub open: Vec<Open>,
     /// Time of hosts: at each moment a host counts by the worst of the checks on this control.
     pub shares: Shares,
     /// How long at least one host failed, excepted or not.
@@ -84,6 +107,18 @@ pub struct ControlPeriod {
     pub deviations: Spent,
     /// The checks that bear on it.
     pub checks: Vec<CheckPeriod>,
+}
+
+/// A time in which a host was out of scope, and does not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The host.
+    pub host: AgentId,
+    /// When, as far as it lies in the period.
+    #[serde(flatten)]
+    pub window: Window,
+    /// The rule of the scope and its reason.
+    pub why: String,
 }
 
 /// A stretch without evidence that counts.
@@ -132,6 +167,8 @@ pub struct CheckPeriod {
     pub severity: Severity,
     /// How far a pass carries towards the control.
     pub strength: Strength,
+    /// When a catalogue took it off this control; `None` while it bears on it.
+    pub dropped: Option<Timestamp>,
     /// How long a deviation may last.
     pub sla_ms: i64,
     /// Time of all hosts.
@@ -198,17 +235,19 @@ pub fn period<E>(input: &Input<'_>, source: &Source<'_, E>) -> Result<Period, E>
         })
         .collect();
     let mut failing = vec![Vec::new(); controls.len()];
-    let (mut hosts, mut out_of_scope) = (0, 0);
+    let (mut hosts, mut out_of_scope, mut partly_out_of_scope) = (0, 0, 0);
+    let mut all_left_out = Vec::new();
     for (host, enrolled) in input.hosts {
         let cut = enrolled.iter().filter_map(|one| one.cut(input.window));
-        let there: Vec<_> = cut.collect();
-        if there.is_empty() || !input.asked.wants_host(host, input.given) {
+        let (there, left_out) = in_scope(input, host, cut);
+        let some_out = !left_out.is_empty();
+        let room = input.asked.names.saturating_sub(all_left_out.len());
+        all_left_out.extend(left_out.into_iter().take(room));
+        if there.is_empty() {
+            out_of_scope += usize::from(some_out);
             continue;
         }
-        if input.given.out(host).is_some() {
-            out_of_scope += 1;
-            continue;
-        }
+        partly_out_of_scope += usize::from(some_out);
         hosts += 1;
         let mut spans = BTreeMap::new();
         for (control, failing) in controls.iter_mut().zip(&mut failing) {
@@ -233,18 +272,67 @@ pub fn period<E>(input: &Input<'_>, source: &Source<'_, E>) -> Result<Period, E>
         window: input.window,
         hosts,
         out_of_scope,
+        partly_out_of_scope,
+        left_out: all_left_out,
+        sla: input.given.sla,
         controls,
     })
 }
 
-/// A control before any host was looked at.
+/// The times in which a host is wanted and was in scope, and those in which it was out.
+fn in_scope(
+    input: &Input<'_>,
+    host: &AgentId,
+    there: impl Iterator<Item = Window>,
+) -> (Vec<Window>, Vec<LeftOut>) {
+    let (mut inside, mut left_out): (Vec<Window>, Vec<LeftOut>) = (Vec::new(), Vec::new());
+    for (window, place) in there.flat_map(|one| input.given.stretches(host, one)) {
+        let groups = place.map_or(&[][..], |place| place.groups.as_slice());
+        if !input.asked.wants_in(host, groups) {
+            continue;
+        }
+        let Some(why) = place.and_then(|place| place.out.as_ref()) else {
+            inside.push(window);
+            continue;
+        };
+        match left_out.last_mut() {
+            Some(last) if last.window.to == window.from && last.why == *why => {
+                last.window.to = window.to;
+            }
+            _ => left_out.push(LeftOut {
+                host: host.clone(),
+                window,
+                why: why.clone(),
+            }),
+        }
+    }
+    (inside, left_out)
+}
+
+/// A control before any host was looked at, with the checks that bore on it at any time of the
+/// period.
 fn begun(input: &Input<'_>, control: String, title: String) -> ControlPeriod {
-    let bearing = input.catalog.bearing_on(&control);
-    let checks = bearing.map(|(check, mapping)| CheckPeriod {
+    let mut bearing: Vec<(&Check, Strength)> = Vec::new();
+    for catalog in std::iter::once(input.catalog).chain(input.earlier.iter().map(Arc::as_ref)) {
+        for (check, mapping) in catalog.bearing_on(&control) {
+            if !bearing.iter().any(|(known, _)| known.id == check.id) {
+                bearing.push((check, mapping.strength));
+            }
+        }
+    }
+    bearing.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
+    let dropped = |check: &Check| {
+        let key = (control.clone(), check.id.clone());
+        let last = input.in_force.get(&key)?.last()?;
+        (last.to < input.window.to).then_some(last.to)
+    };
+    let bearing = bearing.into_iter();
+    let checks = bearing.map(|(check, strength)| CheckPeriod {
         check: check.id.clone(),
         title: check.title.clone(),
         severity: check.severity,
-        strength: mapping.strength,
+        strength,
+        dropped: dropped(check),
         sla_ms: input.given.sla.of(check.severity),
         shares: Shares::default(),
         longest_gap: None,
@@ -258,6 +346,8 @@ fn begun(input: &Input<'_>, control: String, title: String) -> ControlPeriod {
             .given
             .conclusion(&control, &input.asked.groups)
             .cloned(),
+        documents: input.given.documents(&control),
+        open: input.given.open(&control),
         title,
         shares: Shares::default(),
         any_failing_ms: 0,
@@ -279,14 +369,22 @@ fn one_host<E>(
         let id = &check.check;
         let spans = spans.get(id).map_or(&[][..], Vec::as_slice);
         let excepted = input.given.excepted_windows(&control.control, id, host);
-        let expected = both(there, input.in_force.get(id));
+        let key = (control.control.clone(), id.clone());
+        let expected = both(there, input.in_force.get(&key));
         let line = line::line(spans, &expected, &excepted);
         let last = |span: &Span| (source.last_collected)(host, id, span);
         let known = Known {
             last_collected: &last,
             received: source.received,
         };
-        let deviations = line::deviations(spans, input.window, (&excepted, check.sla_ms), &known);
+        let mut deviations =
+            line::deviations(spans, input.window, (&excepted, check.sla_ms), &known);
+        // One that lies in a time that does not count is none; of others the whole length counts.
+        deviations.retain(|one| {
+            let (from, to) = (one.from, one.to);
+            let mut counting = expected.iter();
+            counting.any(|part| part.cut(Window { from, to }).is_some())
+        });
         let shares = line.shares();
         check.shares.add_all(&shares);
         let mut spent = Spent::default();

@@ -7,7 +7,7 @@ use super::asked::Asked;
 use super::given::{Exception, Given};
 use super::instant::{
     Assessment, CheckAssessment, Collected, ControlAssessment, Excused, Found, FoundState, Hosts,
-    Named,
+    Machines, Named,
 };
 use crate::catalog::{Catalog, Check, Strength, Verdict};
 use crate::status::Cell;
@@ -41,6 +41,8 @@ impl<'a> Tally<'a> {
                 theme: control.theme.clone(),
                 applicability: given.applicability.get(&control.id).cloned(),
                 inconsistencies: Vec::new(),
+                documents: given.documents(&control.id),
+                open: given.open(&control.id),
                 collected: Collected::default(),
                 finding: Found::new(),
                 conclusion: given.conclusion(&control.id, &asked.groups).cloned(),
@@ -54,6 +56,7 @@ impl<'a> Tally<'a> {
             as_of: at,
             catalogue: catalog.digest(),
             hosts: 0,
+            not_enrolled: Machines::default(),
             out_of_scope: Hosts::default(),
             controls,
         };
@@ -129,14 +132,9 @@ impl<'a> Tally<'a> {
             return;
         };
         let live = |control: &ControlAssessment| {
-            let checks = control
-                .checks
-                .iter()
-                .map(|check| check.covered)
-                .sum::<usize>();
-            let documents = self.given.documents.get(&control.control);
-            let live = u64::try_from(checks).unwrap_or(u64::MAX);
-            let live = live.saturating_add(documents.copied().unwrap_or(0));
+            let checks = control.checks.iter().map(|check| check.covered);
+            let live = checks.sum::<usize>() + control.documents.len();
+            let live = u64::try_from(live).unwrap_or(u64::MAX);
             (control.control.clone(), live)
         };
         let live = self.found.controls.iter().map(live).collect();
@@ -170,7 +168,8 @@ struct Worst {
     failing: usize,
     excepted: usize,
     unknown: usize,
-    /// How many lack fresh evidence, because it is too old or because there is none.
+    /// How many have fresh evidence, and how many lack it, because it is too old or because there is none.
+    covered: usize,
     uncovered: usize,
     stale: usize,
     missing: usize,
@@ -182,6 +181,7 @@ impl Worst {
         self.failing += usize::from(cell.verdict == Verdict::Fail);
         self.excepted += usize::from(excepted);
         self.unknown += usize::from(cell.verdict == Verdict::Unknown);
+        self.covered += usize::from(cell.covered);
         self.uncovered += usize::from(!cell.covered);
         self.stale += usize::from(cell.stale);
         self.missing += usize::from(cell.collected.is_none());
@@ -208,6 +208,7 @@ impl ControlAssessment {
         let collected = &mut self.collected;
         collected.expected += 1;
         collected.covered += usize::from(worst.uncovered == 0);
+        collected.partly += usize::from(0 < worst.covered);
         if 0 < worst.stale {
             collected.stale.add(host, names);
         }

@@ -9,10 +9,13 @@ use shared::time::Timestamp;
 use super::*;
 use crate::catalog::soa::Soa;
 use crate::catalog::{Catalog, Severity, Verdict};
+use crate::config::Config;
 use crate::register::Pattern;
 use crate::register::views::Reach;
 use crate::status::{Cell, Span};
 
+mod brought;
+mod laid;
 mod model;
 mod period;
 
@@ -250,6 +253,24 @@ fn scope_and_questions_leave_hosts_out_and_say_so() {
         ..Asked::default()
     };
     assert!(wrong.check(&catalog()).is_err());
+    let names = |hosts: &[&str], groups: &[&str]| {
+        let list = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        let asked = Asked {
+            hosts: list(hosts),
+            groups: list(groups),
+            ..Asked::default()
+        };
+        asked.check_names(&[host("web-1"), host("db-1")], &["dmz"])
+    };
+    assert_eq!(names(&["web-*", "db-1"], &["dmz"]), Ok(()));
+    for (hosts, groups, hint) in [
+        (&["wep-1"][..], &[][..], "did you mean `web-1`?"),
+        (&["nosuch*"], &[], "known are: web-1, db-1"),
+        (&[], &["dmx"], "did you mean `dmz`?"),
+    ] {
+        let error = names(hosts, groups).unwrap_err().to_string();
+        assert!(error.contains(hint), "{error}");
+    }
 }
 
 #[test]
@@ -273,7 +294,7 @@ fn the_statement_stands_beside_and_what_does_not_fit_is_said() {
         applicability: decided::applicability(&soa),
         soa: Some(soa),
         people: ["ada".parse().unwrap()].into(),
-        documents: [("A.5.2".to_owned(), 1)].into(),
+        documents: [("A.5.2".to_owned(), vec![brought::policy()])].into(),
         ..Given::default()
     };
     let all = assessed(&given, &Asked::default(), 9, &[("a", &[])]);
@@ -339,4 +360,11 @@ fn limits_of_severities() {
     assert_eq!(days(Severity::High), 14);
     assert_eq!(days(Severity::Medium), 30);
     assert_eq!(days(Severity::Low), 90);
+    let text = "[assess.sla_days]\ncritical = 2\n";
+    let config = Config::parse(text, Path::new("collector.toml")).unwrap();
+    let sla = Sla::from(config.assess.sla_days);
+    let days = |severity| sla.of(severity) / 86_400_000;
+    assert_eq!((days(Severity::Critical), days(Severity::High)), (2, 14));
+    let never = "[assess.sla_days]\nlow = 0\n";
+    assert!(Config::parse(never, Path::new("collector.toml")).is_err());
 }

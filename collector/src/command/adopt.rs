@@ -50,16 +50,18 @@ pub(crate) enum Catalogue {
     /// Put another catalogue in force, from this moment on
     ///
     /// What was judged before keeps its verdicts; `reevaluate` shows what the other would have
-    /// said. A catalogue is refused when a file of it is wrong, when it is in force already, and
-    /// when it drops a check that is not named with --drop.
+    /// said. A catalogue is refused when a file of it is wrong, when an example of a check gives
+    /// another verdict, when it is in force already, and when it drops a check, or a control on
+    /// which a check bears, that is not named with --drop.
     Adopt {
         #[command(flatten)]
         folder: Folder,
         /// Folder of the catalogue; without it the one inside this program
         #[arg(long, value_name = "DIR")]
         catalog: Option<PathBuf>,
-        /// A check in force that is no longer there, e.g. `clock.zone`; once for each
-        #[arg(long, value_name = "CHECK")]
+        /// A check in force that is no longer there, e.g. `clock.zone`, or a control on which a
+        /// check bears no more, e.g. `clock.zone:A.8.17`; once for each
+        #[arg(long, value_name = "CHECK[:CONTROL]")]
         drop: Vec<String>,
         /// Why; it stands in the ledger
         #[arg(long, value_name = "TEXT")]
@@ -91,6 +93,7 @@ impl Catalogue {
             } => {
                 let client = Client::new(&folder.dir);
                 let files = files(catalog.as_deref())?;
+                let changes = otherwise(&folder.dir, &files)?;
                 let decided = InForce {
                     catalogue: Catalog::of(&files)?.digest(),
                     files: files.digests(),
@@ -102,11 +105,12 @@ impl Catalogue {
                     .map(|(name, text)| (text, (name.to_owned(), text.as_bytes().to_vec())))
                     .collect();
                 let documents: Vec<_> = documents.into_values().collect();
-                let pen = signer.pen(around, &client)?;
+                let pen = signer.pen_at_hand(around, &client)?;
                 let digest = decided.catalogue;
                 let decided = Decided::Catalogue(decided);
                 let done = client.decide(pen.as_ref(), decided, &documents)?;
-                Ok(format!("catalogue {digest} is in force; entry {}", done.entry).into())
+                let entry = done.entry;
+                Ok(format!("catalogue {digest} is in force; entry {entry}{changes}").into())
             }
         }
     }
@@ -211,6 +215,31 @@ fn diff(dir: &Path, folder: Option<&Path>, format: Format) -> anyhow::Result<Sho
     Ok((text, same).into())
 }
 
+/// What judges otherwise under these files than under the catalogue in force: checks that go and
+/// come, and of the others each part that bears on a verdict or on what it is worth.
+fn otherwise(dir: &Path, files: &Files) -> anyhow::Result<String> {
+    let before = files_of(&some_in_force(dir)?)?;
+    let (old, new) = (Catalog::of(&before)?, Catalog::of(files)?);
+    let found = difference((&old, &before), (&new, files));
+    let words = ["title", "fail", "remediation", "criterion", "when_reason"];
+    let mut text = String::new();
+    for id in &found.dropped {
+        write!(text, "\n- {id}")?;
+    }
+    for id in &found.added {
+        write!(text, "\n+ {id}")?;
+    }
+    for (id, parts) in &found.changed {
+        for part in parts
+            .iter()
+            .filter(|part| !words.contains(&part.part.as_str()))
+        {
+            write!(text, "\n~ {id}  {}", line(part))?;
+        }
+    }
+    Ok(text)
+}
+
 fn lines(found: &Difference, new: &Catalog) -> anyhow::Result<String> {
     let Difference {
         added,
@@ -230,6 +259,9 @@ fn lines(found: &Difference, new: &Catalog) -> anyhow::Result<String> {
         writeln!(text, "~ {id}")?;
         for part in parts {
             writeln!(text, "    {}", line(part))?;
+            if let (Some(control), None) = (part.part.strip_prefix("control "), &part.after) {
+                writeln!(text, "    it must be named: --drop {id}:{control}")?;
+            }
         }
     }
     let (added, dropped, changed) = (added.len(), dropped.len(), changed.len());

@@ -5,6 +5,7 @@ use collector::follow;
 use collector::ledger::Ledger;
 use collector::serve::api::problem::Problem;
 use collector::serve::api::{Form, Question, assess, drifted};
+use serde_json::Value as Json;
 use shared::time::Timestamp;
 
 use super::client::Client;
@@ -18,8 +19,10 @@ finding (what checks say of it) and the conclusion (what a named person decided)
   evident-collector assess --control A.8.13 --host db-1 --at 2026-03-01T12:00:00Z
   evident-collector assess --group web --from 2026-01-01 --to 2026-03-31
 Over a period: the share of time passing, failing, unknown and excepted, the longest time without
-evidence, deviations, how fast they were seen, and how fast mended against 7, 14, 30 and 90 days
-for severity critical, high, medium and low.";
+evidence, deviations, how fast they were seen, and how fast mended against what
+`[assess.sla_days]` in the settings allows each severity.
+Exit status 1 when something in scope fails, excepted or not, or cannot be told, or a machine on a
+list is not enrolled.";
 
 const DRIFT: &str = "\
 Drift is a change that no decision explains: no exception, acknowledgement, catalogue or enrolment.
@@ -87,6 +90,9 @@ pub(crate) struct Drift {
     /// Leave out what a decision explains
     #[arg(long)]
     unexplained: bool,
+    /// Show the first evidence of a new host check by check, and not in one line
+    #[arg(long)]
+    all: bool,
 }
 
 impl Which {
@@ -123,12 +129,12 @@ impl Drift {
     /// What changed in a period.
     pub(crate) fn run(self, around: &Around) -> anyhow::Result<Shown> {
         let (folder, mut question) = self.which.question(around);
-        question.unexplained = self.unexplained;
+        (question.unexplained, question.all) = (self.unexplained, self.all);
         answer(&folder, around, "/v1/drift", &question, drifted)
     }
 }
 
-type Answering = fn(&Desk<'_>, &Question, Timestamp) -> Result<String, Problem>;
+type Answering = fn(&Desk<'_>, &Question, Timestamp) -> Result<(String, bool), Problem>;
 
 /// Asks the collector that runs, or answers from its folder when none does.
 fn answer(
@@ -142,7 +148,8 @@ fn answer(
     let (config, authority) = super::load(dir)?;
     let path = format!("{path}?{}", query(question)?);
     if let Some(answer) = Client::new(dir).ask(&path)? {
-        return Ok(answer.text().into());
+        let holds = answer.holds;
+        return Ok((answer.text(), holds).into());
     }
     let ledger = Ledger::open(&super::ledger_dir(dir), super::signer(&config, &authority)?)?;
     let (_fleet, register) = super::known(&ledger, &authority)?;
@@ -153,26 +160,24 @@ fn answer(
         status: &status,
         register: &register,
         ledger: &ledger,
+        sla: config.assess.sla_days.into(),
     };
-    let text = answering(&desk, question, around.now());
+    let answered = answering(&desk, question, around.now());
     status.close()?;
-    Ok(text?.into())
+    Ok(answered?.into())
 }
 
 /// A question as a query of a URL; what is not asked is left out.
 fn query(question: &Question) -> anyhow::Result<String> {
-    let serde_json::Value::Object(fields) = serde_json::to_value(question)? else {
+    let Json::Object(fields) = serde_json::to_value(question)? else {
         anyhow::bail!("a question has fields");
     };
     let pairs = fields.into_iter().filter_map(|(name, value)| {
         let text = match value {
-            serde_json::Value::String(text) if !text.is_empty() => text,
-            serde_json::Value::Bool(flag) => flag.to_string(),
-            serde_json::Value::Number(number) => number.to_string(),
-            serde_json::Value::String(_)
-            | serde_json::Value::Null
-            | serde_json::Value::Array(_)
-            | serde_json::Value::Object(_) => return None,
+            Json::String(text) if !text.is_empty() => text,
+            Json::Bool(flag) => flag.to_string(),
+            Json::Number(number) => number.to_string(),
+            Json::String(_) | Json::Null | Json::Array(_) | Json::Object(_) => return None,
         };
         Some(format!("{name}={}", encoded(&text)))
     });

@@ -188,6 +188,9 @@ impl Clauses {
                 return json(&about);
             }
             one_clause(&mut page, about.clause);
+            if about.clause.documented == Duty::No && about.clause.note.is_empty() {
+                page.line("No document is named.");
+            }
             if !about.related_to.is_empty() {
                 page.heading("Related to");
             }

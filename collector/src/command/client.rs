@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use collector::register::Record;
 use collector::serve::api::catalogue::Order;
 use collector::serve::api::problem::{MEDIA_TYPE, Members, Problem};
 use collector::serve::api::{Brought, Done, HOLDS};
@@ -16,8 +17,8 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use shared::decision::Decided;
 use tokio::net::UnixStream;
 
@@ -39,6 +40,11 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// All that is shown holds.
     pub(crate) holds: bool,
+}
+
+#[derive(Deserialize)]
+struct Records {
+    records: Vec<Record>,
 }
 
 impl Answer {
@@ -70,6 +76,12 @@ impl Client {
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let answer = self.ask(path)?.ok_or_else(|| self.nobody())?;
         self.read(&answer)
+    }
+
+    /// A record as it is now, if there is one.
+    pub(crate) fn record(&self, register: &str, id: &str) -> anyhow::Result<Option<Record>> {
+        let Records { records } = self.get(&format!("/v1/registers/{register}"))?;
+        Ok(records.into_iter().find(|record| record.id == id))
     }
 
     /// Lets the collector enter a decision, with the signature of a person if there is a pen, else

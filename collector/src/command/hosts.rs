@@ -80,7 +80,7 @@ impl Revoke {
         } = self;
         let client = Client::new(&folder.dir);
         let HostAnswer { generation } = client.get(&format!("/v1/hosts/{host}"))?;
-        let pen = signer.pen(around, &client)?;
+        let pen = signer.pen_at_hand(around, &client)?;
         let revoked = Revoked {
             agent: host.clone(),
             generation,

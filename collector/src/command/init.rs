@@ -9,6 +9,7 @@ use collector::catalog::reference::Reference;
 use collector::catalog::soa::Finding;
 use collector::catalog::{Catalog, Control, Files};
 use collector::config::{self, Config};
+use collector::evaluate;
 use collector::ledger::Ledger;
 use shared::durable;
 
@@ -136,6 +137,11 @@ impl CheckConfig {
             Some(folder) => Catalog::load(folder)?,
             None => Catalog::embedded()?,
         };
+        let surprises = evaluate::try_cases(&catalog);
+        if let Some(first) = surprises.first() {
+            let all = surprises.len();
+            bail!("of the examples in the catalogue {all} give another verdict, first: {first}");
+        }
         let bears = |control: &&Control| 0 < catalog.bearing_on(&control.id).count();
         let settings = format!(
             "settings of `{}` are good; authority {}; {} checks on {} of {} controls",

@@ -89,7 +89,7 @@ impl Import {
         let _bytes = std::fs::copy(&file, &part).with_context(name)?;
         std::fs::rename(&part, &copy)?;
         let client = Client::new(&dir);
-        let pen = signer.pen(around, &client)?;
+        let pen = signer.pen_at_hand(around, &client)?;
         let (publisher, records) = (list.publisher.clone(), list.records);
         let entry = client
             .decide(pen.as_ref(), Decided::Import(list), &[])?

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use collector::assess::Asked;
 use collector::catalog::Catalog;
 use collector::criteria;
 use collector::follow;
@@ -18,16 +19,30 @@ use shared::observation::Observation;
 use shared::time::Timestamp;
 
 use super::client::Client;
-use super::{Around, Folder, Format, Shown};
+use super::{Around, Folder, Format, Shown, encoded};
 
 /// Longest list of observations.
 const OBSERVATIONS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How the controls stand.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+First what needs a person, then the controls, then the hosts. Exit status 1 when not all holds.
+  evident-collector status --failing             only what fails or cannot be told
+  evident-collector status --host web-1 --control A.8.*
+As of an earlier instant, and over a period: `evident-collector assess --help`.")]
 pub(crate) struct Status {
     #[command(flatten)]
     folder: Folder,
+    /// Control of Annex A, or several: A.8.13, A.8.*; may be repeated
+    #[arg(long, value_name = "ID")]
+    control: Vec<String>,
+    /// Host, or several: web-1, web-*; may be repeated
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// Only what fails or cannot be told; all is counted
+    #[arg(long)]
+    failing: bool,
     /// How it is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -39,14 +54,18 @@ impl Status {
         let dir = self.folder.dir.as_path();
         let (config, authority) = super::load(dir)?;
         let client = Client::new(dir);
+        let (control, host) = (self.control.join(","), self.host.join(","));
+        let failing = self.failing;
+        let (asked_control, asked_host) = (encoded(&control), encoded(&host));
+        let of = format!("control={asked_control}&host={asked_host}&failing={failing}");
         if self.format == Format::Json {
-            if let Some(answer) = client.ask("/v1/status")? {
+            if let Some(answer) = client.ask(&format!("/v1/status?{of}"))? {
                 let holds = answer.holds;
                 return Ok((answer.text(), holds).into());
             }
         } else {
             let (width, colour) = (around.width, around.colour);
-            let path = format!("/v1/status?format=text&width={width}&colour={colour}");
+            let path = format!("/v1/status?format=text&width={width}&colour={colour}&{of}");
             if let Some(answer) = client.ask(&path)? {
                 let holds = answer.holds;
                 let mut shown = Shown::from((answer.text(), holds));
@@ -59,8 +78,10 @@ impl Status {
         let decisions = authority.decisions.public();
         let status = super::serve::open_status(dir, &ledger, &decisions)?;
         let _position = follow::catch_up(&ledger, &status, &decisions)?;
-        let mut shown = around.render(&report(&status, &ledger, around.now())?, self.format);
+        let wanted = (Asked::of(&control, &host, ""), failing);
+        let report = report((&status, &ledger, dir), &wanted, around.now());
         status.close()?;
+        let mut shown = around.render(&report?, self.format);
         shown.advice = new_inside(criteria::is_inside_new(&ledger, &decisions)?);
         Ok(shown)
     }

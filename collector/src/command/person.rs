@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use collector::register::Changed;
 use collector::serve::Clock;
 use collector::serve::api::Brought;
 use collector::serve::api::records::PersonShown;
@@ -29,17 +30,55 @@ const KEY_BYTES_MAX: u64 = 4096;
 /// Who decides.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Signer {
-    /// Decide as the person of this key file; without it as the account that gives the order
+    /// Decide as the person of this key file; without it as the owner of
+    /// .config/evident/person.key at home, and where that is nobody known as the account
     #[arg(id = "person-key", long = "as", value_name = "FILE")]
     key: Option<PathBuf>,
 }
 
 impl Signer {
-    /// The pen, if a person signs.
-    pub(crate) fn pen(&self, around: &Around, client: &Client) -> anyhow::Result<Option<Pen>> {
+    /// The pen, if a person signs: the one that is named, or the one at its place at home when its
+    /// owner may decide here.
+    pub(crate) fn pen_at_hand(
+        &self,
+        around: &Around,
+        client: &Client,
+    ) -> anyhow::Result<Option<Pen>> {
+        if let Some(file) = &self.key {
+            return Pen::take(file, around, client).map(Some);
+        }
+        let Some(file) = around.person_key().ok().filter(|file| file.exists()) else {
+            return Ok(None);
+        };
+        let key = private(&file)?;
+        let owner = owner(&key, client)?;
+        if owner.is_none_or(|owner| !owner.active) {
+            return Ok(None);
+        }
+        Pen::take(&file, around, client).map(Some)
+    }
+}
+
+/// Who changes what is known of a person.
+#[derive(Debug, clap::Args)]
+struct Own {
+    /// Sign it with this key, which is that of the person; without it the account orders it
+    #[arg(id = "person-key", long = "as", value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl Own {
+    fn pen(&self, around: &Around, client: &Client) -> anyhow::Result<Option<Pen>> {
         let key = self.key.as_deref();
         key.map(|file| Pen::take(file, around, client)).transpose()
     }
+}
+
+/// Whose key it is here.
+fn owner(key: &SigningKey, client: &Client) -> anyhow::Result<Option<PersonShown>> {
+    let people: Vec<PersonShown> = client.get("/v1/people")?;
+    let pem = key.public().to_pem();
+    Ok(people.into_iter().find(|person| person.key == pem))
 }
 
 /// The key of a person, and who that is here.
@@ -60,10 +99,7 @@ impl Pen {
     pub(crate) fn take(file: &Path, around: &Around, client: &Client) -> anyhow::Result<Self> {
         let key = private(file)?;
         let ledger: LedgerAnswer = client.get("/v1/ledger")?;
-        let people: Vec<PersonShown> = client.get("/v1/people")?;
-        let pem = key.public().to_pem();
-        let person = people.iter().find(|person| person.key == pem);
-        let person = person.with_context(|| {
+        let person = owner(&key, client)?.with_context(|| {
             let id = key.public().id().short();
             format!(
                 "nobody here has the key {id}.. of `{}`: whoever may open the collector's folder \
@@ -138,17 +174,21 @@ fn private(file: &Path) -> anyhow::Result<SigningKey> {
     SigningKey::from_pem(&text).with_context(read)
 }
 
-/// Reads a public key, or the public half of a private one.
+/// Reads a public key. A private one that came this far is nobody's own any more.
 fn public(file: &Path) -> anyhow::Result<PublicKey> {
+    let name = file.display();
     let text = durable::read_text(file, KEY_BYTES_MAX)
-        .with_context(|| format!("the key `{}` cannot be read", file.display()))?;
-    let key = PublicKey::from_pem(&text).or_else(|_not_public| {
-        let key = SigningKey::from_pem(&text)?;
-        Ok::<_, shared::key::KeyError>(key.public())
-    });
-    key.with_context(|| {
+        .with_context(|| format!("the key `{name}` cannot be read"))?;
+    if text.contains("PRIVATE KEY") {
+        bail!(
+            "`{name}` holds a private key, with which whoever has it decides in the name of its \
+             owner: its owner keeps it, and gives the public half that `person key` printed. If \
+             it was sent around, a new one is due"
+        );
+    }
+    PublicKey::from_pem(&text).with_context(|| {
         let hint = "`evident-collector person key` prints one";
-        format!("`{}` holds no key: {hint}", file.display())
+        format!("`{name}` holds no public key: {hint}")
     })
 }
 
@@ -170,7 +210,7 @@ enum Command {
     /// Make a person known, who may decide from now on
     ///
     /// Whoever may open the collector's folder may do this, and stands in the ledger with the
-    /// account of the machine; with --as a person stands for it.
+    /// account of the machine.
     Add(Add),
     /// Show who may decide, and who could
     List(List),
@@ -191,8 +231,6 @@ struct Key {
 struct Add {
     #[command(flatten)]
     folder: Folder,
-    #[command(flatten)]
-    signer: Signer,
     /// Short name, for ever of this person: 1 to 63 of a-z, 0-9, `.` and `-`
     id: PersonId,
     /// The whole name, as an auditor asks for it
@@ -223,7 +261,7 @@ struct Leave {
     #[command(flatten)]
     folder: Folder,
     #[command(flatten)]
-    signer: Signer,
+    own: Own,
     /// Short name of the person
     id: PersonId,
 }
@@ -233,7 +271,7 @@ struct KeyChange {
     #[command(flatten)]
     folder: Folder,
     #[command(flatten)]
-    signer: Signer,
+    own: Own,
     /// Short name of the person
     id: PersonId,
     /// File with the public half of the new key
@@ -246,7 +284,7 @@ impl People {
     pub(crate) fn run(self, around: &Around) -> anyhow::Result<Shown> {
         match self.command {
             Command::Key(key) => key.run(around),
-            Command::Add(add) => add.run(around),
+            Command::Add(add) => add.run(),
             Command::List(list) => list.run(),
             Command::Leave(leave) => leave.run(around),
             Command::KeyChange(change) => change.run(around),
@@ -318,7 +356,7 @@ fn known(client: &Client, id: &PersonId) -> anyhow::Result<Person> {
 }
 
 impl Add {
-    fn run(self, around: &Around) -> anyhow::Result<Shown> {
+    fn run(self) -> anyhow::Result<Shown> {
         let client = Client::new(&self.folder.dir);
         let people: Vec<PersonShown> = client.get("/v1/people")?;
         if people.iter().any(|person| person.id == self.id.as_str()) {
@@ -328,7 +366,6 @@ impl Add {
                 self.id
             );
         }
-        let pen = self.signer.pen(around, &client)?;
         let person = Person {
             id: self.id,
             name: self.name,
@@ -336,7 +373,7 @@ impl Add {
             key: public(&self.key)?.to_pem(),
             active: true,
         };
-        tell(&client, pen.as_ref(), person, "may decide from now on")
+        tell(&client, None, person, "may decide from now on")
     }
 }
 
@@ -347,7 +384,7 @@ impl Leave {
         if !person.active {
             bail!("`{}` has left already", self.id);
         }
-        let pen = self.signer.pen(around, &client)?;
+        let pen = self.own.pen(around, &client)?;
         let person = Person {
             active: false,
             ..person
@@ -360,7 +397,7 @@ impl KeyChange {
     fn run(self, around: &Around) -> anyhow::Result<Shown> {
         let client = Client::new(&self.folder.dir);
         let person = known(&client, &self.id)?;
-        let pen = self.signer.pen(around, &client)?;
+        let pen = self.own.pen(around, &client)?;
         let person = Person {
             key: public(&self.key)?.to_pem(),
             ..person
@@ -401,6 +438,16 @@ impl List {
                 id, name, email, ..
             } = person;
             writeln!(text, "{id:width$}  {key}  {name} <{email}>{state}")?;
+            for Changed {
+                at,
+                by,
+                entry,
+                what,
+            } in &person.history
+            {
+                let what = what.join(", ");
+                writeln!(text, "{:width$}  {at}  {what} by {by}; entry {entry}", "")?;
+            }
         }
         Ok(text.into())
     }

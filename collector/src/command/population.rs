@@ -9,7 +9,7 @@ use collector::follow;
 use collector::inventory;
 use collector::ledger::Ledger;
 use collector::population::{self, Memory};
-use collector::register::Register;
+use collector::register::{Record, Register};
 use shared::decision::{Decided, Step, Value};
 use shared::id::Digest;
 use shared::time::Timestamp;
@@ -187,10 +187,12 @@ impl Import {
                 drop(fields.insert(field.to_owned(), Value::Text(value)));
             }
         }
+        let before = client.record("inventory", &self.name)?;
         let decides = Decided::Record(Step {
             register: "inventory".to_owned(),
             record: self.name.clone(),
             step: "bring".to_owned(),
+            after: before.as_ref().and_then(Record::last_decision),
             fields,
         });
         let done = client.decide(Some(&pen), decides, &[(name, bytes)])?;

@@ -10,11 +10,12 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _, value_parser};
 use collector::fault::nearest;
 use collector::register::{self, Event, Field, FieldKind, Ids, KINDS, Kind, Record, StepKind};
-use collector::serve::api::records::who;
+use collector::serve::api::records::{self, who};
 use serde::Deserialize;
 use shared::decision::{Decided, Step, Value};
 use shared::durable;
 use shared::id::Digest;
+use shared::time::Timestamp;
 
 use super::client::Client;
 use super::person::{Pen, document};
@@ -114,19 +115,45 @@ struct Looking {
     format: Format,
 }
 
-/// Writes the file of a record to a new file.
-fn write_out(client: &Client, path: &str, out: &Path) -> anyhow::Result<Shown> {
-    let answer = client.ask(path)?.context("no collector runs there")?;
-    anyhow::ensure!(!out.exists(), "`{}` is there already", out.display());
-    durable::write(out, &answer.body, 0o644)
-        .with_context(|| format!("cannot write `{}`", out.display()))?;
-    let digest = Digest::of(&answer.body);
-    let text = format!(
-        "{} bytes in `{}`, SHA-256 {digest}",
-        answer.body.len(),
-        out.display()
-    );
-    Ok(text.into())
+impl Looking {
+    /// Writes the file of a record to a new file.
+    fn write_out(&self, kind: &Kind, id: &str, out: &Path) -> anyhow::Result<Shown> {
+        let at = self.at.as_ref().map(|at| format!("?at={}", encoded(at)));
+        let (name, id, at) = (kind.name, encoded(id), at.unwrap_or_default());
+        let path = format!("/v1/registers/{name}/{id}/document{at}");
+        let dir = &self.folder.dir;
+        let answer = Client::new(dir).ask(&path)?;
+        let nobody = || format!("no collector runs in `{}`", dir.display());
+        let bytes = answer.with_context(nobody)?.body;
+        anyhow::ensure!(!out.exists(), "`{}` is there already", out.display());
+        durable::write(out, &bytes, 0o644)
+            .with_context(|| format!("cannot write `{}`", out.display()))?;
+        let (count, digest, out) = (bytes.len(), Digest::of(&bytes), out.display());
+        Ok(format!("{count} bytes in `{out}`, SHA-256 {digest}").into())
+    }
+
+    /// Asks the collector that runs, or reads its ledger when none does.
+    fn answer(
+        &self,
+        kind: &Kind,
+        id: Option<&String>,
+        now: Timestamp,
+    ) -> anyhow::Result<serde_json::Value> {
+        let (dir, at) = (self.folder.dir.as_path(), self.at.as_deref());
+        let id_path = id.map(|id| format!("/{}", encoded(id)));
+        let at_query = at.map(|at| format!("?at={}", encoded(at)));
+        let (id_path, at_query) = (id_path.unwrap_or_default(), at_query.unwrap_or_default());
+        let client = Client::new(dir);
+        if client.is_there() {
+            let name = kind.name;
+            return client.get(&format!("/v1/registers/{name}{id_path}{at_query}"));
+        }
+        let register = super::register(dir)?;
+        Ok(match id {
+            Some(id) => records::whole(&register, (kind, id), at, now)?,
+            None => records::listed(&register, kind, at, now)?,
+        })
+    }
 }
 
 /// The command of one step.
@@ -238,20 +265,11 @@ pub(crate) fn run(
         return take(kind, step, given, around);
     }
     let looking = Looking::from_arg_matches(given)?;
-    let at = looking.at.as_ref();
-    let at = at.map(|at| format!("?at={}", encoded(at)));
-    let at = at.unwrap_or_default();
-    let client = Client::new(&looking.folder.dir);
     let id = given.try_get_one::<String>(ID).ok().flatten();
-    let path = match id {
-        Some(id) => format!("/v1/registers/{}/{}{at}", kind.name, encoded(id)),
-        None => format!("/v1/registers/{}{at}", kind.name),
-    };
     if let (Some(id), Ok(Some(out))) = (id, given.try_get_one::<PathBuf>(OUT)) {
-        let path = format!("/v1/registers/{}/{}/document{at}", kind.name, encoded(id));
-        return write_out(&client, &path, out);
+        return looking.write_out(kind, id, out);
     }
-    let answer: serde_json::Value = client.get(&path)?;
+    let answer = looking.answer(kind, id, around.now())?;
     if looking.format == Format::Json {
         return Ok(serde_json::to_string_pretty(&answer)?.into());
     }
@@ -291,18 +309,20 @@ fn take(
         None => Pen::take(&around.person_key()?, around, &client)?,
     };
     let id = given.try_get_one::<String>(ID).ok().flatten().cloned();
-    let record = if let Some(id) = id {
-        id
+    let (record, before) = if let Some(id) = id {
+        let before = client.record(kind.name, &id)?;
+        (id, before)
     } else {
         let answer: RegisterAnswer = client.get(&format!("/v1/registers/{}", kind.name))?;
         let hint = "the collector is of another version: start it anew";
-        answer.next_id.context(hint)?
+        (answer.next_id.context(hint)?, None)
     };
     let (name, by) = (record.clone(), pen.by().clone());
     let decides = Decided::Record(Step {
         register: kind.name.to_owned(),
         record,
         step: step.name.to_owned(),
+        after: before.as_ref().and_then(Record::last_decision),
         fields,
     });
     let done = client.decide(Some(&pen), decides, &documents)?;
@@ -312,7 +332,16 @@ fn take(
         step.to
     };
     let entry = done.entry;
-    Ok(format!("{} `{name}`: {state}, by {by}; entry {entry}", kind.name).into())
+    let mut shown = Shown::from(format!(
+        "{} `{name}`: {state}, by {by}; entry {entry}",
+        kind.name
+    ));
+    if let Some(before) = before {
+        let mut advice = format!("It was decided about `{name}` as it stood:\n");
+        fields_of(&mut advice, "  ", &before.fields)?;
+        shown.advice = Some(advice.trim_end().to_owned());
+    }
+    Ok(shown)
 }
 
 type Fields = BTreeMap<String, Value>;
@@ -410,7 +439,7 @@ fn short(text: &str, room: usize) -> String {
 /// All of one record.
 fn whole(Standing { record, standing }: &Standing) -> anyhow::Result<String> {
     let mut text = format!("{}  {standing}\n", record.id);
-    fields(&mut text, "  ", &record.fields)?;
+    fields_of(&mut text, "  ", &record.fields)?;
     for event in &record.history {
         let Event {
             at,
@@ -429,12 +458,12 @@ fn whole(Standing { record, standing }: &Standing) -> anyhow::Result<String> {
         if let Some(statement) = statement {
             writeln!(text, "  signed statement {statement}")?;
         }
-        fields(&mut text, "  ", &event.fields)?;
+        fields_of(&mut text, "  ", &event.fields)?;
     }
     Ok(text)
 }
 
-fn fields(text: &mut String, indent: &str, fields: &Fields) -> std::fmt::Result {
+fn fields_of(text: &mut String, indent: &str, fields: &Fields) -> std::fmt::Result {
     let width = fields.keys().map(String::len).max().unwrap_or(0);
     for (name, value) in fields {
         writeln!(

@@ -49,7 +49,7 @@ fn unknown_settings_are_named_with_their_place() {
         unknown,
         "did you mean `listen`?",
     );
-    let known = "known are: name, intake, logs, fleet, catalogue, alert, log";
+    let known = "known are: name, intake, logs, fleet, catalogue, assess, alert, log";
     wrong("title = 1", (1, 1), "unknown field `title`", known);
     let hint = "did you mean `debug`?";
     wrong(

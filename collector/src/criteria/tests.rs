@@ -89,10 +89,10 @@ fn what_changes_nothing_or_drops_in_silence_is_refused() {
     assert_eq!(refusal.hint(), "if that is wanted: --drop canary.watched");
     let all = deciding(&fewer, &["canary.local", "canary.watched"]);
     assert!(check(&all, &fewer, &now).is_ok());
-    for reason in ["", " \n"] {
+    for reason in ["", " \n", "a\u{1b}[2Jb"] {
         let mut silent = all.clone();
         reason.clone_into(&mut silent.reason);
-        assert!(matches!(refused(&silent, &fewer), Refusal::NoReason));
+        assert!(matches!(refused(&silent, &fewer), Refusal::NoReason(_)));
     }
     let more = deciding(&fewer, &["canary.local", "canary.watched", "clock.zone"]);
     let refusal = refused(&more, &fewer);
@@ -103,6 +103,59 @@ fn what_changes_nothing_or_drops_in_silence_is_refused() {
 
     let said = deciding(&same, &["canary.local", "canary.watched"]);
     assert!(matches!(refused(&said, &fewer), Refusal::Other { .. }));
+}
+
+#[test]
+fn a_control_on_which_a_check_bears_no_more_must_be_named() {
+    let lighter = other("checks/clock.toml", |text| {
+        let head = "[[check.control]]\ncontrol = \"A.5.28\"";
+        let (before, rest) = text.split_once(head).unwrap();
+        let next = rest.find("\n[[").unwrap();
+        format!("{before}{}", &rest[next..])
+    });
+    let now = Catalog::embedded().unwrap();
+    let refusal = check(&deciding(&lighter, &[]), &lighter, &now).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "it drops a mapping that is in force and must be named: clock.synchronised:A.5.28"
+    );
+    let lost = "clock.synchronised:A.5.28";
+    assert_eq!(refusal.hint(), format!("if that is wanted: --drop {lost}"));
+    assert!(check(&deciding(&lighter, &[lost]), &lighter, &now).is_ok());
+}
+
+#[test]
+fn a_decision_about_a_catalogue_that_cannot_be_read_puts_none_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = ledger(dir.path());
+    let by = "collector c.example".to_owned();
+    assert!(begin(&open, &key(), by.clone(), instant(0)).unwrap());
+    let decision = Decision {
+        at: instant(1),
+        by,
+        statement: None,
+        decides: Decided::Catalogue(deciding(&Files::embedded(), &[])),
+    };
+    let subject = vec![Subject::new("document", Digest::of(b"a")); 257];
+    let statement = Statement::new(DECISION_TYPE, subject, decision);
+    let body = serde_json::to_vec(&statement).unwrap();
+    let entry = NewEntry {
+        kind: LeafKind::Catalogue,
+        stream: None,
+        envelope: shared::dsse::seal(&key(), &body),
+        received: instant(1),
+    };
+    let _appended = open
+        .append_blocking(Submission {
+            entries: vec![entry],
+            blobs: Vec::new(),
+        })
+        .unwrap();
+    let decisions = key().public();
+    assert_eq!(open.catalogues(), [0, 1]);
+    assert_eq!(entries(&open, &decisions).unwrap(), [0]);
+    let known = in_force(&open, &decisions).unwrap().unwrap();
+    assert_eq!(known.index, 0);
 }
 
 #[test]

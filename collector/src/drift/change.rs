@@ -6,8 +6,8 @@ use serde::Serialize;
 use shared::id::AgentId;
 use shared::time::Timestamp;
 
-use crate::assess::{Asked, Given, Window};
-use crate::catalog::{Catalog, Verdict};
+use crate::assess::{Asked, Edition, Given, Window};
+use crate::catalog::{Catalog, Check, Verdict};
 use crate::register::views::Reach;
 use crate::status::{Changed, Event, Happened, Silence, Span};
 
@@ -19,6 +19,8 @@ use super::silence::Quiet;
 pub struct Input<'a> {
     /// The catalogue in force at the end of the period.
     pub catalog: &'a Catalog,
+    /// All that came into force until then, in the order of time; may be empty.
+    pub editions: &'a [Edition],
     /// What people laid down.
     pub given: &'a Given,
     /// The period.
@@ -35,6 +37,8 @@ pub struct Input<'a> {
     pub silences: &'a BTreeMap<AgentId, Vec<Silence>>,
     /// Silences of the fleet and of the collector.
     pub quiet: &'a [Quiet],
+    /// Exceptions that ended while what they covered still fails: see [`super::ended`].
+    pub ended: &'a [Entry],
     /// The catalogues that came into force until the end of the period, in the order of time.
     pub catalogues: &'a [Came],
     /// When the last evidence before a change was collected.
@@ -93,6 +97,8 @@ pub fn drift(input: &Input<'_>) -> Drift {
         silent(input, &mut counts, &mut entries);
         came_and_went(input, &mut entries);
     }
+    counts.exceptions_ended = input.ended.len();
+    entries.extend_from_slice(input.ended);
     entries.sort_by(|one, other| (one.at, &one.host).cmp(&(other.at, &other.host)));
     counts.explained = entries.iter().filter(|one| one.explained.is_some()).count();
     counts.unexplained = entries.len() - counts.explained;
@@ -108,14 +114,17 @@ fn changed(input: &Input<'_>, counts: &mut Counts) -> Vec<Entry> {
     let mut by_check: BTreeMap<(&AgentId, &str), Vec<&Changed>> = BTreeMap::new();
     for change in input.changes {
         let bears = input.asked.controls.is_empty()
-            || controls(input.catalog, &change.check)
+            || controls(input, &change.check, change.at)
                 .iter()
                 .any(|control| input.asked.wants(control));
-        let wanted = bears && input.asked.wants_host(&change.host, input.given);
+        let wanted = bears
+            && input
+                .asked
+                .wants_host_at(&change.host, input.given, change.at);
         if !wanted || !input.window.holds(change.at) {
             continue;
         }
-        if input.given.out(&change.host).is_some() {
+        if input.given.out_at(&change.host, change.at).is_some() {
             counts.out_of_scope += 1;
             continue;
         }
@@ -166,9 +175,8 @@ fn damped<'a>(changes: &'a [&'a Changed], damping: Damping) -> Vec<&'a [&'a Chan
 fn entry(input: &Input<'_>, run: &[&Changed]) -> Option<Entry> {
     let (first, last) = (run.first()?, run.last()?);
     let check = first.check.clone();
-    let controls = controls(input.catalog, &check);
-    let mut checks = input.catalog.checks();
-    let severity = checks.find(|one| one.id == check).map(|one| one.severity);
+    let controls = controls(input, &check, first.at);
+    let severity = check_at(input, &check, first.at).map(|one| one.severity);
     let (before, after) = (
         first.before.as_ref().map(side),
         last.after.as_ref().map(side),
@@ -205,11 +213,20 @@ fn entry(input: &Input<'_>, run: &[&Changed]) -> Option<Entry> {
     })
 }
 
-fn controls(catalog: &Catalog, check: &str) -> Vec<String> {
-    let mut checks = catalog.checks();
-    let mappings = checks
-        .find(|one| one.id == check)
-        .map_or(&[][..], |check| check.mappings.as_slice());
+/// A check as it was at an instant; one that is dropped just then as it was before.
+fn check_at<'a>(input: &Input<'a>, check: &str, at: Timestamp) -> Option<&'a Check> {
+    let of = |catalog: &'a Catalog| catalog.checks().find(|one| one.id == check);
+    let until = input.editions.iter().rev().skip_while(|one| at < one.at);
+    // What was before the first edition was judged by it.
+    let editions = until.chain(input.editions.first());
+    let mut then = editions.filter_map(|one| of(&one.catalog));
+    then.next().or_else(|| of(input.catalog))
+}
+
+/// The controls that a check bore on at an instant.
+fn controls(input: &Input<'_>, check: &str, at: Timestamp) -> Vec<String> {
+    let check = check_at(input, check, at);
+    let mappings = check.map_or(&[][..], |check| check.mappings.as_slice());
     let controls = mappings.iter().map(|mapping| mapping.control.clone());
     controls.collect()
 }
@@ -330,7 +347,7 @@ fn by_person(input: &Input<'_>, change: &Changed) -> Option<Explained> {
             .unwrap_or(input.window.to)
             .max(change.at.plus_ms(1)),
     };
-    let controls = controls(input.catalog, &change.check);
+    let controls = controls(input, &change.check, change.at);
     let controls: Vec<_> = controls.iter().map(String::as_str).collect();
     let given = input.given;
     let bears = |reach: &Reach| given.covers(reach, &controls, &change.check, &change.host);
@@ -357,10 +374,11 @@ fn by_person(input: &Input<'_>, change: &Changed) -> Option<Explained> {
 
 fn silent(input: &Input<'_>, counts: &mut Counts, entries: &mut Vec<Entry>) {
     for (host, silences) in input.silences {
-        if !input.asked.wants_host(host, input.given) || input.given.out(host).is_some() {
-            continue;
-        }
         for one in silences.iter().filter(|one| input.window.holds(one.from)) {
+            let wanted = input.asked.wants_host_at(host, input.given, one.from);
+            if !wanted || input.given.out_at(host, one.from).is_some() {
+                continue;
+            }
             counts.silences += 1;
             entries.push(Entry {
                 at: one.from,
@@ -391,10 +409,10 @@ fn silent(input: &Input<'_>, counts: &mut Counts, entries: &mut Vec<Entry>) {
 
 fn came_and_went(input: &Input<'_>, entries: &mut Vec<Entry>) {
     for (host, events) in input.lives {
-        if !input.asked.wants_host(host, input.given) {
-            continue;
-        }
         for event in events.iter().filter(|event| input.window.holds(event.at)) {
+            if !input.asked.wants_host_at(host, input.given, event.at) {
+                continue;
+            }
             let generation = event.generation;
             let decided = |by, text: &str| {
                 Some(Explained {

@@ -7,10 +7,11 @@ use shared::time::Timestamp;
 
 use super::Condition;
 use super::change::{Came, Damping, Input, drift};
+use super::ended::ended;
 use super::entry::Drift;
 use super::now::{Detail, Watch};
 use super::silence::{Quiet, fleet_silences, gaps};
-use crate::assess::{AnswerError, Asked, Desk, Window, changed_checks, expected};
+use crate::assess::{AnswerError, Asked, Desk, Edition, Window, changed_checks, expected};
 use crate::catalog::Verdict;
 use crate::status::{Cell, Changed, Silence};
 
@@ -32,10 +33,11 @@ pub fn over(
     window: Window,
     now: Timestamp,
 ) -> Result<Drift, AnswerError> {
-    let catalog = desk.status.catalog();
-    asked.check(&catalog)?;
+    let catalog = desk.catalog_at(window.to)?;
+    desk.check(asked, &catalog)?;
     let lives = desk.lives(now)?;
-    let given = desk.given(lives.keys().cloned(), window.to)?;
+    let given = desk.given_over(lives.keys().cloned(), window)?;
+    let editions = desk.editions(window.to)?;
     let (changes, cut) = changes(desk, window)?;
     let mut silences: BTreeMap<AgentId, Vec<Silence>> = BTreeMap::new();
     for host in lives.keys() {
@@ -50,12 +52,28 @@ pub fn over(
         .collect();
     let mut quiet = fleet_silences(&there, &silences, window);
     quiet.extend(away(desk, window, now)?);
+    let end = window.to.plus_ms(-1);
+    let there = there.iter().filter(|(_host, windows)| {
+        let mut windows = windows.iter();
+        windows.any(|one| one.holds(end))
+    });
+    let mut fails = |host: &AgentId, check: &str| {
+        let then = desk.status.at(host, check, end)?;
+        Ok::<_, AnswerError>(then.is_some_and(|then| then.span.verdict == Verdict::Fail))
+    };
+    let ended = ended(
+        (&catalog, &given, asked),
+        window,
+        &there.map(|(host, _windows)| host),
+        &mut fails,
+    )?;
     let last = |change: &Changed| {
         let before = change.before.as_ref()?;
         desk.last_collected(&change.host, &change.check, before)
     };
     Ok(drift(&Input {
         catalog: &catalog,
+        editions: &editions,
         given: &given,
         window,
         asked,
@@ -64,7 +82,8 @@ pub fn over(
         lives: &lives,
         silences: &silences,
         quiet: &quiet,
-        catalogues: &catalogues(desk, window.to)?,
+        ended: &ended,
+        catalogues: &catalogues(&editions),
         last_evidence: &last,
         cut,
     }))
@@ -105,11 +124,10 @@ fn away(desk: &Desk<'_>, window: Window, now: Timestamp) -> Result<Vec<Quiet>, A
     })?)
 }
 
-fn catalogues(desk: &Desk<'_>, until: Timestamp) -> Result<Vec<Came>, AnswerError> {
-    let editions = desk.editions(until)?;
+fn catalogues(editions: &[Edition]) -> Vec<Came> {
     let mut before = None;
     let mut all = Vec::new();
-    for edition in &editions {
+    for edition in editions {
         all.push(Came {
             at: edition.at,
             id: edition.decided.catalogue.to_string(),
@@ -118,7 +136,7 @@ fn catalogues(desk: &Desk<'_>, until: Timestamp) -> Result<Vec<Came>, AnswerErro
         });
         before = Some(edition);
     }
-    Ok(all)
+    all
 }
 
 /// Everything that findings and silences show to be wrong now. What is due and who is missing is
@@ -135,7 +153,7 @@ pub fn conditions(desk: &Desk<'_>, now: Timestamp) -> Result<Vec<Condition>, Ans
         .cells(now, |name, host, cells| watch.host(name, host, cells))?;
     watch.finish(
         &mut |host, check, cell| detail(desk, host, check, cell, now),
-        &mut |host| Ok(desk.status.silences(host, now, now.plus_ms(1))?),
+        &mut |host| Ok(desk.status.silences_open(host, now)?),
     )
 }
 

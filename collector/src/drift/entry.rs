@@ -36,6 +36,8 @@ pub struct Counts {
     pub flapping: usize,
     /// Silences of hosts and probes.
     pub silences: usize,
+    /// Exceptions that ended while what they covered still fails.
+    pub exceptions_ended: usize,
     /// Entries that no decision explains.
     pub unexplained: usize,
     /// Entries that a decision explains.
@@ -124,6 +126,21 @@ pub enum What {
     Revoked {
         /// Its generation.
         generation: u64,
+    },
+    /// An exception ended, and what it covered still fails at the end of the period.
+    ExceptionEnded {
+        /// Id of the record.
+        exception: String,
+        /// Who answered for it.
+        owner: String,
+        /// How many findings fail: a check on a host is one.
+        findings: usize,
+        /// Their checks.
+        checks: Vec<String>,
+        /// The controls that they bear on.
+        controls: Vec<String>,
+        /// Their hosts, the first 20.
+        hosts: Vec<AgentId>,
     },
     /// A record of a host came twice.
     Forked {

@@ -10,6 +10,7 @@ use crate::register::views::Reach;
 use crate::status::{Cell, Changed, Event, Happened, Host, Silence, Span};
 
 mod desk;
+mod ended;
 mod now;
 
 const FAIL: Verdict = Verdict::Fail;
@@ -84,6 +85,7 @@ struct Told {
     lives: BTreeMap<AgentId, Vec<Event>>,
     silences: BTreeMap<AgentId, Vec<Silence>>,
     quiet: Vec<Quiet>,
+    ended: Vec<Entry>,
     catalogues: Vec<Came>,
 }
 
@@ -98,6 +100,7 @@ impl Told {
     fn drift(&self, from: i64, to: i64) -> Drift {
         drift(&Input {
             catalog: &catalog(),
+            editions: &[],
             given: &self.given,
             window: window(from, to),
             asked: &self.asked,
@@ -109,6 +112,7 @@ impl Told {
             lives: &self.lives,
             silences: &self.silences,
             quiet: &self.quiet,
+            ended: &self.ended,
             catalogues: &self.catalogues,
             // Evidence comes each 10.
             last_evidence: &|change| Some(change.at.plus_ms(-10)),
@@ -416,4 +420,19 @@ fn gaps_in_the_ledger_are_found_without_reading_it_all() {
     assert_eq!(read(400_000, 600_000, 400).0, []);
     assert_eq!(read(0, 1_010_000, 2000).0[1], (999_990, None));
     assert_eq!(gaps(0, window(0, 9), 1, |_| Err(())), Ok(Vec::new()));
+}
+
+#[test]
+fn a_change_counts_by_the_scope_of_its_time() {
+    let mut told = Told::of(&[changed(10, "a", PASS, FAIL), changed(90, "a", FAIL, PASS)]);
+    let out = Place {
+        groups: Vec::new(),
+        out: Some("SC-1: a laboratory".to_owned()),
+    };
+    let moves = vec![(at(0), Place::default()), (at(50), out.clone())];
+    told.given.places = [(host("a"), out)].into();
+    told.given.moves = [(host("a"), moves)].into();
+    let drift = told.drift(0, 100);
+    assert_eq!((drift.counts.changes, drift.counts.out_of_scope), (1, 1));
+    assert_eq!(drift.entries[0].at, at(10));
 }

@@ -18,7 +18,7 @@ fn observation(probe: &str, outcome: Outcome, facts: &str) -> Observation {
     let subject = fact::subject(probe).unwrap();
     Observation {
         artifacts: Vec::new(),
-        facts: subject.read(&serde_json::from_str(facts).unwrap()).unwrap(),
+        facts: subject.read(facts).unwrap(),
         outcome,
         probe: probe.to_owned(),
         reason: String::new(),

@@ -87,3 +87,16 @@ fn the_same_twice_differs_nowhere() {
     assert!(found.differs.is_empty());
     assert_eq!(found.before.none_ms, 65_000);
 }
+
+#[test]
+fn a_period_that_ends_before_it_begins_is_refused() {
+    let bounds = |from: Option<i64>, to: Option<i64>| {
+        let asked = (from.map(instant), to.map(instant));
+        bounds(asked, (instant(10), instant(20))).ok()
+    };
+    assert_eq!(bounds(None, None), Some((instant(10), instant(20))));
+    assert_eq!(bounds(Some(5), Some(15)), Some((instant(5), instant(15))));
+    assert_eq!(bounds(Some(21), None), None, "after the last entry");
+    assert_eq!(bounds(None, Some(9)), None, "before the first entry");
+    assert_eq!(bounds(Some(5), Some(9)), None, "before the first entry");
+}

@@ -4,6 +4,7 @@ use shared::key::SigningKey;
 
 use super::*;
 
+mod people;
 mod rules;
 mod steps;
 
@@ -36,7 +37,7 @@ impl Desk {
                 key: key.to_pem(),
                 active: id != "eve",
             };
-            desk.register.check_person(&person).unwrap();
+            desk.register.check_person(&person, None).unwrap();
             desk.enter("uid 0", Decided::Person(person));
         }
         desk
@@ -75,9 +76,12 @@ impl Desk {
                 _ => Value::Text(text.to_owned()),
             }
         };
+        let record = id.or_else(next).unwrap_or_default();
+        let known = self.register.record(register, &record);
         let step = Step {
             register: register.to_owned(),
-            record: id.or_else(next).unwrap_or_default(),
+            after: known.and_then(Record::last_decision),
+            record,
             step: name.to_owned(),
             fields: fields
                 .iter()
@@ -373,7 +377,7 @@ fn a_person_needs_a_name_and_a_key_of_their_own() {
         key,
         active: true,
     };
-    assert_eq!(desk.register.check_person(&good), Ok(()));
+    assert_eq!(desk.register.check_person(&good, None), Ok(()));
     let taken = SigningKey::from_seed([1; 32]).unwrap().public().to_pem();
     for (person, operand) in [
         (
@@ -406,7 +410,7 @@ fn a_person_needs_a_name_and_a_key_of_their_own() {
         ),
         (Person { key: taken, ..good }, "key"),
     ] {
-        let refusal = desk.register.check_person(&person).unwrap_err();
+        let refusal = desk.register.check_person(&person, None).unwrap_err();
         assert_eq!(refusal.operand, operand);
     }
 }
@@ -418,6 +422,7 @@ fn what_a_newer_program_decided_is_kept_and_harms_nothing() {
         register: "unheard-of".to_owned(),
         record: "X-1".to_owned(),
         step: "begin".to_owned(),
+        after: None,
         fields: BTreeMap::new(),
     };
     desk.enter("ada", Decided::Record(step));

@@ -5,14 +5,18 @@
 use std::collections::BTreeMap;
 
 use super::{Screen, WIDTH_MIN, verdict_colour};
-use crate::assess::{Assessment, CheckAssessment, ControlAssessment, FoundState, Hosts, Named};
+use crate::assess::{
+    Assessment, Brought, CheckAssessment, Collected, ControlAssessment, FoundState, Hosts, Named,
+};
 use crate::catalog::Severity;
 use crate::evaluate::ago;
 
+mod table;
+#[cfg(test)]
+mod tests;
+
 /// Up to so many controls are shown with their checks and hosts; more as a table.
 const WHOLE_MAX: usize = 3;
-/// Columns of an id, a title, what is collected.
-const COLUMNS: (usize, usize, usize) = (8, 34, 14);
 /// Where the words of a line begin.
 const INDENT: usize = 14;
 
@@ -29,6 +33,22 @@ pub fn screen(found: &Assessment, width: usize, colour: bool) -> String {
     let checked = |one: &&ControlAssessment| !one.checks.is_empty();
     let judged = found.controls.iter().filter(checked).count();
     screen.line(&format!("Controls as of {}", found.as_of));
+    let more = match &found.not_enrolled {
+        missing if missing.count == 0 => String::new(),
+        missing => {
+            let names = missing.names.join(", ");
+            let rest = missing.count.saturating_sub(missing.names.len());
+            let rest = if rest == 0 {
+                String::new()
+            } else {
+                format!(" and {rest} others")
+            };
+            format!(
+                "; {} more expected, not enrolled: {names}{rest}",
+                missing.count
+            )
+        }
+    };
     let out = &found.out_of_scope;
     let out = match out.count {
         0 => String::new(),
@@ -37,7 +57,7 @@ pub fn screen(found: &Assessment, width: usize, colour: bool) -> String {
     screen.wrapped(
         0,
         &format!(
-            "{} hosts are expected and in scope{out}. {judged} of {} controls have checks here.",
+            "{} hosts are expected and in scope{more}{out}. {judged} of {} controls have checks here.",
             found.hosts,
             found.controls.len()
         ),
@@ -47,69 +67,17 @@ pub fn screen(found: &Assessment, width: usize, colour: bool) -> String {
             whole(&mut screen, control);
         }
     } else {
-        table(&mut screen, found);
+        table::table(&mut screen, found);
     }
     screen.line("");
     screen.wrapped(
         0,
-        "Collected says of how many hosts there is fresh evidence, the finding what checks say of \
-         it, and the conclusion what a named person decided (`evident-collector review`). \
-         `assess --control ID` shows a control with its hosts and evidence.",
+        "Collected says of how many hosts there is fresh evidence of at least one check, and of \
+         how many it is full: of every check. The finding is what checks say of it, the conclusion \
+         what a named person decided (`evident-collector review`). `assess --control ID` shows a \
+         control with its hosts and evidence.",
     );
     screen.text
-}
-
-fn table(screen: &mut Screen, found: &Assessment) {
-    let (id, title, collected) = COLUMNS;
-    screen.line("");
-    screen.line(&format!(
-        "{:<id$}{:<title$}{:<collected$}{:<34}conclusion",
-        "control", "title", "collected", "finding"
-    ));
-    let shown = found.controls.iter().filter(|one| {
-        let decided = one.conclusion.is_some() || !one.inconsistencies.is_empty();
-        !one.checks.is_empty() || one.applicability.is_some() || decided
-    });
-    for control in shown {
-        let name: String = control.title.chars().take(title - 2).collect();
-        let of = &control.collected;
-        let fresh = if control.checks.is_empty() {
-            "no check".to_owned()
-        } else {
-            format!("{} of {}", of.covered, of.expected)
-        };
-        let said = short(control);
-        let said = screen.painted(&said, colour(control.finding.state), 34);
-        let concluded = control.conclusion.as_ref();
-        let concluded = concluded.map_or("none", |one| one.conclusion.as_str());
-        screen.line(&format!(
-            "{:<id$}{name:<title$}{fresh:<collected$}{said}{concluded}",
-            control.control
-        ));
-        for wrong in &control.inconsistencies {
-            screen.hanging(id, "! ", wrong);
-        }
-    }
-}
-
-/// A finding in a few words.
-fn short(control: &ControlAssessment) -> String {
-    let finding = &control.finding;
-    let excluded = control.applicability.as_ref();
-    let excluded = excluded.is_some_and(|row| !row.applicable);
-    let mut text = finding.state.as_str().to_owned();
-    if 0 < finding.failing.count {
-        text = format!("{text}: {} hosts", finding.failing.count);
-        if 0 < finding.excepted.count {
-            text = format!("{text}, {} excepted", finding.excepted.count);
-        }
-    } else if 0 < finding.unknown.count {
-        text = format!("{text}: {} hosts", finding.unknown.count);
-    }
-    if excluded {
-        text = format!("excluded; {text}");
-    }
-    text
 }
 
 fn whole(screen: &mut Screen, control: &ControlAssessment) {
@@ -137,30 +105,17 @@ fn whole(screen: &mut Screen, control: &ControlAssessment) {
     for wrong in &control.inconsistencies {
         line(screen, "!", wrong);
     }
-    let of = &control.collected;
-    let mut fresh = format!(
-        "{} of {} hosts have fresh evidence for every check",
-        of.covered, of.expected
-    );
-    for (word, hosts) in [("too old", &of.stale), ("none yet", &of.missing)] {
-        if 0 < hosts.count {
-            fresh = format!("{fresh}; {word} of {}: {}", hosts.count, listed(hosts));
-        }
+    if control.checks.is_empty() && control.documents.is_empty() {
+        line(screen, "evidence", "neither a check nor a document");
     }
-    line(screen, "collected", &fresh);
-    let finding = &control.finding;
-    let said = format!(
-        "{}: {} of {} hosts pass, {} fail ({} excepted), {} unknown ({} stale), {} not applicable",
-        screen.painted(finding.state.as_str(), colour(finding.state), 0),
-        finding.passing,
-        of.expected,
-        finding.failing.count,
-        finding.excepted.count,
-        finding.unknown.count,
-        finding.stale,
-        finding.not_applicable,
-    );
-    line(screen, "finding", &said);
+    for one in &control.documents {
+        line(screen, "document", &brought(one));
+    }
+    let of = &control.collected;
+    if !control.checks.is_empty() {
+        line(screen, "collected", &fresh(of));
+        found(screen, control);
+    }
     for one in &control.exceptions {
         let said = format!(
             "{} until {}, owned by {}, approved by {}: covers {} failing findings",
@@ -181,6 +136,62 @@ fn whole(screen: &mut Screen, control: &ControlAssessment) {
     for check in &control.checks {
         one_check(screen, check);
     }
+}
+
+/// A document in words: it is what a person says, and no check looked at it.
+fn brought(one: &Brought) -> String {
+    let until = one.until.map(|until| format!(" until {until}"));
+    let file = match one.document {
+        Some(id) => format!("file {}", id.short()),
+        None => "no file was given".to_owned(),
+    };
+    format!(
+        "{} \"{}\" revision {}, brought by a person: owned by {}, approved by {} on {}; speaks \
+         from {}{}; {file}",
+        one.id,
+        one.title,
+        one.revision,
+        one.owner,
+        one.approver,
+        one.approved,
+        one.covers_from,
+        until.unwrap_or_default()
+    )
+}
+
+/// Of how many hosts there is evidence, and what is missing.
+fn fresh(of: &Collected) -> String {
+    let mut text = format!(
+        "{} of {} hosts have fresh evidence, {} of them for every check",
+        of.partly, of.expected, of.covered
+    );
+    let missing = [
+        ("too old for a check", &of.stale),
+        ("none for a check", &of.missing),
+    ];
+    for (word, hosts) in missing {
+        if 0 < hosts.count {
+            text = format!("{text}; {word} on {}: {}", hosts.count, listed(hosts));
+        }
+    }
+    text
+}
+
+/// What the checks on a control say together.
+fn found(screen: &mut Screen, control: &ControlAssessment) {
+    let finding = &control.finding;
+    let said = format!(
+        "{}: {} of {} hosts pass, {} fail ({} excepted), {} unknown ({} stale), {} not applicable",
+        screen.painted(finding.state.as_str(), colour(finding.state), 0),
+        finding.passing,
+        control.collected.expected,
+        finding.failing.count,
+        finding.excepted.count,
+        finding.unknown.count,
+        finding.stale,
+        finding.not_applicable,
+    );
+    line(screen, "finding", &said);
 }
 
 fn line(screen: &mut Screen, word: &str, text: &str) {
@@ -271,13 +282,14 @@ const fn colour(state: FoundState) -> &'static str {
 #[must_use]
 pub fn csv(found: &Assessment) -> String {
     let mut text = "as_of,control,title,applicable,state,owner,inconsistencies,expected,covered,\
-                    finding,passing,failing,excepted,unknown,stale,not_applicable,conclusion,\
+                    partly,documents,finding,passing,failing,excepted,unknown,stale,not_applicable,conclusion,\
                     concluded_by,concluded_at\n"
         .to_owned();
     for control in &found.controls {
         let row = control.applicability.as_ref();
         let finding = &control.finding;
         let concluded = control.conclusion.as_ref();
+        let documents = control.documents.iter().map(|one| one.id.as_str());
         let fields = [
             found.as_of.to_string(),
             control.control.clone(),
@@ -291,6 +303,8 @@ pub fn csv(found: &Assessment) -> String {
             control.inconsistencies.join("; "),
             control.collected.expected.to_string(),
             control.collected.covered.to_string(),
+            control.collected.partly.to_string(),
+            documents.collect::<Vec<_>>().join(" "),
             finding.state.as_str().to_owned(),
             finding.passing.to_string(),
             finding.failing.count.to_string(),

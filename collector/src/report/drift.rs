@@ -2,18 +2,32 @@
 
 use std::collections::BTreeMap;
 
+use shared::id::AgentId;
 use shared::time::Timestamp;
 
 use super::share::{length, row};
 use super::{Screen, WIDTH_MIN, verdict_colour};
-use crate::drift::{Drift, Entry, FactChange, Side, What};
+use crate::catalog::Verdict;
+use crate::drift::{Drift, Entry, FactChange, Side, What, Why};
+
+#[cfg(test)]
+mod tests;
 
 /// Where the words under an entry begin.
 const INDENT: usize = 4;
 
-/// Drift as a screen of `width` columns; `all` also shows what a decision explains.
+/// What of drift is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Also what a decision explains.
+    pub explained: bool,
+    /// The first evidence of a new host check by check, and not in one line.
+    pub first: bool,
+}
+
+/// Drift as a screen of `width` columns.
 #[must_use]
-pub fn screen(found: &Drift, all: bool, width: usize, colour: bool) -> String {
+pub fn screen(found: &Drift, shown: Shown, width: usize, colour: bool) -> String {
     let mut screen = Screen {
         text: String::new(),
         width: width.max(WIDTH_MIN),
@@ -54,10 +68,64 @@ pub fn screen(found: &Drift, all: bool, width: usize, colour: bool) -> String {
         .iter()
         .partition(|one| one.explained.is_some());
     part(&mut screen, "Not explained by any decision", &drift);
-    if all {
-        part(&mut screen, "Explained by a decision", &explained);
+    if shown.explained {
+        let (first, others): (Vec<_>, Vec<_>) = explained
+            .into_iter()
+            .partition(|one| !shown.first && is_first(one));
+        if !others.is_empty() || first.is_empty() {
+            part(&mut screen, "Explained by a decision", &others);
+        }
+        first_evidence(&mut screen, &first);
     }
     screen.text
+}
+
+/// Whether it is the first evidence of a host since it was enrolled.
+fn is_first(entry: &Entry) -> bool {
+    let mut by = entry.explained.iter();
+    matches!(entry.what, What::Changed { .. }) && by.any(|one| one.by == Why::Enrolment)
+}
+
+/// One line for each host and enrolment.
+fn first_evidence(screen: &mut Screen, entries: &[&Entry]) {
+    let mut hosts: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        let enrolled = entry.explained.as_ref().map(|one| one.at);
+        hosts
+            .entry((enrolled, &entry.host))
+            .or_default()
+            .push(entry);
+    }
+    if hosts.is_empty() {
+        return;
+    }
+    screen.line("");
+    screen.line("First evidence of new hosts (--all shows each check):");
+    for ((_enrolled, host), entries) in hosts {
+        let says = |entry: &&&Entry, wanted: Verdict| {
+            let What::Changed { after, .. } = &entry.what else {
+                return false;
+            };
+            after.as_ref().is_some_and(|side| side.verdict == wanted)
+        };
+        let counted = [
+            (Verdict::Fail, "fail"),
+            (Verdict::Unknown, "unknown"),
+            (Verdict::Pass, "pass"),
+            (Verdict::NotApplicable, "not applicable"),
+        ];
+        let counted = counted.into_iter().filter_map(|(verdict, word)| {
+            let count = entries.iter().filter(|one| says(one, verdict)).count();
+            (0 < count).then(|| format!("{count} {word}"))
+        });
+        let counted = counted.collect::<Vec<_>>().join(", ");
+        let at = entries.iter().map(|one| one.at).min();
+        let at = at.map(|at| at.to_string()).unwrap_or_default();
+        let host = host.as_ref().map(ToString::to_string).unwrap_or_default();
+        let of = entries.len();
+        let said = format!("{host}: {of} checks, {counted}");
+        screen.hanging(0, &format!("{at}  "), &said);
+    }
 }
 
 fn part(screen: &mut Screen, title: &str, entries: &[&Entry]) {
@@ -96,6 +164,7 @@ fn one(screen: &mut Screen, entry: &Entry) {
         | What::CollectorSilent { .. }
         | What::Enrolled { .. }
         | What::Revoked { .. }
+        | What::ExceptionEnded { .. }
         | What::Forked { .. } => {}
     }
     if let Some(by) = &entry.explained {
@@ -165,8 +234,27 @@ fn said(screen: &Screen, what: &What) -> String {
         ),
         What::Enrolled { generation } => format!("enrolled, generation {generation}"),
         What::Revoked { generation } => format!("left, generation {generation} was ended"),
+        What::ExceptionEnded {
+            exception,
+            owner,
+            findings,
+            checks,
+            controls,
+            hosts,
+        } => format!(
+            "exception {exception} of {owner} ended, and {findings} of its findings still fail: {} \
+             on {} ({})",
+            checks.join(", "),
+            names(hosts),
+            controls.join(", ")
+        ),
         What::Forked { seq } => format!("a second record {seq} came: a copy of it is in use"),
     }
+}
+
+fn names(hosts: &[AgentId]) -> String {
+    let names: Vec<_> = hosts.iter().map(AgentId::as_str).collect();
+    names.join(", ")
 }
 
 fn ended(to: Option<Timestamp>) -> String {
@@ -192,77 +280,114 @@ pub fn csv(found: &Drift) -> String {
     text
 }
 
+/// What happened, in the columns of a row.
+#[derive(Default)]
+struct Told<'a> {
+    kind: &'static str,
+    check: String,
+    controls: String,
+    before: Option<&'a Side>,
+    after: Option<&'a Side>,
+    facts: String,
+    count: String,
+    to: Option<Timestamp>,
+    /// The decision that is over.
+    over: Option<String>,
+}
+
 fn fields(entry: &Entry) -> [String; 13] {
-    let (mut check, mut bears, mut facts, mut count) =
-        <(String, String, String, String)>::default();
-    let (mut before, mut after, mut to) = (None, None, None);
-    let kind = match &entry.what {
-        What::Changed {
-            check: id,
-            controls,
-            before: from,
-            after: into,
-            facts: differ,
-            ..
-        } => {
-            (check, bears, facts) = (id.clone(), controls.join(" "), differing(differ));
-            (before, after, count) = (from.as_ref(), into.as_ref(), "1".to_owned());
-            "changed"
-        }
-        What::Flapping {
-            check: id,
-            controls,
-            before: from,
-            after: into,
-            count: times,
-            until,
-            ..
-        } => {
-            (check, bears, count) = (id.clone(), controls.join(" "), times.to_string());
-            (before, after, to) = (from.as_ref(), into.as_ref(), Some(*until));
-            "flapping"
-        }
-        What::Silent {
-            probe: Some(probe),
-            to: end,
-            ..
-        } => {
-            (check, to) = (probe.clone(), *end);
-            "silent-probe"
-        }
-        What::Silent { to: end, .. } => {
-            to = *end;
-            "silent-host"
-        }
-        What::FleetSilent { to: end } => {
-            to = *end;
-            "silent-fleet"
-        }
-        What::CollectorSilent { to: end } => {
-            to = *end;
-            "silent-collector"
-        }
-        What::Enrolled { .. } => "enrolled",
-        What::Revoked { .. } => "revoked",
-        What::Forked { .. } => "forked",
-    };
+    let told = told(&entry.what);
     let (by, id) = by(entry);
     let text = |one: Option<String>| one.unwrap_or_default();
     [
         entry.at.to_string(),
-        kind.to_owned(),
+        told.kind.to_owned(),
         text(entry.host.as_ref().map(ToString::to_string)),
-        check,
-        bears,
-        verdict(before).to_owned(),
-        verdict(after).to_owned(),
-        facts,
-        text(after.and_then(|side| side.record).map(|id| id.to_string())),
-        count,
-        text(to.map(|to| to.to_string())),
+        told.check,
+        told.controls,
+        verdict(told.before).to_owned(),
+        verdict(told.after).to_owned(),
+        told.facts,
+        text(
+            told.after
+                .and_then(|side| side.record)
+                .map(|id| id.to_string()),
+        ),
+        told.count,
+        text(told.to.map(|to| to.to_string())),
         by,
-        id,
+        told.over.unwrap_or(id),
     ]
+}
+
+fn told(what: &What) -> Told<'_> {
+    let plain = |kind| Told {
+        kind,
+        ..Told::default()
+    };
+    let silent = |kind, to| Told { to, ..plain(kind) };
+    match what {
+        What::Changed {
+            check,
+            controls,
+            before,
+            after,
+            facts,
+            ..
+        } => Told {
+            check: check.clone(),
+            controls: controls.join(" "),
+            before: before.as_ref(),
+            after: after.as_ref(),
+            facts: differing(facts),
+            count: "1".to_owned(),
+            ..plain("changed")
+        },
+        What::Flapping {
+            check,
+            controls,
+            count,
+            until,
+            before,
+            after,
+            ..
+        } => Told {
+            check: check.clone(),
+            controls: controls.join(" "),
+            before: before.as_ref(),
+            after: after.as_ref(),
+            count: count.to_string(),
+            to: Some(*until),
+            ..plain("flapping")
+        },
+        What::ExceptionEnded {
+            exception,
+            checks,
+            controls,
+            findings,
+            ..
+        } => Told {
+            check: checks.join(" "),
+            controls: controls.join(" "),
+            count: findings.to_string(),
+            over: Some(exception.clone()),
+            ..plain("exception-ended")
+        },
+        What::Silent { probe, to, .. } => Told {
+            check: probe.clone().unwrap_or_default(),
+            to: *to,
+            ..plain(
+                probe
+                    .as_ref()
+                    .map_or("silent-host", |_probe| "silent-probe"),
+            )
+        },
+        What::FleetSilent { to } => silent("silent-fleet", *to),
+        What::CollectorSilent { to } => silent("silent-collector", *to),
+        What::Enrolled { .. } => plain("enrolled"),
+        What::Revoked { .. } => plain("revoked"),
+        What::Forked { .. } => plain("forked"),
+    }
 }
 
 /// The decision that explains an entry: its kind and its id.

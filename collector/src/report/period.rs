@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::assessment::severity;
 use super::share::{length, percent, row};
 use super::{Screen, WIDTH_MIN};
-use crate::assess::{CheckPeriod, ControlPeriod, Deviation, Ending, Gap, Period, Shares, Spent};
+use crate::assess::{
+    CheckPeriod, ControlPeriod, Deviation, Ending, Gap, Period, Shares, Sla, Spent,
+};
 
 /// Most deviations of one host that are shown; JSON holds all.
 const DEVIATIONS_MAX: usize = 5;
@@ -30,7 +32,33 @@ pub fn screen(found: &Period, width: usize, colour: bool) -> String {
         0 => String::new(),
         count => format!("; {count} out of scope are left out"),
     };
-    screen.wrapped(0, &format!("{} hosts were expected{out}.", found.hosts));
+    let out = match found.partly_out_of_scope {
+        0 => out,
+        count => format!("{out}; {count} were out of scope for a part, which does not count"),
+    };
+    let Sla {
+        critical_ms,
+        high_ms,
+        medium_ms,
+        low_ms,
+    } = found.sla;
+    screen.wrapped(
+        0,
+        &format!(
+            "{} hosts were expected{out}. What fails is late after {} where it is critical, {} \
+             where high, {} where medium, {} where low.",
+            found.hosts,
+            length(critical_ms),
+            length(high_ms),
+            length(medium_ms),
+            length(low_ms)
+        ),
+    );
+    for one in &found.left_out {
+        let (from, to) = (one.window.from, one.window.to);
+        let said = format!("{} from {from} to {to} by {}", one.host, one.why);
+        screen.wrapped(2, &format!("out of scope: {said}"));
+    }
     let checked = |one: &&ControlPeriod| !one.checks.is_empty();
     let whole = found.controls.len() == 1;
     for control in found.controls.iter().filter(checked) {

@@ -26,7 +26,7 @@ fn observation(probe: &str, outcome: Outcome, facts: &str, source: &[Source]) ->
     let subject = fact::subject(probe).unwrap();
     Observation {
         artifacts: Vec::new(),
-        facts: subject.read(&serde_json::from_str(facts).unwrap()).unwrap(),
+        facts: subject.read(facts).unwrap(),
         outcome,
         probe: probe.to_owned(),
         reason: String::new(),
@@ -144,7 +144,7 @@ fn fleet(folder: &std::path::Path) -> Status {
 fn screen_of_several_hosts() {
     let folder = tempfile::tempdir().unwrap();
     let status = fleet(folder.path());
-    let report = Report::of(&status, at("2026-01-02T16:00:00Z")).unwrap();
+    let report = Report::of(&status, &Asked::default(), at("2026-01-02T16:00:00Z")).unwrap();
     let screen = report.screen(100, false);
     assert!(
         screen == include_str!("fleet.txt"),
@@ -182,11 +182,11 @@ fn a_fork_is_shown_before_all_else() {
     };
     let position = status.position().unwrap();
     status.apply(position, &Change::Record(place)).unwrap();
-    let report = Report::of(&status, at("2026-01-02T16:00:00Z")).unwrap();
+    let report = Report::of(&status, &Asked::default(), at("2026-01-02T16:00:00Z")).unwrap();
     let screen = report.screen(100, false);
-    let third = screen.lines().nth(2).unwrap();
-    let wanted = "! web-1: its stream forked: a second record 0 came, so a snapshot was restored";
-    assert!(third.starts_with(wanted), "{screen}");
+    let wanted = "\nWhat needs a person:\n  ! web-1: its stream forked: a second record 0 came, so";
+    let place = screen.find(wanted).expect("the fork");
+    assert!(place < screen.find("A.8.8").unwrap(), "{screen}");
     assert!(!screen.contains("failing"), "{screen}");
     let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
     assert_eq!(json["hosts"][0]["forked"], 0);
@@ -248,21 +248,97 @@ fn only_what_is_known_to_be_good_holds() {
 }
 
 #[test]
+fn only_what_is_asked_for_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = fleet(folder.path());
+    let now = at("2026-01-02T16:00:00Z");
+    let asked = Asked::of("A.8.17, A.8.24,A.5.1", "web-1,db-*", "");
+    let report = Report::of(&status, &asked, now).unwrap();
+    let hosts: Vec<_> = report.hosts.iter().map(|one| one.host.as_str()).collect();
+    assert_eq!(hosts, ["web-1"]);
+    let found: Vec<_> = report.controls.iter().map(|one| one.state).collect();
+    let wanted = [
+        ControlState::NoCheck,
+        ControlState::Passing,
+        ControlState::NotApplicable,
+    ];
+    assert_eq!(found, wanted);
+    assert!(report.holds());
+    let failing = report.failing();
+    assert!(failing.holds(), "what is not listed counts all the same");
+    let screen = failing.screen(80, false);
+    let counted = "2 of 3 have checks here: 1 passing, 1 not applicable.";
+    assert!(screen.contains(counted), "{screen}");
+    assert!(!screen.contains("A.8.17"), "{screen}");
+    let json: serde_json::Value = serde_json::from_str(&failing.json()).unwrap();
+    assert_eq!(json["controls"].as_array().unwrap().len(), 0);
+    let every = Report::of(&status, &Asked::default(), now).unwrap();
+    let screen = every.failing().screen(80, false);
+    assert!(screen.contains("A.8.17"), "{screen}");
+    assert!(!screen.contains("No check bears on"), "{screen}");
+}
+
+#[test]
+fn a_channel_that_fails_needs_a_person_and_does_not_hold() {
+    let asked = Asked::of("A.8.17", "", "");
+    let folder = tempfile::tempdir().unwrap();
+    let status = fleet(folder.path());
+    let good = || {
+        let now = at("2026-01-02T12:00:00Z");
+        let mut report = Report::of(&status, &asked, now).unwrap();
+        report.hosts.clear();
+        for control in &mut report.controls {
+            control.state = ControlState::Passing;
+        }
+        report
+    };
+    assert!(good().holds());
+    let listing = |waiting, failing: Option<&str>| {
+        let since = at("2026-01-02T11:00:00Z");
+        let mut pace = Pace {
+            waiting,
+            ..Pace::default()
+        };
+        pace.tally.failing = failing.map(|said| (since, said.to_owned()));
+        let channels = [
+            ("mail".to_owned(), pace),
+            ("chat".to_owned(), Pace::default()),
+        ];
+        Listing {
+            incidents: Vec::new(),
+            channels: channels.into(),
+        }
+    };
+    let late = good().with_alerts(listing(2, None));
+    assert!(late.holds());
+    let screen = late.screen(100, false);
+    let said = "! alert channel `mail`: 2 notices wait to be delivered.";
+    assert!(screen.contains(said), "{screen}");
+    let broken = good().with_alerts(listing(1, Some("no route to host")));
+    assert!(!broken.holds());
+    let screen = broken.screen(200, false);
+    let said = "! alert channel `mail` delivers nothing since 2026-01-02T11:00:00.000Z, 1 notice \
+                waits: no route to host. Try `evident-collector alert test mail`.";
+    assert!(screen.contains(said), "{screen}");
+    assert!(!screen.contains("chat"), "{screen}");
+}
+
+#[test]
 fn nothing_is_not_everything() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Arc::new(catalog());
     let (status, _) = Status::open(folder.path(), catalog).unwrap();
     let now = at("2026-01-02T12:00:00Z");
-    let report = Report::of(&status, now).unwrap();
+    let report = Report::of(&status, &Asked::default(), now).unwrap();
     assert!(!report.holds());
     let screen = report.screen(80, false);
     assert!(screen.contains("0 of 0 findings pass"), "{screen}");
     assert!(
-        screen.contains("5 of 93 controls have checks here: 5 no host."),
+        screen.contains("Controls  5 of 93 have checks here: 5 no host."),
         "{screen}"
     );
     assert!(
-        screen.contains("0 of 0 enrolled hosts have sent evidence."),
+        screen.contains("Hosts     0 of 0 enrolled have sent evidence."),
         "{screen}"
     );
     assert!(!screen.contains("passing"), "{screen}");
@@ -288,7 +364,7 @@ fn json_holds_all_controls_and_reads_back() {
 fn a_silent_host_and_a_late_state_are_shown_and_do_not_hold() {
     let folder = tempfile::tempdir().unwrap();
     let status = fleet(folder.path());
-    let late = Report::of(&status, at("2026-01-04T11:00:00Z")).unwrap();
+    let late = Report::of(&status, &Asked::default(), at("2026-01-04T11:00:00Z")).unwrap();
     let warned: Vec<_> = late
         .hosts
         .iter()
@@ -301,7 +377,7 @@ fn a_silent_host_and_a_late_state_are_shown_and_do_not_hold() {
         "{screen}"
     );
     assert!(!late.holds());
-    let behind = Report::of(&status, at("2026-01-02T16:00:00Z"))
+    let behind = Report::of(&status, &Asked::default(), at("2026-01-02T16:00:00Z"))
         .unwrap()
         .behind(3);
     let screen = behind.screen(100, false);

@@ -10,6 +10,7 @@ use super::Intake;
 use super::api::problem::{Kind, Problem};
 use crate::catalog::Files;
 use crate::criteria::{self, CriteriaError};
+use crate::evaluate;
 
 /// Whether this catalogue may come into force now. Its files were brought, or stand in the ledger.
 pub(super) fn held(
@@ -29,9 +30,13 @@ pub(super) fn held(
     let files = Files::named(files).map_err(|error| Problem::refused("files", chain(&error)))?;
     let decisions = intake.authority.decisions.public();
     let now = criteria::at_last(&intake.ledger, &decisions)?;
-    criteria::check(decided, &files, &now)
+    let new = criteria::check(decided, &files, &now)
         .map_err(|refusal| Problem::refused(refusal.operand(), &refusal).hint(refusal.hint()))?;
-    Ok(())
+    match evaluate::try_cases(&new).first() {
+        None => Ok(()),
+        Some(surprise) => Err(Problem::refused("files", surprise)
+            .hint("`evident-collector check test --catalog DIR` shows all such examples")),
+    }
 }
 
 impl From<CriteriaError> for Problem {

@@ -329,6 +329,7 @@ fn conditions(
         status,
         register: &register,
         ledger: &intake.ledger,
+        sla: intake.config.assess.sla_days.into(),
     };
     let mut found = drift::conditions(&desk, now)?;
     found.extend(due(&register, now));

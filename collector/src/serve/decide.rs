@@ -6,7 +6,7 @@
 use std::sync::PoisonError;
 
 use shared::attestation::{Statement, StatementError, Subject};
-use shared::decision::{DECISION_TYPE, Decided, Decision};
+use shared::decision::{self, DECISION_TYPE, Decided, Decision, DecisionError};
 use shared::id::Digest;
 use shared::leaf::LeafKind;
 
@@ -20,6 +20,12 @@ pub(super) enum DecideError {
     /// The decision is too large to be signed. Whoever decides must say less.
     #[error("the decision is too large")]
     Statement(#[from] StatementError),
+    /// The decision cannot be read again. Whoever decides must say something else.
+    #[error("the decision cannot be read again")]
+    Unreadable(#[from] DecisionError),
+    /// The decision reads as another one. Whoever decides must say something else.
+    #[error("the decision reads as another one")]
+    Other,
     /// The ledger takes nothing.
     #[error("the ledger does not take the decision")]
     Ledger(#[from] LedgerError),
@@ -95,6 +101,11 @@ pub(super) async fn enter(
         .collect();
     let file = Statement::new(DECISION_TYPE, subject, decision.clone())
         .seal(&intake.authority.decisions)?;
+    // What cannot be read again must not stand in the ledger.
+    let again = decision::open(&file, &intake.authority.decisions.public())?;
+    if again != decision {
+        return Err(DecideError::Other);
+    }
     let id = Digest::of(&file);
     let ends = {
         let fleet = intake.fleet.read().unwrap_or_else(PoisonError::into_inner);

@@ -241,7 +241,10 @@ impl From<DecideError> for Wrong {
     fn from(error: DecideError) -> Self {
         match error {
             DecideError::Ledger(error) => error.into(),
-            error @ (DecideError::Statement(_) | DecideError::Fleet(_)) => {
+            error @ (DecideError::Statement(_)
+            | DecideError::Unreadable(_)
+            | DecideError::Other
+            | DecideError::Fleet(_)) => {
                 Self::new(Code::Malformed, "the enrolment cannot be entered", "")
                     .with(chain(&error))
             }

@@ -10,11 +10,12 @@ use std::sync::PoisonError;
 
 use shared::attestation::Statement;
 use shared::cause::chain;
-use shared::decision::{Decided, Imported, Person, Revoked, SAID_TYPE, Said, Step, Value};
+use shared::decision::{Decided, Imported, Revoked, SAID_TYPE, Said, Step, Value};
 use shared::dsse::Envelope;
 use shared::id::{AgentId, Digest, PersonId};
 use shared::key::PublicKey;
 use shared::limits;
+use shared::words;
 
 use super::api::problem::{Kind, Problem};
 use super::decide::{self, Author, Brought, Entered};
@@ -73,6 +74,12 @@ pub(super) async fn order(
     documents: BTreeMap<Digest, Vec<u8>>,
 ) -> Result<Entered, Problem> {
     let _one_at_a_time = intake.deciding.lock().await;
+    let named = named(&decides);
+    if let Some(digest) = documents.keys().find(|digest| !named.contains(digest)) {
+        let other = format!("a file {digest} was brought that the order does not name");
+        return Err(Problem::refused("files", other));
+    }
+    sized("files", &documents)?;
     held(intake, &decides, None, &documents)?;
     let author = Author::unsigned(by);
     let brought = documents.into_values().map(|bytes| ("document", bytes));
@@ -148,19 +155,20 @@ fn complete(
         .iter()
         .map(|subject| subject.digest.sha256)
         .collect();
-    for (digest, bytes) in documents {
-        if !signed.contains(digest) {
-            let other = format!("a file {digest} was brought that the statement does not name");
-            return Err(Problem::refused("documents", other));
-        }
-        if bytes.is_empty() || limits::DOCUMENT_BYTES_MAX < bytes.len() {
-            let size = format!("the file {digest} has {} bytes", bytes.len());
-            let most = format!("1 to {} bytes can be kept", limits::DOCUMENT_BYTES_MAX);
-            return Err(Problem::new(Kind::TooLarge, size)
-                .of("documents")
-                .hint(most));
-        }
+    // The decision has one subject more: the statement itself.
+    let most = limits::SUBJECTS_MAX.saturating_sub(1);
+    if most < said.subject.len() {
+        let many = format!("the statement names {} files", said.subject.len());
+        let hint = format!("{most} can stand in one decision");
+        return Err(Problem::new(Kind::TooLarge, many)
+            .of("documents")
+            .hint(hint));
     }
+    if let Some(digest) = documents.keys().find(|digest| !signed.contains(digest)) {
+        let other = format!("a file {digest} was brought that the statement does not name");
+        return Err(Problem::refused("documents", other));
+    }
+    sized("documents", documents)?;
     let there = |digest: &Digest| documents.contains_key(digest) || intake.ledger.has_blob(digest);
     let named = named(&said.predicate.decides);
     if let Some(digest) = signed.iter().chain(&named).find(|digest| !there(digest)) {
@@ -171,6 +179,18 @@ fn complete(
     if let Some(digest) = named.iter().find(|digest| !signed.contains(digest)) {
         let missing = format!("the file {digest} is decided on and is no subject");
         return Err(Problem::refused("documents", missing));
+    }
+    Ok(())
+}
+
+/// Whether each file can be kept.
+fn sized(operand: &'static str, documents: &BTreeMap<Digest, Vec<u8>>) -> Result<(), Problem> {
+    for (digest, bytes) in documents {
+        if bytes.is_empty() || limits::DOCUMENT_BYTES_MAX < bytes.len() {
+            let size = format!("the file {digest} has {} bytes", bytes.len());
+            let most = format!("1 to {} bytes can be kept", limits::DOCUMENT_BYTES_MAX);
+            return Err(Problem::new(Kind::TooLarge, size).of(operand).hint(most));
+        }
     }
     Ok(())
 }
@@ -221,7 +241,10 @@ fn held(
         .hint("make a token: `evident-collector enrol-token`")),
         Decided::Revoke(revoked) => revocable(intake, revoked),
         Decided::Import(list) => brought(&intake.dir, list),
-        Decided::Person(person) => changed(intake, person),
+        Decided::Person(person) => {
+            intake.register().check_person(person, by)?;
+            Ok(())
+        }
         Decided::Catalogue(catalogue) => adopt::held(intake, catalogue, documents),
         Decided::Record(step) => match by {
             Some(by) => recorded(intake, step, by, documents),
@@ -237,10 +260,10 @@ fn held(
 
 fn revocable(intake: &Intake, revoked: &Revoked) -> Result<(), Problem> {
     let (agent, generation) = (&revoked.agent, revoked.generation);
-    if revoked.reason.trim().is_empty() || limits::TEXT_BYTES_MAX < revoked.reason.len() {
+    words::line(&revoked.reason, limits::TEXT_BYTES_MAX).map_err(|error| {
         let hint = "say in a few words why the host is put out";
-        return Err(Problem::refused("reason", "it is empty or too long").hint(hint));
-    }
+        Problem::refused("reason", error).hint(hint)
+    })?;
     let fleet = intake.fleet.read().unwrap_or_else(PoisonError::into_inner);
     match fleet.newest(agent) {
         Some(stream) if stream.ended => Err(Problem::refused(
@@ -270,12 +293,6 @@ fn brought(dir: &Path, list: &Imported) -> Result<(), Problem> {
         list.sha256
     );
     Err(Problem::refused("sha256", missing).hint("`evident-collector import` brings it"))
-}
-
-/// Whether this may be said of a person. A name is for ever of one person.
-fn changed(intake: &Intake, person: &Person) -> Result<(), Problem> {
-    intake.register().check_person(person)?;
-    Ok(())
 }
 
 fn recorded(

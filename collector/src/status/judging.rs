@@ -214,8 +214,12 @@ impl Row {
             let mine = findings
                 .iter()
                 .filter(|(number, _)| plan.is_timed(*number) == timed);
-            let words: BTreeMap<&str, Words> = mine
-                .map(|(_, finding)| (finding.check.as_str(), words(finding)))
+            // Written as `Words` are, without a copy of each.
+            let words: BTreeMap<&str, (&String, &BTreeMap<String, String>)> = mine
+                .map(|(_, finding)| {
+                    let words = (&finding.reason, &finding.deciding);
+                    (finding.check.as_str(), words)
+                })
                 .collect();
             let key = record::found(&self.name, probe, timed);
             if words.is_empty() {
@@ -266,12 +270,5 @@ impl Row {
             record: Some(now.record),
         };
         written(&self.name, &finding.check, (from, now.index), &past, writes);
-    }
-}
-
-fn words(finding: &Finding) -> Words {
-    Words {
-        reason: finding.reason.clone(),
-        deciding: finding.deciding.clone(),
     }
 }

@@ -1,5 +1,6 @@
 //! A catalogue laid out for judging: checks by number, by probe, and whether they read the clock.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -95,12 +96,14 @@ impl Plan {
 /// Brings an observation by its digest; `None` when it is not there, or not readable here.
 pub(super) type Load<'a, E> = &'a (dyn Fn(&Digest) -> Result<Option<Observation>, E> + Sync);
 
-/// What judging needs besides the host.
+/// What judging of one host needs besides the host.
 pub(super) struct Bench<'a, E> {
     pub(super) plan: &'a Plan,
     /// The checks by their numbers.
     pub(super) checks: Vec<&'a Check>,
-    pub(super) load: Load<'a, E>,
+    load: Load<'a, E>,
+    /// What was loaded last of each probe: a host mostly shows the same again.
+    loaded: RefCell<BTreeMap<String, (Digest, Option<Observation>)>>,
 }
 
 impl<'a, E> Bench<'a, E> {
@@ -109,6 +112,7 @@ impl<'a, E> Bench<'a, E> {
             plan,
             checks: plan.catalog.checks().collect(),
             load,
+            loaded: RefCell::default(),
         }
     }
 
@@ -128,12 +132,18 @@ impl<'a, E> Bench<'a, E> {
         if due.is_empty() {
             return Ok((Vec::new(), true));
         }
-        let loaded;
+        let mut loaded = self.loaded.borrow_mut();
         let observation = match (&outcome.observation, &outcome.observation_id) {
             (Some(here), _) => Some(here),
             (None, Some(id)) => {
-                loaded = (self.load)(id)?;
-                loaded.as_ref()
+                let last = loaded.get(&outcome.probe);
+                if last.is_none_or(|(last, _)| last != id) {
+                    let brought = (*id, (self.load)(id)?);
+                    let _last = loaded.insert(outcome.probe.clone(), brought);
+                }
+                loaded
+                    .get(&outcome.probe)
+                    .and_then(|(_, seen)| seen.as_ref())
             }
             (None, None) => None,
         };

@@ -7,17 +7,13 @@ use shared::id::AgentId;
 use shared::time::Timestamp;
 
 use super::controls::{self, ControlStatus, HostFinding, Tally};
-use super::history::{At, Cell, Event, Evidence, Happened, Silence, Span};
+use super::history::{Cell, Event, Happened, Silence, Span};
 use super::plan::Plan;
-use super::record::{self, Day, Ended, Judged, Past, Sighting, Words};
+use super::record::{self, Ended, Judged, Past, Sighting, Words};
 use super::row::{Row, stale};
 use super::table::Table;
 use super::{Finding, Findings, Host, HostStatus, Latest, Status, StatusError};
 use crate::catalog::{Catalog, Check, Verdict};
-
-/// Most days that are looked through for the evidence that was in force at an instant: evidence
-/// that is older counts for nothing.
-const DAYS_MAX: usize = 4000;
 
 impl Row {
     /// A cell for each check, in their order, in place of what `cells` holds.
@@ -102,20 +98,22 @@ impl Row {
 }
 
 impl Status {
-    /// The state of all controls of Annex A, in their order. A control without a check says so.
-    ///
-    /// Evidence older than the freshness of its check counts as unknown at `now`.
+    /// The state of all controls of Annex A, in their order, on the hosts that are wanted.
     ///
     /// # Errors
     ///
     /// [`StatusError`]: close and open again.
-    pub fn controls(&self, now: Timestamp) -> Result<Vec<ControlStatus>, StatusError> {
+    pub fn controls(
+        &self,
+        now: Timestamp,
+        wanted: impl Fn(&AgentId) -> bool,
+    ) -> Result<Vec<ControlStatus>, StatusError> {
         let table = self.table();
         table.whole()?;
         let mut tallies: Vec<_> = table.plan.checks.iter().map(|_| Tally::default()).collect();
         let mut cells = Vec::new();
         for (host, row) in &table.rows {
-            if row.host.revoked.is_none() {
+            if row.host.revoked.is_none() && wanted(host) {
                 row.cells_at(&table.plan, now, &mut cells);
                 for (tally, cell) in tallies.iter_mut().zip(&cells) {
                     tally.add(host, cell);
@@ -172,12 +170,8 @@ impl Status {
     pub fn hosts(&self, now: Timestamp) -> Result<Vec<HostStatus>, StatusError> {
         let mut hosts = Vec::new();
         self.cells(now, |name, host, cells| {
-            hosts.push(controls::host_status(
-                name.clone(),
-                host.clone(),
-                cells,
-                now,
-            ));
+            let (name, host) = (name.clone(), host.clone());
+            hosts.push(controls::host_status(name, host, cells, now));
         })?;
         Ok(hosts)
     }
@@ -317,75 +311,6 @@ impl Status {
         read_past(self.store.range(&from, &to).next())
     }
 
-    /// What a check said of a host at an instant, and the evidence that it stood on; `None` when
-    /// it had not been evaluated.
-    ///
-    /// # Errors
-    ///
-    /// [`StatusError`]: close and open again.
-    pub fn at(
-        &self,
-        host: &AgentId,
-        check: &str,
-        instant: Timestamp,
-    ) -> Result<Option<At>, StatusError> {
-        let mut spans = self.spans(host, check, instant, instant.plus_ms(1))?;
-        let Some(span) = spans.pop() else {
-            return Ok(None);
-        };
-        let table = self.table();
-        let number = table.plan.number(check);
-        let planned = number.and_then(|number| table.plan.checks.get(number));
-        // Ids of checks begin with the name of their probe.
-        let named = check.split_once('.').map_or(check, |(probe, _)| probe);
-        let probe = planned.map_or(named, |check| &check.probe);
-        let evidence = self.evidence(table.rows.get(host), probe, instant)?;
-        Ok(Some(At { span, evidence }))
-    }
-
-    /// The newest evidence of a probe that was collected until an instant.
-    fn evidence(
-        &self,
-        row: Option<&Row>,
-        probe: &str,
-        instant: Timestamp,
-    ) -> Result<Option<Evidence>, StatusError> {
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let (today, ms) = record::day_of(instant);
-        let found = |day: i64, seen: &Day| {
-            let until = if day == today { ms } else { i64::MAX };
-            let found = seen.newest(probe, until)?;
-            Some(Evidence {
-                collected: record::in_day(day, found.ms),
-                index: found.record.index,
-                record: record::digest(found.record.record),
-                observation: found.observation.copied().map(record::digest),
-            })
-        };
-        // The open day is newer in memory than on disk, and other days can lie behind it.
-        let mut open = row.day.as_ref().filter(|(day, _)| *day <= today);
-        let from = record::seen(&row.name, i64::MIN);
-        let to = record::seen(&row.name, today.saturating_add(1));
-        for pair in self.store.range::<Day>(&from, &to).rev().take(DAYS_MAX) {
-            let (key, seen) = pair?;
-            let day = record::seen_day(&key).ok_or_else(|| super::store::damaged(&key))?;
-            let mut replaced = false;
-            if let Some((in_memory, newer)) = open.take_if(|(in_memory, _)| day <= *in_memory) {
-                if let Some(evidence) = found(*in_memory, newer) {
-                    return Ok(Some(evidence));
-                }
-                replaced = day == *in_memory;
-            }
-            let evidence = (!replaced).then(|| found(day, &seen)).flatten();
-            if evidence.is_some() {
-                return Ok(evidence);
-            }
-        }
-        Ok(open.and_then(|(day, seen)| found(*day, seen)))
-    }
-
     /// The times between two instants in which a host or one of its probes was silent, in the
     /// order in which they began.
     ///
@@ -423,6 +348,26 @@ impl Status {
         silences.retain(|one| one.from < to && one.to.is_none_or(|end| from < end));
         silences.sort();
         Ok(silences)
+    }
+
+    /// The silences of a host that last at an instant which is not before its last record.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`]: close and open again.
+    pub fn silences_open(
+        &self,
+        host: &AgentId,
+        at: Timestamp,
+    ) -> Result<Vec<Silence>, StatusError> {
+        let table = self.table();
+        table.whole()?;
+        let row = table.rows.get(host);
+        let expected = row.filter(|row| row.host.revoked.is_none());
+        let mut open = expected.map_or_else(Vec::new, |row| row.open_silences(&table.plan));
+        open.retain(|one| one.from <= at);
+        open.sort();
+        Ok(open)
     }
 
     /// What happened to a host as such, in the order in which it was entered.

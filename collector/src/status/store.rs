@@ -26,6 +26,9 @@ use shared::id::Digest;
 
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const MARK_BYTES_MAX: u64 = 512;
+/// Most keys that sled takes at once. What a batch replaces is freed only when the batch is over,
+/// and every few keys replace a whole page.
+const BATCH_KEYS: usize = 512;
 /// How much is written before sled must bring it to disk: what it holds back it keeps in memory.
 const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -170,20 +173,24 @@ impl Store {
         Ok(())
     }
 
-    /// Writes records, all or nothing.
+    /// Writes records. After an error, or when the process ends meanwhile, some may stand there:
+    /// the state is made anew then.
     pub(super) fn apply(&self, writes: Writes) -> Result<(), StatusError> {
-        let mut batch = sled::Batch::default();
         let mut bytes = 0_usize;
-        for (key, record) in writes.0 {
-            bytes = bytes.saturating_add(key.len());
-            if let Some(record) = record {
-                bytes = bytes.saturating_add(record.len());
-                batch.insert(key, record);
-            } else {
-                batch.remove(key);
+        let mut rest = writes.0.into_iter().peekable();
+        while rest.peek().is_some() {
+            let mut batch = sled::Batch::default();
+            for (key, record) in rest.by_ref().take(BATCH_KEYS) {
+                bytes = bytes.saturating_add(key.len());
+                if let Some(record) = record {
+                    bytes = bytes.saturating_add(record.len());
+                    batch.insert(key, record);
+                } else {
+                    batch.remove(key);
+                }
             }
+            self.db.apply_batch(batch)?;
         }
-        self.db.apply_batch(batch)?;
         let unflushed = self.unflushed_bytes.fetch_add(bytes, Ordering::Relaxed);
         if UNFLUSHED_BYTES_MAX < unflushed.saturating_add(bytes) {
             self.unflushed_bytes.store(0, Ordering::Relaxed);

@@ -169,9 +169,11 @@ impl Table {
                 job.changes.push((index, change));
             }
         }
-        let bench = Bench::new(&self.plan, load);
         let jobs = jobs.into_values().collect();
-        let all_done = spread(jobs, |job: Job<'_>| job.done(&bench, store));
+        let plan = &self.plan;
+        let all_done = spread(jobs, |job: Job<'_>| {
+            job.done(&Bench::new(plan, load), store)
+        });
         let mut writes = Writes::default();
         for done in all_done {
             let (row, own): Done = done?;

@@ -57,10 +57,9 @@ impl Reader {
     /// file is not there or cannot be read.
     pub fn read(&self, position: Position) -> Result<Vec<u8>, SegmentError> {
         let segment = self.file(position.segment())?;
-        let path = self.path(position.segment());
         let offset = u64::from(position.offset());
         let damaged = |what| SegmentError::Damaged {
-            path: path.clone(),
+            path: self.path(position.segment()),
             offset,
             what,
         };

@@ -277,7 +277,7 @@ impl<'a> Records<'a> {
         self.counts.decisions += 1;
         let decision =
             decision::open(file, &self.manifest.decisions).map_err(|error| chain(&error))?;
-        self.person_said(&pack::record_name(&leaf.id), &decision);
+        self.person_said(leaf, &decision);
         match (leaf.kind, decision.decides) {
             (LeafKind::Enrol, Decided::Enrol(enrolled)) => {
                 let begin = self.manifest.predicate.period.from;

@@ -5,16 +5,14 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-mod receiver;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use evident_tests::webhook::{Told, Word, receive};
 use evident_tests::{Deployment, ends, poll, program};
-use receiver::{Told, Word, receive};
 use serde_json::Value;
 
 /// How long something may take that comes at the next look.

@@ -44,6 +44,7 @@ fn step(register: &str, record: &str, step: &str, fields: &[(&str, Value)]) -> D
         register: register.to_owned(),
         record: record.to_owned(),
         step: step.to_owned(),
+        after: None,
         fields: fields
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
@@ -159,18 +160,32 @@ fn two_people_are_needed_and_each_step_is_attributed() {
             ("until", text("2999-03-31T00:00:00Z")),
         ];
         let propose = step("exception", "EX-1", "propose", &fields);
-        let approve = || step("exception", "EX-1", "approve", &[]);
+        let approve = |after: &Json| {
+            let Decided::Record(mut step) = step("exception", "EX-1", "approve", &[]) else {
+                unreachable!("it is a step")
+            };
+            step.after = after.as_str().map(|id| id.parse().unwrap());
+            Decided::Record(step)
+        };
         let proposal = said(&site, ("ada", 21), propose, &[], |_| {});
         let (status, done) = post(&site, &proposal).await;
         assert_eq!(status, 200, "{done}");
-        let own = said(&site, ("ada", 21), approve(), &[], |_| {});
+        let own = said(&site, ("ada", 21), approve(&done["record"]), &[], |_| {});
         refused(
             &site,
             &brought(&own, &[]),
             (422, "by", "`ada` is the owner"),
         )
         .await;
-        let (status, done) = post(&site, &said(&site, ("bob", 22), approve(), &[], |_| {})).await;
+        let unseen = said(&site, ("bob", 22), approve(&Json::Null), &[], |_| {});
+        let wanted = (422, "after", "does not say which state");
+        refused(&site, &brought(&unseen, &[]), wanted).await;
+        let older = json!(Digest::of(b"older").to_string());
+        let older = said(&site, ("bob", 22), approve(&older), &[], |_| {});
+        let wanted = (422, "after", "came meanwhile");
+        refused(&site, &brought(&older, &[]), wanted).await;
+        let approval = said(&site, ("bob", 22), approve(&done["record"]), &[], |_| {});
+        let (status, done) = post(&site, &approval).await;
         assert_eq!(status, 200, "{done}");
 
         let (_ok, record) = ask(&site, "GET", "/v1/registers/exception/EX-1", b"").await;
@@ -219,12 +234,19 @@ fn a_statement_that_does_not_hold_here_decides_nothing() {
             (409, "statement", "stands in the ledger"),
         )
         .await;
+        let (id, other) = (key(21).public().id(), Digest::of(b"other"));
+        let renamed = good.replace(&id.to_string(), &other.to_string());
+        let wanted = (403, "statement", "the key of `ada`");
+        refused(&site, &brought(&renamed, &[]), wanted).await;
 
         let left = Decided::Person(Person {
             active: false,
             ..person("ada", 21)
         });
-        let left = said(&site, ("bob", 22), left, &[], |_| {});
+        let other = said(&site, ("bob", 22), left.clone(), &[], |_| {});
+        let wanted = (422, "by", "not for `ada`");
+        refused(&site, &brought(&other, &[]), wanted).await;
+        let left = said(&site, ("ada", 21), left, &[], |_| {});
         assert_eq!(post(&site, &left).await.0, 200);
         send(
             ("ada", 21),
@@ -279,6 +301,42 @@ fn files_come_with_the_statement_that_names_them() {
         assert_eq!(status, 200, "{done}");
         let kept = site.intake.ledger.blob(&Digest::of(policy)).unwrap();
         assert_eq!(kept.as_deref(), Some(policy));
+    });
+}
+
+#[test]
+fn as_many_files_as_a_decision_can_name_are_taken_and_it_can_be_read_again() {
+    run(async {
+        let site = with_people().await;
+        let files: Vec<Vec<u8>> = (0..256u16).map(|n| n.to_be_bytes().to_vec()).collect();
+        let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+        let many = said(&site, ("ada", 21), raise("NC-1"), &files, |_| {});
+        let wanted = (413, "documents", "256 files");
+        refused(&site, &brought(&many, &files), wanted).await;
+        let most = &files[..255];
+        let good = said(&site, ("ada", 21), raise("NC-1"), most, |_| {});
+        let body = brought(&good, most);
+        let (status, done) = ask(&site, "POST", "/v1/decisions", &body).await;
+        assert_eq!(status, 200, "{done}");
+        let entry = done["entry"].as_u64().unwrap();
+        let entry = site.intake.ledger.entry(entry).unwrap();
+        let key = site.intake.authority.decisions.public();
+        assert!(shared::decision::open(&entry.envelope, &key).is_ok());
+
+        let decides = json!({"catalogue": Digest::of(b"c").to_string(), "files": {},
+            "dropped": [], "reason": "surplus"});
+        let order = json!({"decides": decides, "files": [STANDARD.encode(b"surplus")]});
+        let before = size(&site);
+        let order = serde_json::to_vec(&order).unwrap();
+        let (status, problem) = ask(&site, "POST", "/v1/orders/catalogue", &order).await;
+        assert_eq!((status, &problem["operand"]), (422, &json!("files")));
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("does not name")
+        );
+        assert_eq!(size(&site), before);
     });
 }
 

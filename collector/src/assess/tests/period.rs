@@ -1,5 +1,7 @@
 //! Controls over a period: hosts that come and go, editions of the catalogue, times to detect.
 
+use std::sync::Arc;
+
 use super::*;
 
 type History = BTreeMap<(&'static str, &'static str), Vec<Span>>;
@@ -7,7 +9,8 @@ type History = BTreeMap<(&'static str, &'static str), Vec<Span>>;
 struct Told {
     given: Given,
     hosts: Vec<(AgentId, Vec<Window>)>,
-    in_force: BTreeMap<String, Vec<Window>>,
+    in_force: BTreeMap<(String, String), Vec<Window>>,
+    earlier: Vec<Arc<Catalog>>,
     asked: Asked,
     history: History,
 }
@@ -21,6 +24,7 @@ impl Told {
                 .map(|(name, from, to)| (host(name), vec![window(*from, *to)]))
                 .collect(),
             in_force: BTreeMap::new(),
+            earlier: Vec::new(),
             asked: Asked {
                 controls: vec!["A.8.17".to_owned()],
                 ..Asked::default()
@@ -30,6 +34,12 @@ impl Told {
     }
 
     fn over(&self, from: i64, to: i64) -> ControlPeriod {
+        let mut found = self.whole(from, to);
+        assert_eq!(found.controls.len(), 1);
+        found.controls.remove(0)
+    }
+
+    fn whole(&self, from: i64, to: i64) -> Period {
         let catalog = catalog();
         let input = Input {
             catalog: &catalog,
@@ -37,6 +47,7 @@ impl Told {
             window: window(from, to),
             hosts: &self.hosts,
             in_force: &self.in_force,
+            earlier: &self.earlier,
             asked: &self.asked,
         };
         let spans = |host: &AgentId, check: &str| {
@@ -56,10 +67,12 @@ impl Told {
                     .map(|ms| at(ms + 3))
             },
         };
-        let mut found = period(&input, &source).unwrap();
-        assert_eq!(found.controls.len(), 1);
-        found.controls.remove(0)
+        period(&input, &source).unwrap()
     }
+}
+
+fn bearing(check: &str) -> (String, String) {
+    ("A.8.17".to_owned(), check.to_owned())
 }
 
 fn check<'a>(control: &'a ControlPeriod, id: &str) -> &'a CheckPeriod {
@@ -181,7 +194,7 @@ fn a_check_counts_while_its_edition_of_the_catalogue_was_in_force() {
     );
     let _old = told
         .in_force
-        .insert(SYNCHRONISED.to_owned(), vec![window(400, 9999)]);
+        .insert(bearing(SYNCHRONISED), vec![window(400, 9999)]);
     let clock = told.over(0, 1000);
     let found = check(&clock, SYNCHRONISED);
     assert_eq!((found.shares.expected_ms, found.shares.gap_ms), (600, 10));
@@ -189,6 +202,86 @@ fn a_check_counts_while_its_edition_of_the_catalogue_was_in_force() {
         (clock.shares.expected_ms, clock.shares.passing_ms),
         (1000, 990)
     );
+}
+
+#[test]
+fn a_check_that_a_catalogue_dropped_stays_in_the_period() {
+    const GONE: &str = "clock.gone";
+    let file = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/catalog/");
+        std::fs::read_to_string(format!("{folder}{name}")).unwrap()
+    };
+    let texts = file("checks/clock.toml").replace("clock.synchronised", GONE);
+    let before = Catalog::from_texts(&file("controls.tsv"), &[("clock.toml", &texts)]).unwrap();
+    let spans = vec![span(0, Some(400), Verdict::Fail, false)];
+    let mut told = Told::new(&[("a", 0, 9999)], history(&["a"], ("a", GONE), spans));
+    told.earlier = vec![Arc::new(before)];
+    let _old = told.in_force.insert(bearing(GONE), vec![window(0, 400)]);
+    let clock = told.over(0, 1000);
+    let gone = check(&clock, GONE);
+    assert_eq!(gone.dropped, Some(at(400)));
+    assert_eq!(
+        (gone.shares.expected_ms, gone.shares.failing_ms),
+        (400, 400)
+    );
+    assert_eq!(
+        (clock.shares.failing_ms, clock.shares.passing_ms),
+        (400, 600)
+    );
+    assert_eq!(check(&clock, SYNCHRONISED).dropped, None);
+    assert_eq!(gone.deviations.count, 1);
+}
+
+#[test]
+fn who_is_left_out_on_the_last_day_counts_for_the_days_before() {
+    let fails = vec![span(100, None, Verdict::Fail, false)];
+    let mut told = Told::new(
+        &[("a", 0, 9999)],
+        history(&["a"], ("a", SYNCHRONISED), fails),
+    );
+    let place = |out: Option<&str>| Place {
+        groups: Vec::new(),
+        out: out.map(str::to_owned),
+    };
+    let out = place(Some("SC-1: a laboratory"));
+    told.given.places = [(host("a"), out.clone())].into();
+    told.given.moves = [(
+        host("a"),
+        vec![(at(0), place(None)), (at(900), out.clone())],
+    )]
+    .into();
+    let found = told.whole(0, 1000);
+    let counts = (found.hosts, found.out_of_scope, found.partly_out_of_scope);
+    assert_eq!(counts, (1, 0, 1));
+    let left_out = LeftOut {
+        host: host("a"),
+        window: window(900, 1000),
+        why: "SC-1: a laboratory".to_owned(),
+    };
+    assert_eq!(found.left_out, [left_out]);
+    let clock = &found.controls[0];
+    assert_eq!(
+        (clock.shares.expected_ms, clock.shares.failing_ms),
+        (900, 800)
+    );
+    assert_eq!(clock.deviations.open, 1);
+    assert_eq!(told.whole(900, 1000).out_of_scope, 1);
+    // It came into the scope on the last day, and counts from then on.
+    told.given.moves = [(host("a"), vec![(at(0), out), (at(900), place(None))])].into();
+    let clock = told.over(0, 1000);
+    assert_eq!(
+        (clock.shares.expected_ms, clock.shares.failing_ms),
+        (100, 100)
+    );
+    assert_eq!(told.over(0, 1000).deviations.count, 1);
+    // A question for a group counts the time in the group.
+    let web = Place {
+        groups: vec!["web".to_owned()],
+        out: None,
+    };
+    told.given.moves = [(host("a"), vec![(at(0), web), (at(300), place(None))])].into();
+    told.asked.groups = vec!["web".to_owned()];
+    assert_eq!(told.over(0, 1000).shares.expected_ms, 300);
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn some_facts() -> Facts {
         ]
     }"#;
     let subject = fact::subject("clock").unwrap();
-    subject.read(&serde_json::from_str(facts).unwrap()).unwrap()
+    subject.read(facts).unwrap()
 }
 
 proptest! {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use collector::catalog::Files;
+use shared::time::Timestamp;
 
 use super::*;
 
@@ -82,6 +83,29 @@ fn clauses_are_shown_with_what_is_to_be_documented() {
         one_clause(&mut page, clause);
     }
     printed("clauses.txt", &page.text(), include_str!("clauses.txt"));
+}
+
+#[test]
+fn a_clause_without_a_duty_says_so_once() {
+    let around = Around {
+        clock: std::sync::Arc::new(Timestamp::default),
+        colour: false,
+        width: 80,
+        home: None,
+    };
+    for (id, said) in [("9.2.1", 1), ("9.2.2", 0)] {
+        let clauses = Clauses {
+            id: Some(id.to_owned()),
+            documented: false,
+            format: Format::Text,
+        };
+        let text = clauses.run(&around).unwrap().text;
+        assert_eq!(
+            text.matches("No document is named.").count(),
+            said,
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn run(seq: u64, hours: i64, synchronised: bool) -> Change {
     let subject = fact::subject("clock").unwrap();
     let seen = Observation {
         artifacts: Vec::new(),
-        facts: subject.read(&serde_json::from_str(&json).unwrap()).unwrap(),
+        facts: subject.read(&json).unwrap(),
         outcome: Outcome::Facts,
         probe: "clock".to_owned(),
         reason: String::new(),
@@ -91,6 +91,7 @@ fn at_desk(changes: usize, ask: impl FnOnce(&Desk<'_>)) {
         status: &status,
         register: &Register::default(),
         ledger: &ledger,
+        sla: crate::assess::Sla::default(),
     });
     status.close().unwrap();
 }

@@ -11,6 +11,7 @@ use shared::cause::chain;
 use shared::time::Timestamp;
 
 use super::Answer;
+use super::look::HOLDS;
 use super::problem::{Kind, Problem};
 use crate::assess::{AnswerError, Asked, Desk, Window};
 use crate::drift;
@@ -43,6 +44,8 @@ pub struct Question {
     pub names: Option<usize>,
     /// Of drift: leave out what a decision explains.
     pub unexplained: bool,
+    /// Of drift as text: the first evidence of a new host check by check.
+    pub all: bool,
     /// `json`, `text` or `csv`.
     pub format: Form,
     /// Columns of a text.
@@ -76,19 +79,10 @@ impl Form {
 
 impl Question {
     fn asked(&self) -> Asked {
-        let list = |text: &str| -> Vec<String> {
-            let parts = text.split(',').map(str::trim);
-            parts
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let default = Asked::default();
+        let asked = Asked::of(&self.control, &self.host, &self.group);
         Asked {
-            controls: list(&self.control),
-            hosts: list(&self.host),
-            groups: list(&self.group),
-            names: self.names.unwrap_or(default.names).min(NAMES_MAX),
+            names: self.names.unwrap_or(asked.names).min(NAMES_MAX),
+            ..asked
         }
     }
 
@@ -116,12 +110,16 @@ impl Question {
     }
 }
 
-/// Controls as of an instant, or over a period.
+/// Controls as of an instant, or over a period, and whether nothing fails and nothing is unknown.
 ///
 /// # Errors
 ///
 /// [`Problem`]: the question is wrong, or cannot be answered now.
-pub fn assess(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<String, Problem> {
+pub fn assess(
+    desk: &Desk<'_>,
+    question: &Question,
+    now: Timestamp,
+) -> Result<(String, bool), Problem> {
     let asked = question.asked();
     let (columns, colour) = (question.columns(), question.colour);
     if let Some(from) = &question.from {
@@ -131,11 +129,12 @@ pub fn assess(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<St
         }
         let window = question.window(from, now)?;
         let found = desk.over(&asked, window, now).map_err(problem)?;
-        return match question.format {
-            Form::Json => written(&found),
-            Form::Text => Ok(report::period::screen(&found, columns, colour)),
-            Form::Csv => Ok(report::period::csv(&found)),
+        let text = match question.format {
+            Form::Json => written(&found)?,
+            Form::Text => report::period::screen(&found, columns, colour),
+            Form::Csv => report::period::csv(&found),
         };
+        return Ok((text, found.holds()));
     }
     if question.to.is_some() {
         let text = "a period needs a beginning";
@@ -146,11 +145,12 @@ pub fn assess(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<St
         Some(at) => desk.at(&asked, instant(at, now)?),
     };
     let found = found.map_err(problem)?;
-    match question.format {
-        Form::Json => written(&found),
-        Form::Text => Ok(report::assessment::screen(&found, columns, colour)),
-        Form::Csv => Ok(report::assessment::csv(&found)),
-    }
+    let text = match question.format {
+        Form::Json => written(&found)?,
+        Form::Text => report::assessment::screen(&found, columns, colour),
+        Form::Csv => report::assessment::csv(&found),
+    };
+    Ok((text, found.holds()))
 }
 
 /// What changed in a period, the last week where none is given.
@@ -158,7 +158,11 @@ pub fn assess(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<St
 /// # Errors
 ///
 /// [`Problem`]: the question is wrong, or cannot be answered now.
-pub fn drifted(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<String, Problem> {
+pub fn drifted(
+    desk: &Desk<'_>,
+    question: &Question,
+    now: Timestamp,
+) -> Result<(String, bool), Problem> {
     let week = now.plus_ms(-WEEK_MS).to_string();
     let from = question.from.as_deref().unwrap_or(&week);
     let window = question.window(from, now)?;
@@ -166,15 +170,19 @@ pub fn drifted(desk: &Desk<'_>, question: &Question, now: Timestamp) -> Result<S
     if question.unexplained {
         found.entries.retain(|one| one.explained.is_none());
     }
-    match question.format {
-        Form::Json => written(&found),
+    let text = match question.format {
+        Form::Json => written(&found)?,
         Form::Text => {
             let (columns, colour) = (question.columns(), question.colour);
-            let all = !question.unexplained;
-            Ok(report::drift::screen(&found, all, columns, colour))
+            let shown = report::drift::Shown {
+                explained: !question.unexplained,
+                first: question.all,
+            };
+            report::drift::screen(&found, shown, columns, colour)
         }
-        Form::Csv => Ok(report::drift::csv(&found)),
-    }
+        Form::Csv => report::drift::csv(&found),
+    };
+    Ok((text, true))
 }
 
 fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
@@ -197,10 +205,14 @@ fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
 
 fn problem(error: AnswerError) -> Problem {
     match error {
-        AnswerError::Asked(error) => Problem::new(Kind::Malformed, error).of("control"),
-        error @ (AnswerError::Status(_) | AnswerError::Ledger(_) | AnswerError::File { .. }) => {
-            Problem::new(Kind::Unavailable, chain(&error))
+        AnswerError::Asked(error) => {
+            let part = error.part();
+            Problem::new(Kind::Malformed, error).of(part)
         }
+        error @ (AnswerError::Status(_)
+        | AnswerError::Ledger(_)
+        | AnswerError::Population(_)
+        | AnswerError::File { .. }) => Problem::new(Kind::Unavailable, chain(&error)),
     }
 }
 
@@ -212,7 +224,7 @@ fn written(value: &impl Serialize) -> Result<String, Problem> {
 }
 
 type Asking = Result<Query<Question>, QueryRejection>;
-type Answering = fn(&Desk<'_>, &Question, Timestamp) -> Result<String, Problem>;
+type Answering = fn(&Desk<'_>, &Question, Timestamp) -> Result<(String, bool), Problem>;
 
 /// `GET /v1/assess`.
 pub(super) async fn get_assess(State(intake): State<Arc<Intake>>, asking: Asking) -> Answer {
@@ -237,11 +249,17 @@ async fn answer(intake: Arc<Intake>, asking: Asking, answering: Answering) -> An
             status: status.as_ref().ok_or_else(said::unavailable)?,
             register: &register,
             ledger: &intake.ledger,
+            sla: intake.config.assess.sla_days.into(),
         };
         answering(&desk, &question, intake.now())
     });
-    let text = made
+    let (text, holds) = made
         .await
         .map_err(|_panicked| Problem::new(Kind::Unavailable, "the collector failed"))??;
-    Ok(([(header::CONTENT_TYPE, form.media_type())], text).into_response())
+    let holds = if holds { "true" } else { "false" };
+    let head = [
+        (header::CONTENT_TYPE.as_str(), form.media_type()),
+        (HOLDS, holds),
+    ];
+    Ok((head, text).into_response())
 }

@@ -12,10 +12,13 @@ use shared::time::Timestamp;
 
 use super::problem::{Kind, Problem};
 use super::{Answer, json};
+use crate::alert::engine::Listing;
+use crate::alert::outbox::Held;
+use crate::assess::Asked;
 use crate::ledger::Ledger;
 use crate::report::Report;
-use crate::serve::{Intake, said};
-use crate::status::{Status, StatusError};
+use crate::serve::{Intake, alerts, said};
+use crate::status::Status;
 
 /// Name of the header that says whether all that is shown holds: `true` or `false`.
 pub const HOLDS: &str = "evident-holds";
@@ -46,6 +49,15 @@ pub(super) struct Shape {
     width: usize,
     #[serde(default)]
     colour: bool,
+    /// Controls, parted by commas; without any all.
+    #[serde(default)]
+    control: String,
+    /// Hosts.
+    #[serde(default)]
+    host: String,
+    /// Only what does not hold.
+    #[serde(default)]
+    failing: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -70,8 +82,9 @@ pub(super) async fn status(
     let made = tokio::task::spawn_blocking(move || {
         let status = intake.status.read().unwrap_or_else(PoisonError::into_inner);
         let status = status.as_ref().ok_or_else(said::unavailable)?;
-        let report = report(status, &intake.ledger, intake.now())
-            .map_err(|error| Problem::new(Kind::Unavailable, chain(&error)))?;
+        let wanted = (Asked::of(&shape.control, &shape.host, ""), shape.failing);
+        let from = (status, &intake.ledger, intake.dir.as_path());
+        let report = report(from, &wanted, intake.now())?;
         Ok::<_, Problem>(report.with_counters(intake.counters.all()))
     });
     let report = made
@@ -89,14 +102,34 @@ pub(super) async fn status(
     Ok((head, text).into_response())
 }
 
-/// The report of what the derived state knows of the ledger.
+/// The report of what the derived state knows of the ledger, and of what waits in the outbox of
+/// the collector's folder: of the controls and hosts that are asked for, and with `true` only of
+/// what does not hold.
 ///
 /// # Errors
 ///
-/// [`StatusError`] when the derived state cannot be read.
-pub fn report(status: &Status, ledger: &Ledger, now: Timestamp) -> Result<Report, StatusError> {
-    let behind = ledger.published().size.saturating_sub(status.position()?);
-    Ok(Report::of(status, now)?.behind(behind))
+/// [`Problem`] when the question names what is not there, or nothing can be read.
+pub fn report(
+    (status, ledger, dir): (&Status, &Ledger, &std::path::Path),
+    (asked, failing): &(Asked, bool),
+    now: Timestamp,
+) -> Result<Report, Problem> {
+    let broken = |said: String| Problem::new(Kind::Unavailable, said);
+    asked
+        .check(&status.catalog())
+        .map_err(|error| Problem::new(Kind::Malformed, error).of("control"))?;
+    let position = status.position().map_err(|error| broken(chain(&error)))?;
+    let behind = ledger.published().size.saturating_sub(position);
+    let report = Report::of(status, asked, now).map_err(|error| broken(chain(&error)))?;
+    if report.hosts.is_empty() && !asked.hosts.is_empty() {
+        let text = format!("no host is enrolled as {}", asked.hosts.join(", "));
+        return Err(Problem::new(Kind::NotFound, text)
+            .of("host")
+            .hint("`evident-collector status` names the hosts"));
+    }
+    let held = Held::read(&dir.join(alerts::FOLDER)).map_err(|error| broken(chain(&error)))?;
+    let report = report.behind(behind).with_alerts(Listing::of(&held));
+    Ok(if *failing { report.failing() } else { report })
 }
 
 #[derive(Serialize)]

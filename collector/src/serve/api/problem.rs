@@ -179,9 +179,10 @@ impl From<DecideError> for Problem {
     fn from(error: DecideError) -> Self {
         match error {
             DecideError::Ledger(error) => error.into(),
-            error @ (DecideError::Statement(_) | DecideError::Fleet(_)) => {
-                Self::new(Kind::Refused, chain(&error))
-            }
+            error @ (DecideError::Statement(_)
+            | DecideError::Unreadable(_)
+            | DecideError::Other
+            | DecideError::Fleet(_)) => Self::new(Kind::Refused, chain(&error)),
         }
     }
 }

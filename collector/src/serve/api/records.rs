@@ -1,5 +1,6 @@
 //! What people decided, to be read: who may decide, the registers and their records.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -7,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::id::Digest;
 use shared::key::PublicKey;
 use shared::time::Timestamp;
@@ -14,7 +16,9 @@ use shared::time::Timestamp;
 use super::problem::{Kind as Wrong, Problem};
 use super::{Answer, json};
 use crate::fault::nearest;
-use crate::register::{self, FieldKind, Ids, KINDS, Kind, Record, Register, StepKind, Who};
+use crate::register::{
+    self, Changed, FieldKind, Ids, KINDS, Kind, Record, Register, StepKind, Who,
+};
 use crate::serve::Intake;
 
 /// As of when.
@@ -39,6 +43,8 @@ pub struct PersonShown {
     pub key_id: Option<Digest>,
     /// May decide.
     pub active: bool,
+    /// What was said of the person, by whom and when; the first makes the person known.
+    pub history: Vec<Changed>,
 }
 
 /// A register with its records.
@@ -63,23 +69,12 @@ pub struct RecordShown<'a> {
     pub standing: String,
 }
 
-impl AsOf {
-    /// The instant that is asked for, or now.
-    fn instant(at: &At, now: Timestamp) -> Timestamp {
-        let asked = at.as_ref().ok().and_then(|Query(asked)| asked.at.as_ref());
-        asked.and_then(|at| at.parse().ok()).unwrap_or(now)
-    }
-}
-
 type At = Result<Query<AsOf>, QueryRejection>;
 
-/// Does something with the registers as of the instant that is asked for.
-fn read<T>(intake: &Intake, at: At, take: impl FnOnce(&Register) -> T) -> Result<T, Problem> {
-    let Query(AsOf { at }) =
-        at.map_err(|error| Problem::new(Wrong::Malformed, error).of("query"))?;
-    let register = intake.register();
+/// The registers as of the instant that is asked for.
+fn as_of<'a>(register: &'a Register, at: Option<&str>) -> Result<Cow<'a, Register>, Problem> {
     let Some(at) = at else {
-        return Ok(take(&register));
+        return Ok(Cow::Borrowed(register));
     };
     let instant: Timestamp = at.parse().map_err(|_form| {
         Problem::new(
@@ -89,25 +84,99 @@ fn read<T>(intake: &Intake, at: At, take: impl FnOnce(&Register) -> T) -> Result
         .of("at")
         .hint("write it as RFC 3339 says: 2026-12-31T18:00:00Z")
     })?;
-    Ok(take(&register.at(instant)))
+    Ok(Cow::Owned(register.at(instant)))
+}
+
+fn instant(at: At) -> Result<Option<String>, Problem> {
+    let Query(AsOf { at }) =
+        at.map_err(|error| Problem::new(Wrong::Malformed, error).of("query"))?;
+    Ok(at)
+}
+
+fn value(shown: &impl Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(shown).map_err(|error| Problem::new(Wrong::Unavailable, error))
+}
+
+/// A register with its records as of an instant; without one now.
+///
+/// # Errors
+///
+/// [`Problem`]: the instant is none.
+pub fn listed(
+    register: &Register,
+    kind: &Kind,
+    at: Option<&str>,
+    now: Timestamp,
+) -> Result<Value, Problem> {
+    let register = as_of(register, at)?;
+    let records = register.records(kind.name).into_iter();
+    value(&RegisterShown {
+        register: kind.name,
+        next_id: register.next_id(kind),
+        records: records
+            .map(|record| shown(&register, kind, record, at, now))
+            .collect(),
+    })
+}
+
+fn shown<'a>(
+    register: &Register,
+    kind: &Kind,
+    record: &'a Record,
+    at: Option<&str>,
+    now: Timestamp,
+) -> RecordShown<'a> {
+    let instant = at.and_then(|at| at.parse().ok()).unwrap_or(now);
+    let standing = register.standing(kind.name, record, instant);
+    RecordShown { record, standing }
+}
+
+/// A record with its history as of an instant; without one now.
+///
+/// # Errors
+///
+/// [`Problem`]: the instant is none, or there was no such record.
+pub fn whole(
+    register: &Register,
+    (kind, id): (&Kind, &str),
+    at: Option<&str>,
+    now: Timestamp,
+) -> Result<Value, Problem> {
+    let register = as_of(register, at)?;
+    let record = one(&register, kind, id)?;
+    value(&shown(&register, kind, record, at, now))
+}
+
+fn one<'a>(register: &'a Register, kind: &Kind, id: &str) -> Result<&'a Record, Problem> {
+    register.record(kind.name, id).ok_or_else(|| {
+        let records = register.records(kind.name);
+        let ids = records.iter().map(|record| record.id.as_str());
+        let hint = if records.is_empty() {
+            "the register was empty then".to_owned()
+        } else {
+            nearest(id, ids)
+        };
+        Problem::new(Wrong::NotFound, format!("there is no {} `{id}`", kind.name))
+            .of("id")
+            .hint(hint)
+    })
 }
 
 /// Who may decide, and who could.
 pub(super) async fn people(State(intake): State<Arc<Intake>>, at: At) -> Answer {
-    let people: Vec<PersonShown> = read(&intake, at, |register| {
-        let people = register.people();
-        people
-            .map(|person| PersonShown {
-                id: person.id.to_string(),
-                name: person.name.clone(),
-                email: person.email.clone(),
-                key: person.key.clone(),
-                key_id: PublicKey::from_pem(&person.key).ok().map(|key| key.id()),
-                active: person.active,
-            })
-            .collect()
-    })?;
-    json(&people)
+    let at = instant(at)?;
+    let register = intake.register();
+    let register = as_of(&register, at.as_deref())?;
+    let people = register.people().map(|person| PersonShown {
+        id: person.id.to_string(),
+        name: person.name.clone(),
+        email: person.email.clone(),
+        key: person.key.clone(),
+        key_id: PublicKey::from_pem(&person.key).ok().map(|key| key.id()),
+        active: person.active,
+        history: register.said_of(&person.id),
+    });
+    json(&people.collect::<Vec<_>>())
 }
 
 /// A register by its name.
@@ -127,20 +196,8 @@ pub(super) async fn register(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    let instant = AsOf::instant(&at, intake.now());
-    read(&intake, at, |register| {
-        let records = register.records(kind.name).into_iter();
-        json(&RegisterShown {
-            register: kind.name,
-            next_id: register.next_id(kind),
-            records: records
-                .map(|record| RecordShown {
-                    record,
-                    standing: register.standing(kind.name, record, instant),
-                })
-                .collect(),
-        })
-    })?
+    let (at, now) = (instant(at)?, intake.now());
+    json(&listed(&intake.register(), kind, at.as_deref(), now)?)
 }
 
 /// One record with its history.
@@ -150,12 +207,9 @@ pub(super) async fn record(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    let instant = AsOf::instant(&at, intake.now());
-    read(&intake, at, |register| {
-        let record = one(kind, &id, register)?;
-        let standing = register.standing(kind.name, record, instant);
-        json(&RecordShown { record, standing })
-    })?
+    let (at, now) = (instant(at)?, intake.now());
+    let register = intake.register();
+    json(&whole(&register, (kind, &id), at.as_deref(), now)?)
 }
 
 /// The file that a record names, as it was brought.
@@ -164,15 +218,17 @@ pub(super) async fn document(
     Path((name, id)): Path<(String, String)>,
     at: At,
 ) -> Answer {
-    let kind = known(&name)?;
-    let digest = read(&intake, at, |register| {
+    let (kind, at) = (known(&name)?, instant(at)?);
+    let digest = {
+        let register = intake.register();
+        let register = as_of(&register, at.as_deref())?;
         let named = kind.document().map(|field| field.name);
-        let text = one(kind, &id, register)?.text(named.unwrap_or_default());
+        let text = one(&register, kind, &id)?.text(named.unwrap_or_default());
         let digest = text.and_then(|text| text.parse::<Digest>().ok());
         digest.ok_or_else(|| {
             Problem::new(Wrong::NotFound, format!("`{id}` names no file")).of("document")
-        })
-    })??;
+        })?
+    };
     let bytes = intake.ledger.blob(&digest).ok().flatten();
     let missing = || {
         let what = format!("the file {digest} is not in the ledger");
@@ -180,22 +236,6 @@ pub(super) async fn document(
     };
     let kind = [(CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, bytes.ok_or_else(missing)?).into_response())
-}
-
-/// The record of this id.
-fn one<'a>(kind: &Kind, id: &str, register: &'a Register) -> Result<&'a Record, Problem> {
-    register.record(kind.name, id).ok_or_else(|| {
-        let records = register.records(kind.name);
-        let ids = records.iter().map(|record| record.id.as_str());
-        let hint = if records.is_empty() {
-            "the register was empty then".to_owned()
-        } else {
-            nearest(id, ids)
-        };
-        Problem::new(Wrong::NotFound, format!("there is no {} `{id}`", kind.name))
-            .of("id")
-            .hint(hint)
-    })
 }
 
 /// Every register: its fields, its steps, what it is for.

@@ -132,6 +132,17 @@ proptest! {
                 for hour in &instants {
                     let instant = at(*hour).plus_ms(1);
                     let told = status.at(&host(name), &check.id, instant).unwrap();
+                    let cells = status.cells_at(&host(name), &[None, Some(check)], instant);
+                    let cell = cells.unwrap()[1];
+                    let dated = told.as_ref().map(|told| {
+                        let collected = told.evidence.as_ref().unwrap().collected;
+                        (told.span.verdict, told.span.stale, collected, told.span.from)
+                    });
+                    let shown = cell.since.map(|since| {
+                        (cell.verdict, cell.stale, cell.collected.unwrap(), since)
+                    });
+                    prop_assert_eq!(shown, dated);
+                    prop_assert_eq!(cell.covered, dated.is_some() && !cell.stale);
                     let told = told.map(|told| {
                         let index = told.evidence.unwrap().index;
                         (told.span.verdict, told.span.stale, index)

@@ -7,7 +7,7 @@ use super::super::Verdict;
 use super::Records;
 use crate::attestation::Statement;
 use crate::cause::chain;
-use crate::decision::{self, Decided, Decision, Said};
+use crate::decision::{self, Decided, Decision, InForce, Person, Said, Step};
 use crate::dsse::Envelope;
 use crate::id::{Digest, PersonId};
 use crate::key::PublicKey;
@@ -23,6 +23,10 @@ const CLOCK_MS: u64 = 10 * 60 * 1000;
 pub(super) struct People {
     /// By the name: the key, and whether the person may decide.
     known: BTreeMap<PersonId, (PublicKey, bool)>,
+    /// Every key that was ever somebody's, and whose it was first.
+    held: BTreeMap<PublicKey, PersonId>,
+    /// By register and id: the last decision about the record.
+    last: BTreeMap<(String, String), Digest>,
     said: BTreeSet<Digest>,
     pub(super) signed: u64,
     pub(super) orders: u64,
@@ -49,7 +53,15 @@ impl Records<'_> {
                 if kind != leaf.kind {
                     return Err("is not of the kind that its entry says".to_owned());
                 }
-                self.person_said(&name, &decision);
+                self.person_said(leaf, &decision);
+                match &decision.decides {
+                    Decided::Record(step) => self.follows(&name, &leaf.id, step),
+                    Decided::Catalogue(catalogue) => self.catalogue(catalogue),
+                    Decided::Enrol(_)
+                    | Decided::Revoke(_)
+                    | Decided::Import(_)
+                    | Decided::Person(_) => {}
+                }
             }
             Err(error) => {
                 let what = format!("is of a form that is not known here: {}", chain(&error));
@@ -60,7 +72,15 @@ impl Records<'_> {
     }
 
     /// Checks what a person said, if a person stands for the decision, and makes people known.
-    pub(super) fn person_said(&mut self, name: &str, decision: &Decision) {
+    pub(super) fn person_said(&mut self, leaf: &Leaf, decision: &Decision) {
+        let name = &pack::record_name(&leaf.id);
+        if decision.at != leaf.received {
+            let what = format!(
+                "says it was made at {}, not when it was entered",
+                decision.at
+            );
+            self.decided.fail(name, what);
+        }
         match &decision.statement {
             Some(statement) => {
                 self.people.signed += 1;
@@ -75,16 +95,59 @@ impl Records<'_> {
             None if matches!(decision.decides, Decided::Enrol(_)) => {}
             None => self.people.orders += 1,
         }
-        if let Decided::Person(person) = &decision.decides {
-            let strong = |key: PublicKey| key.check_strength().map(|()| key);
-            match PublicKey::from_pem(&person.key).and_then(strong) {
-                Ok(key) => {
-                    let known = (key, person.active);
-                    let _before = self.people.known.insert(person.id.clone(), known);
-                }
-                Err(error) => self
-                    .decided
-                    .fail(name, format!("makes a key known: {error}")),
+        if let Decided::Person(person) = &decision.decides
+            && let Err(what) = self.person(name, decision, person)
+        {
+            self.decided.fail(name, what);
+        }
+    }
+
+    /// Makes a person known. A key is for ever of one person, and of a person nobody but an
+    /// account of the machine says anything that another did not sign.
+    fn person(&mut self, name: &str, decision: &Decision, person: &Person) -> Result<(), String> {
+        let (id, by) = (&person.id, &decision.by);
+        let strong = |key: PublicKey| key.check_strength().map(|()| key);
+        let key = PublicKey::from_pem(&person.key)
+            .and_then(strong)
+            .map_err(|error| format!("makes a key known: {error}"))?;
+        if key.to_pem() != person.key {
+            return Err("makes a key known that is not in its one written form".to_owned());
+        }
+        if decision.statement.is_some() && by != id.as_str() {
+            return Err(format!("is about `{id}`, and `{by}` signed it"));
+        }
+        let first = self.people.held.entry(key).or_insert_with(|| id.clone());
+        if first != id {
+            return Err(format!("gives `{id}` the key of `{first}`"));
+        }
+        let before = self.people.known.insert(id.clone(), (key, person.active));
+        if before.is_some_and(|(before, _active)| before != key) {
+            let key = key.id().short();
+            let what = format!("gives `{id}` another key, {key}, by order of `{by}`");
+            self.decided.add(Verdict::Note, name, what);
+        }
+        Ok(())
+    }
+
+    /// Whether the step is about the record as the decision before it left it.
+    fn follows(&mut self, name: &str, id: &Digest, step: &Step) {
+        let place = (step.register.clone(), step.record.clone());
+        let before = self.people.last.insert(place, *id);
+        if before != step.after {
+            let what = format!(
+                "is about another state of {} `{}` than the one before it",
+                step.register, step.record
+            );
+            self.decided.fail(name, what);
+        }
+    }
+
+    /// The files of a catalogue, whether a person signed for them or an account gave the order.
+    fn catalogue(&mut self, catalogue: &InForce) {
+        for digest in catalogue.files.values() {
+            let name = pack::blob_name(digest);
+            if self.used.insert(name.clone()) {
+                let _there = self.brought(&name, digest, limits::DOCUMENT_BYTES_MAX);
             }
         }
     }

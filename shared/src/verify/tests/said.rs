@@ -3,7 +3,7 @@
 use super::exporter::check;
 use super::sample::{Cut, Ledger, ORIGIN, at};
 use crate::attestation::{Statement, Subject};
-use crate::decision::{Decided, Decision, Person, SAID_TYPE, Said, Step, Value};
+use crate::decision::{Decided, Decision, InForce, Person, SAID_TYPE, Said, Step, Value};
 use crate::id::Digest;
 use crate::key::SigningKey;
 use crate::leaf::LeafKind;
@@ -31,6 +31,7 @@ fn step(record: &str) -> Decided {
         register: "nonconformity".to_owned(),
         record: record.to_owned(),
         step: "raise".to_owned(),
+        after: None,
         fields: [("owner".to_owned(), Value::Text("ada".to_owned()))].into(),
     })
 }
@@ -82,15 +83,114 @@ fn raise(ledger: &mut Ledger, who: (&str, u8), change: impl FnOnce(&mut Said)) {
 fn what_known_people_signed_holds() {
     let decide = |ledger: &mut Ledger| {
         raise(ledger, ("ada", 21), |_| {});
-        let change = said(ledger, ("bob", 22), person("ada", 23, true), |_| {});
+        let bob = said(ledger, ("bob", 22), step("NC-2"), |_| {});
+        ledger.decided(LeafKind::Decision, bob, |_| {});
+    };
+    let part = "2 decisions are what people signed; 2 others are orders";
+    shows(decide, Verdict::Ok, part);
+}
+
+#[test]
+fn a_change_of_a_key_is_noted_with_who_did_it() {
+    let own = |ledger: &mut Ledger| {
+        let change = said(ledger, ("ada", 21), person("ada", 23, true), |_| {});
         ledger.decided(LeafKind::Decision, change, |_| {});
         raise(ledger, ("ada", 23), |_| {});
     };
-    shows(
-        decide,
-        Verdict::Ok,
-        "3 decisions are what people signed; 2 others are orders",
-    );
+    shows(own, Verdict::Note, "by order of `ada`");
+    let order = |ledger: &mut Ledger| {
+        ledger.decide(LeafKind::Decision, person("ada", 23, true));
+        raise(ledger, ("ada", 23), |_| {});
+    };
+    shows(order, Verdict::Note, "gives `ada` another key");
+}
+
+#[test]
+fn nobody_signs_for_another_and_a_key_is_of_one_person() {
+    let other = |ledger: &mut Ledger| {
+        let change = said(ledger, ("bob", 22), person("ada", 23, true), |_| {});
+        ledger.decided(LeafKind::Decision, change, |_| {});
+    };
+    shows(other, Verdict::Fail, "is about `ada`, and `bob` signed it");
+    let same = |ledger: &mut Ledger| {
+        ledger.decide(LeafKind::Decision, person("eve", 21, true));
+    };
+    shows(same, Verdict::Fail, "gives `eve` the key of `ada`");
+    // Also one that its owner has no more, and one that is written in another way.
+    let once = |ledger: &mut Ledger| {
+        ledger.decide(LeafKind::Decision, person("ada", 23, true));
+        ledger.decide(LeafKind::Decision, person("eve", 21, true));
+    };
+    shows(once, Verdict::Fail, "gives `eve` the key of `ada`");
+    let written = |ledger: &mut Ledger| {
+        let Decided::Person(mut eve) = person("eve", 24, true) else {
+            unreachable!("it is one")
+        };
+        eve.key = eve.key.replace('\n', "\r\n");
+        ledger.decide(LeafKind::Decision, Decided::Person(eve));
+    };
+    shows(written, Verdict::Fail, "makes a key known");
+}
+
+#[test]
+fn a_step_on_another_state_of_the_record_is_found() {
+    let approve = |after: fn(Digest) -> Option<Digest>| {
+        move |ledger: &mut Ledger| {
+            raise(ledger, ("ada", 21), |_| {});
+            let last = ledger.leaves.last().unwrap().id;
+            raise(ledger, ("bob", 22), |said| {
+                if let Decided::Record(step) = &mut said.decides {
+                    step.after = after(last);
+                }
+            });
+        }
+    };
+    let part = "2 decisions are what people signed";
+    shows(approve(Some), Verdict::Ok, part);
+    let part = "is about another state of nonconformity `NC-1`";
+    shows(approve(|_| None), Verdict::Fail, part);
+    shows(approve(|_| Some(Digest::of(b"older"))), Verdict::Fail, part);
+}
+
+#[test]
+fn one_statement_under_another_name_of_the_key_is_found() {
+    let renamed = |ledger: &mut Ledger| {
+        let (file, files) = said(ledger, ("ada", 21), step("NC-1"), |_| {});
+        let text = String::from_utf8(file).unwrap();
+        let other = Digest::of(b"other").to_string();
+        let file = text.replace(&key(21).public().id().to_string(), &other);
+        ledger.decided(LeafKind::Decision, (file.into_bytes(), files), |_| {});
+    };
+    shows(renamed, Verdict::Fail, "was not said by `ada`");
+}
+
+#[test]
+fn a_decision_says_when_it_was_entered() {
+    let dated = |ledger: &mut Ledger| {
+        ledger.late_ms = -1;
+        ledger.decide(LeafKind::Decision, person("eve", 24, true));
+    };
+    shows(dated, Verdict::Fail, "not when it was entered");
+}
+
+#[test]
+fn the_files_of_a_catalogue_are_wanted_whoever_ordered_it() {
+    let ledger = with_people(|ledger| {
+        let digest = Digest::of(REPORT);
+        drop(ledger.blobs.insert(digest, REPORT.to_vec()));
+        let decided = InForce {
+            catalogue: digest,
+            files: [("criteria.toml".to_owned(), digest)].into(),
+            dropped: Vec::new(),
+            reason: "first".to_owned(),
+        };
+        ledger.decide(LeafKind::Catalogue, Decided::Catalogue(decided));
+    });
+    check(&ledger, |_, _| {}, ("decisions", Verdict::Ok, "3 others"));
+    let gone = |_: &Ledger, cut: &mut Cut| {
+        drop(cut.files.remove(&pack::blob_name(&Digest::of(REPORT))));
+    };
+    check(&ledger, gone, ("blobs", Verdict::Fail, "is missing"));
 }
 
 #[test]

@@ -120,9 +120,15 @@ impl Fleet {
         bad + 1
     }
 
+    /// Opens the ledger of a fleet: its name and its key are the same for all.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Ledger> {
+        let signer = Signer::new("localhost/bench/1", &[5; 32])?;
+        Ok(Ledger::open(folder, signer)?)
+    }
+
     /// A ledger in which every host is enrolled.
     pub(crate) fn ledger(&self, folder: &Path) -> anyhow::Result<Ledger> {
-        let ledger = Ledger::open(folder, Signer::new("localhost/bench/1", &[5; 32])?)?;
+        let ledger = Self::open(folder)?;
         for hosts in self.hosts.chunks(limits::BATCH_ATTESTATIONS_MAX) {
             let entries = hosts.iter().map(|host| self.enrolment(host));
             let entries = entries.collect::<anyhow::Result<Vec<_>>>()?;

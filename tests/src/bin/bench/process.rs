@@ -134,7 +134,16 @@ fn ticks(path: &str, fields: [usize; 2]) -> anyhow::Result<f64> {
 
 /// A line of status, such as `VmRSS` or `VmHWM`, in MiB.
 pub(crate) fn memory_mib(process: &Child, line: &str) -> anyhow::Result<f64> {
-    let path = format!("/proc/{}/status", process.id());
+    memory_of(&process.id().to_string(), line)
+}
+
+/// The same of this process itself.
+pub(crate) fn own_memory_mib(line: &str) -> anyhow::Result<f64> {
+    memory_of("self", line)
+}
+
+fn memory_of(process: &str, line: &str) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/status");
     let text = durable::read_text(Path::new(&path), 64 * 1024)?;
     let line = text
         .lines()

@@ -3,6 +3,9 @@
 //! The entries were signed as agents sign them, and the ledger is a real one. It is replayed twice,
 //! and both states must be the same byte for byte.
 //!
+//! Then the ledger is opened again, and hosts and registers are known again from its entries: all
+//! that a collector does before agents can connect, but for taking up the derived state.
+//!
 //! The baseline does with the same entries what no replay can leave out, in one thread: the entry
 //! is read, its name computed and its form examined. Half of it is measured before and half after.
 
@@ -11,6 +14,7 @@ use std::sync::Arc;
 
 use collector::follow;
 use collector::ledger::Ledger;
+use collector::register::Register;
 use collector::status::Status;
 use shared::attestation::Attestation;
 use shared::id::Digest;
@@ -42,6 +46,8 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
     let second = replayed(&fleet, &ledger, &folder.path().join("again"))?;
     anyhow::ensure!(first.digest == second.digest, "two replays differ");
     let after = bare(&ledger, size / 2..size)?;
+    drop(ledger);
+    let start = started(&fleet, &folder.path().join("ledger"))?;
     let against = "entries read, named and examined, one thread";
     let entries = f64::from(u32::try_from(size)?);
     let (bare_seconds, bare_cpu) = (before.0 + after.0, before.1 + after.1);
@@ -66,7 +72,29 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measured>> {
             f64::midpoint(first.reopen_seconds, second.reopen_seconds),
             ("the replay itself", seconds),
         ),
+        Measured::new(
+            "replay",
+            ("start_entries_per_second", "1/s"),
+            entries / start,
+            (against, entries / bare_seconds),
+        ),
     ])
+}
+
+/// Seconds until the ledger is open, and hosts and registers are known.
+fn started(fleet: &Fleet, folder: &Path) -> anyhow::Result<f64> {
+    let begun = now();
+    let ledger = Fleet::open(folder)?;
+    let decisions = fleet.key().public();
+    let (mut hosts, mut register) = (collector::fleet::Fleet::default(), Register::default());
+    for entry in ledger.entries_from(0) {
+        let entry = entry?;
+        hosts.take(entry.index, &entry.leaf, &entry.envelope, &decisions)?;
+        register.take_entry(entry.index, &entry.leaf, &entry.envelope, &decisions)?;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    anyhow::ensure!(hosts.streams().count() == HOSTS, "not every host is known");
+    Ok(seconds)
 }
 
 struct Replayed {

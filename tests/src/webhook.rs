@@ -9,41 +9,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 /// A notice: its type, incident and number.
-pub(crate) type Word = (String, String, u64);
+pub type Word = (String, String, u64);
 
 /// What it was told.
-#[derive(Default)]
-pub(crate) struct Told {
+#[derive(Debug, Default)]
+pub struct Told {
     /// It answers 503, and does not remember.
-    pub(crate) down: AtomicBool,
+    pub down: AtomicBool,
     /// Requests that it answered so.
-    pub(crate) refused: AtomicU64,
+    pub refused: AtomicU64,
     /// Signals that the collector is alive.
-    pub(crate) alive: AtomicU64,
+    pub alive: AtomicU64,
     notices: Mutex<Vec<(Word, Value)>>,
 }
 
 impl Told {
     /// The notices so far.
-    pub(crate) fn words(&self) -> Vec<Word> {
+    pub fn words(&self) -> Vec<Word> {
         let notices = self.notices.lock().unwrap();
         notices.iter().map(|(word, _body)| word.clone()).collect()
     }
 
     /// The body of the newest notice.
-    pub(crate) fn newest(&self) -> Value {
+    pub fn newest(&self) -> Value {
         self.notices.lock().unwrap().last().unwrap().1.clone()
     }
 
+    /// What was told of the incidents that this condition was part of.
+    pub fn about(&self, key: &str) -> Vec<Word> {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = |body: &Value| {
+            let conditions = body.pointer("/data/conditions").and_then(Value::as_array);
+            let mut keys = conditions.into_iter().flatten();
+            keys.any(|one| one.get("key").is_some_and(|found| found == key))
+        };
+        let with = notices.iter().filter(|(_word, body)| has(body));
+        let incidents: BTreeSet<&str> = with.map(|(word, _body)| word.1.as_str()).collect();
+        let of = notices
+            .iter()
+            .filter(|(word, _body)| incidents.contains(word.1.as_str()));
+        of.map(|(word, _body)| word.clone()).collect()
+    }
+
     /// Whether nothing was told twice.
-    pub(crate) fn once(&self) -> bool {
+    pub fn once(&self) -> bool {
         let words = self.words();
         words.iter().collect::<BTreeSet<_>>().len() == words.len()
     }
 }
 
 /// Begins to receive.
-pub(crate) fn receive() -> (SocketAddr, Arc<Told>) {
+pub fn receive() -> (SocketAddr, Arc<Told>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let told = Arc::new(Told::default());
