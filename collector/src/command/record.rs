@@ -15,6 +15,7 @@ use serde::Deserialize;
 use shared::decision::{Decided, Step, Value};
 use shared::durable;
 use shared::id::Digest;
+use shared::time::Timestamp;
 
 use super::client::Client;
 use super::person::{Pen, document};
@@ -132,7 +133,12 @@ impl Looking {
     }
 
     /// Asks the collector that runs, or reads its ledger when none does.
-    fn answer(&self, kind: &Kind, id: Option<&String>) -> anyhow::Result<serde_json::Value> {
+    fn answer(
+        &self,
+        kind: &Kind,
+        id: Option<&String>,
+        now: Timestamp,
+    ) -> anyhow::Result<serde_json::Value> {
         let (dir, at) = (self.folder.dir.as_path(), self.at.as_deref());
         let id_path = id.map(|id| format!("/{}", encoded(id)));
         let at_query = at.map(|at| format!("?at={}", encoded(at)));
@@ -144,8 +150,8 @@ impl Looking {
         }
         let register = super::register(dir)?;
         Ok(match id {
-            Some(id) => records::whole(&register, (kind, id), at)?,
-            None => records::listed(&register, kind, at)?,
+            Some(id) => records::whole(&register, (kind, id), at, now)?,
+            None => records::listed(&register, kind, at, now)?,
         })
     }
 }
@@ -263,7 +269,7 @@ pub(crate) fn run(
     if let (Some(id), Ok(Some(out))) = (id, given.try_get_one::<PathBuf>(OUT)) {
         return looking.write_out(kind, id, out);
     }
-    let answer = looking.answer(kind, id)?;
+    let answer = looking.answer(kind, id, around.now())?;
     if looking.format == Format::Json {
         return Ok(serde_json::to_string_pretty(&answer)?.into());
     }
@@ -278,7 +284,15 @@ pub(crate) fn run(
 struct RegisterAnswer {
     #[serde(default)]
     next_id: Option<String>,
-    records: Vec<Record>,
+    records: Vec<Standing>,
+}
+
+/// A record, and how it stands.
+#[derive(Deserialize)]
+struct Standing {
+    #[serde(flatten)]
+    record: Record,
+    standing: String,
 }
 
 /// Takes a step.
@@ -382,21 +396,21 @@ fn plain(value: &Value) -> String {
 }
 
 /// One line for each record.
-fn listed(kind: &Kind, records: &[Record], width: usize) -> anyhow::Result<String> {
+fn listed(kind: &Kind, records: &[Standing], width: usize) -> anyhow::Result<String> {
     if records.is_empty() {
         let example = kind.example;
         return Ok(format!(
             "none yet; for example:\n  evident-collector {example}"
         ));
     }
-    let longest = |of: fn(&Record) -> usize| records.iter().map(of).max().unwrap_or(0);
+    let longest = |of: fn(&Standing) -> usize| records.iter().map(of).max().unwrap_or(0);
     let (ids, states) = (
-        longest(|record| record.id.chars().count()),
-        longest(|record| record.state.chars().count()),
+        longest(|one| one.record.id.chars().count()),
+        longest(|one| one.standing.chars().count()),
     );
     let mut text = String::new();
-    for record in records {
-        let (id, state) = (&record.id, &record.state);
+    for Standing { record, standing } in records {
+        let (id, state) = (&record.id, standing);
         let last = record.history.last();
         let when = last.map(|event| event.at.to_string().chars().take(10).collect::<String>());
         let by = last.map(|event| event.by.as_str()).unwrap_or_default();
@@ -423,8 +437,8 @@ fn short(text: &str, room: usize) -> String {
 }
 
 /// All of one record.
-fn whole(record: &Record) -> anyhow::Result<String> {
-    let mut text = format!("{}  {}\n", record.id, record.state);
+fn whole(Standing { record, standing }: &Standing) -> anyhow::Result<String> {
+    let mut text = format!("{}  {standing}\n", record.id);
     fields_of(&mut text, "  ", &record.fields)?;
     for event in &record.history {
         let Event {

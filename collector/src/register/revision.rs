@@ -100,7 +100,7 @@ impl Register {
     #[must_use]
     pub fn all_documents(&self) -> Vec<Document> {
         let all = self.records("document").into_iter();
-        all.filter_map(|record| document(record)).collect()
+        all.filter_map(document).collect()
     }
 
     /// How a record stands at an instant: its state, and what time or other records made of it

@@ -176,7 +176,7 @@ fn the_table_agrees_with_itself() {
                         step.name
                     ),
                     Who::DidNot(other) | Who::Never(other) => {
-                        assert!(steps.contains(other), "{name} {other}")
+                        assert!(steps.contains(other), "{name} {other}");
                     }
                 }
             }
@@ -324,8 +324,6 @@ fn a_wrong_exception_is_refused() {
         (without("host"), "host", "must be named"),
         (without("check"), "check", "must be named"),
         (with("reason", "a\u{1b}[31m"), "reason", "does not print"),
-        (with("reason", "\u{200b}"), "reason", "does not print"),
-        (with("reason", "..."), "reason", "no letter"),
         (
             with("reason", "good\u{202e}dab"),
             "reason",

@@ -150,7 +150,7 @@ fn the_last_approved_revision_counts_and_nothing_of_an_older_one_lives_on() {
     assert_eq!(due[0].since, desk.now);
     let place = [("location", "wiki/policy")];
     submit(&mut desk, "joe", "document submit DOC-1", "ada", &place);
-    assert_eq!(desk.register.documents(desk.now), [one.clone()]);
+    assert_eq!(desk.register.documents(desk.now), [one]);
     assert_eq!(desk.register.due(desk.now), due);
     let record = desk.register.record("document", "DOC-1").unwrap();
     let standing = desk.register.standing("document", record, desk.now);

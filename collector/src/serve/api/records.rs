@@ -56,7 +56,17 @@ pub struct RegisterShown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_id: Option<String>,
     /// The records in the order in which they were made.
-    pub records: Vec<&'a Record>,
+    pub records: Vec<RecordShown<'a>>,
+}
+
+/// A record, and how it stands as of the instant that is asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordShown<'a> {
+    /// The record.
+    #[serde(flatten)]
+    pub record: &'a Record,
+    /// Its state, and what time or other records made of it: `approved, ended 2026-12-31`.
+    pub standing: String,
 }
 
 type At = Result<Query<AsOf>, QueryRejection>;
@@ -92,13 +102,33 @@ fn value(shown: &impl Serialize) -> Result<Value, Problem> {
 /// # Errors
 ///
 /// [`Problem`]: the instant is none.
-pub fn listed(register: &Register, kind: &Kind, at: Option<&str>) -> Result<Value, Problem> {
+pub fn listed(
+    register: &Register,
+    kind: &Kind,
+    at: Option<&str>,
+    now: Timestamp,
+) -> Result<Value, Problem> {
     let register = as_of(register, at)?;
+    let records = register.records(kind.name).into_iter();
     value(&RegisterShown {
         register: kind.name,
         next_id: register.next_id(kind),
-        records: register.records(kind.name),
+        records: records
+            .map(|record| shown(&register, kind, record, at, now))
+            .collect(),
     })
+}
+
+fn shown<'a>(
+    register: &Register,
+    kind: &Kind,
+    record: &'a Record,
+    at: Option<&str>,
+    now: Timestamp,
+) -> RecordShown<'a> {
+    let instant = at.and_then(|at| at.parse().ok()).unwrap_or(now);
+    let standing = register.standing(kind.name, record, instant);
+    RecordShown { record, standing }
 }
 
 /// A record with its history as of an instant; without one now.
@@ -110,9 +140,11 @@ pub fn whole(
     register: &Register,
     (kind, id): (&Kind, &str),
     at: Option<&str>,
+    now: Timestamp,
 ) -> Result<Value, Problem> {
     let register = as_of(register, at)?;
-    value(one(&register, kind, id)?)
+    let record = one(&register, kind, id)?;
+    value(&shown(&register, kind, record, at, now))
 }
 
 fn one<'a>(register: &'a Register, kind: &Kind, id: &str) -> Result<&'a Record, Problem> {
@@ -164,7 +196,8 @@ pub(super) async fn register(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    json(&listed(&intake.register(), kind, instant(at)?.as_deref())?)
+    let (at, now) = (instant(at)?, intake.now());
+    json(&listed(&intake.register(), kind, at.as_deref(), now)?)
 }
 
 /// One record with its history.
@@ -174,8 +207,9 @@ pub(super) async fn record(
     at: At,
 ) -> Answer {
     let kind = known(&name)?;
-    let at = instant(at)?;
-    json(&whole(&intake.register(), (kind, &id), at.as_deref())?)
+    let (at, now) = (instant(at)?, intake.now());
+    let register = intake.register();
+    json(&whole(&register, (kind, &id), at.as_deref(), now)?)
 }
 
 /// The file that a record names, as it was brought.
