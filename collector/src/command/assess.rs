@@ -5,6 +5,7 @@ use collector::follow;
 use collector::ledger::Ledger;
 use collector::serve::api::problem::Problem;
 use collector::serve::api::{Form, Question, assess, drifted};
+use serde_json::Value as Json;
 use shared::time::Timestamp;
 
 use super::client::Client;
@@ -168,15 +169,15 @@ fn answer(
 
 /// A question as a query of a URL; what is not asked is left out.
 fn query(question: &Question) -> anyhow::Result<String> {
-    let serde_json::Value::Object(fields) = serde_json::to_value(question)? else {
+    let Json::Object(fields) = serde_json::to_value(question)? else {
         anyhow::bail!("a question has fields");
     };
     let pairs = fields.into_iter().filter_map(|(name, value)| {
         let text = match value {
-            serde_json::Value::String(text) if !text.is_empty() => text,
-            serde_json::Value::Bool(flag) => flag.to_string(),
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => return None,
+            Json::String(text) if !text.is_empty() => text,
+            Json::Bool(flag) => flag.to_string(),
+            Json::Number(number) => number.to_string(),
+            Json::String(_) | Json::Null | Json::Array(_) | Json::Object(_) => return None,
         };
         Some(format!("{name}={}", encoded(&text)))
     });
