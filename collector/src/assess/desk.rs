@@ -426,8 +426,8 @@ fn earlier(editions: &[Edition], window: Window) -> Vec<Arc<Catalog>> {
     earlier
 }
 
-/// When each check bore on each control, until an instant: by control and check. What was judged before the first catalogue that
-/// a decision put in force was judged by that one.
+/// When each check bore on each control, until an instant: by control and check. What was judged
+/// before the first catalogue that a decision put in force was judged by that one.
 #[must_use]
 pub fn in_force(editions: &[Edition], until: Timestamp) -> BTreeMap<(String, String), Vec<Window>> {
     let mut all: BTreeMap<(String, String), Vec<Window>> = BTreeMap::new();
