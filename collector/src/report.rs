@@ -14,7 +14,7 @@ use shared::observation::Observation;
 use shared::time::Timestamp;
 
 use crate::alert::engine::{Listed, Listing, Pace};
-use crate::assess::{Asked, Given};
+use crate::assess::{Asked, Excused, Given, Tally};
 use crate::catalog::{Catalog, Verdict};
 use crate::evaluate::ago;
 use crate::status::{
@@ -59,6 +59,12 @@ pub struct Report {
     pub hosts: Vec<HostStatus>,
     /// All controls of Annex A.
     pub controls: Vec<ControlStatus>,
+    /// Hosts that do not count because they are out of scope.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub out_of_scope: Vec<AgentId>,
+    /// The exceptions in force that cover failures of each control.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub excepted: BTreeMap<String, Vec<Excused>>,
     /// What the collector refused or noticed since it started, by kind; empty when it does not run.
     pub counters: BTreeMap<String, u64>,
     /// Entries of the ledger that are not in this report yet.
@@ -79,17 +85,40 @@ impl Report {
     ///
     /// [`StatusError`]: the derived state must be opened again.
     pub fn of(status: &Status, asked: &Asked, now: Timestamp) -> Result<Self, StatusError> {
-        let given = Given::default();
-        let wanted = |host: &AgentId| asked.wants_host(host, &given);
+        Self::within(status, asked, &Given::default(), now)
+    }
+
+    /// The same by what people laid down: hosts out of scope do not count, and exceptions in force
+    /// stand beside what they cover, which fails all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Report::of`].
+    pub fn within(
+        status: &Status,
+        asked: &Asked,
+        given: &Given,
+        now: Timestamp,
+    ) -> Result<Self, StatusError> {
+        let out = |host: &AgentId| given.out(host).is_some();
         let mut hosts = status.hosts(now)?;
-        hosts.retain(|one| wanted(&one.host));
-        let mut controls = status.controls(now, wanted)?;
+        hosts.retain(|one| asked.wants_host(&one.host, given));
+        let out_of_scope = hosts
+            .iter()
+            .filter(|one| one.enrolment.revoked.is_none() && out(&one.host))
+            .map(|one| one.host.clone())
+            .collect();
+        hosts.retain(|one| !out(&one.host));
+        let counts = |host: &AgentId| asked.wants_host(host, given) && !out(host);
+        let mut controls = status.controls(now, counts)?;
         controls.retain(|one| asked.wants(&one.control));
         Ok(Self {
             as_of: now,
             origin: Origin::Ledger,
             hosts,
             controls,
+            out_of_scope,
+            excepted: excused(status, asked, given, now)?,
             counters: BTreeMap::new(),
             behind: 0,
             incidents: 0,
@@ -115,6 +144,8 @@ impl Report {
             origin: Origin::Unsigned,
             hosts: Vec::new(),
             controls: status::controls(catalog, &expected, collected),
+            out_of_scope: Vec::new(),
+            excepted: BTreeMap::new(),
             counters: BTreeMap::new(),
             behind: 0,
             incidents: 0,
@@ -223,6 +254,7 @@ impl Report {
         for control in self.listed() {
             if control.state != ControlState::NoCheck {
                 screen.control(control);
+                screen.excepted(self.excepted.get(&control.control));
             }
         }
         summary::unchecked(&mut screen, self);
@@ -277,6 +309,24 @@ impl Screen {
             format!("\x1b[{colour}m{word:<columns$}\x1b[0m")
         } else {
             format!("{word:<columns$}")
+        }
+    }
+
+    /// What a person accepted for a time; it fails all the same.
+    fn excepted(&mut self, exceptions: Option<&Vec<Excused>>) {
+        for one in exceptions.into_iter().flatten() {
+            let Excused {
+                id,
+                until,
+                approver,
+                findings,
+                ..
+            } = one;
+            let said = format!(
+                "{findings} failing findings are excepted until {until} by {id}, approved by \
+                 {approver}"
+            );
+            self.wrapped(2, &said);
         }
     }
 
@@ -382,6 +432,29 @@ impl Screen {
             self.wrapped(0, &text);
         }
     }
+}
+
+/// The exceptions in force that cover failures, by control.
+fn excused(
+    status: &Status,
+    asked: &Asked,
+    given: &Given,
+    now: Timestamp,
+) -> Result<BTreeMap<String, Vec<Excused>>, StatusError> {
+    let mut exceptions = given.exceptions.iter();
+    if !exceptions.any(|one| one.window.holds(now)) {
+        return Ok(BTreeMap::new());
+    }
+    let catalog = status.catalog();
+    let mut tally = Tally::new(&catalog, given, asked, now);
+    status.cells(now, |name, host, cells| {
+        if host.revoked.is_none() && tally.takes(name) {
+            tally.host(name, cells);
+        }
+    })?;
+    let controls = tally.finish().controls.into_iter();
+    let covered = controls.filter(|one| !one.exceptions.is_empty());
+    Ok(covered.map(|one| (one.control, one.exceptions)).collect())
 }
 
 /// A title as far as there is room for it.

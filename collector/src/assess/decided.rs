@@ -88,11 +88,10 @@ fn laid(register: &Register) -> Vec<Laid> {
         scope: Vec::new(),
     }];
     for (entry, record, decision) in register.decisions() {
-        let about = match &decision.decides {
-            Decided::Record(step) => step.register.as_str(),
-            _ => "",
+        let Decided::Record(step) = &decision.decides else {
+            continue;
         };
-        if !["group", "scope"].contains(&about) {
+        if !["group", "scope"].contains(&step.register.as_str()) {
             continue;
         }
         then.take(entry, record, decision.clone());

@@ -15,7 +15,7 @@ use super::tally::Tally;
 use crate::catalog::soa::Soa;
 use crate::catalog::{Catalog, CatalogError, Check};
 use crate::ledger::{Ledger, LedgerError};
-use crate::population::{self, Memory, PopulationError, State};
+use crate::population::{self, Memory, PopulationError};
 use crate::register::Register;
 use crate::status::{Event, Happened, Span, Status, StatusError, spread};
 
@@ -295,28 +295,13 @@ impl Desk<'_> {
     /// Machines that lists name at an instant, that are in scope and not enrolled.
     fn not_enrolled(&self, asked: &Asked, at: Timestamp) -> Result<Machines, AnswerError> {
         let register = self.register.at(at);
-        let mut missing = Machines::default();
         // Without a list nobody is expected, and nothing need be read.
         if register.records("inventory").is_empty() {
-            return Ok(missing);
+            return Ok(Machines::default());
         }
         let known = (self.ledger, self.status, &register);
         let population = population::look(&mut Memory::default(), known, at)?;
-        let expected = population.machines.into_iter();
-        for row in expected.filter(|row| row.state == State::Expected) {
-            let host = row.name.parse::<AgentId>().ok();
-            let wanted = match &host {
-                Some(host) => asked.wants_in(host, &row.groups),
-                None => asked.hosts.is_empty() && asked.groups.is_empty(),
-            };
-            if wanted {
-                missing.count += 1;
-                if missing.names.len() < asked.names {
-                    missing.names.push(row.name);
-                }
-            }
-        }
-        Ok(missing)
+        Ok(Machines::not_enrolled(&population, asked))
     }
 
     fn detail(
@@ -420,8 +405,8 @@ fn earlier(editions: &[Edition], window: Window) -> Vec<Arc<Catalog>> {
     earlier
 }
 
-/// When each check bore on each control, until an instant: by control and check. What was judged before the first catalogue that
-/// a decision put in force was judged by that one.
+/// When each check bore on each control, until an instant: by control and check. What was judged
+/// before the first catalogue that a decision put in force was judged by that one.
 #[must_use]
 pub fn in_force(editions: &[Edition], until: Timestamp) -> BTreeMap<(String, String), Vec<Window>> {
     let mut all: BTreeMap<(String, String), Vec<Window>> = BTreeMap::new();

@@ -4,8 +4,10 @@ use serde::Serialize;
 use shared::id::{AgentId, Digest};
 use shared::time::Timestamp;
 
+use super::asked::Asked;
 use super::given::{Applicability, Brought, Open};
 use crate::catalog::{Severity, Strength, Verdict};
+use crate::population::{Population, State};
 use crate::register::views::Conclusion;
 
 /// All controls that were asked for, as of an instant.
@@ -33,6 +35,28 @@ pub struct Machines {
     pub count: usize,
     /// The first of them, at most as many as were asked for.
     pub names: Vec<String>,
+}
+
+impl Machines {
+    /// Those that a list names, in scope and not enrolled, as far as they are asked for.
+    #[must_use]
+    pub fn not_enrolled(population: &Population, asked: &Asked) -> Self {
+        let mut found = Self::default();
+        let rows = population.machines.iter();
+        for row in rows.filter(|row| row.state == State::Expected) {
+            let wanted = match row.name.parse::<AgentId>() {
+                Ok(host) => asked.wants_in(&host, &row.groups),
+                Err(_no_agent) => asked.hosts.is_empty() && asked.groups.is_empty(),
+            };
+            if wanted {
+                found.count += 1;
+                if found.names.len() < asked.names {
+                    found.names.push(row.name.clone());
+                }
+            }
+        }
+        found
+    }
 }
 
 /// A number of hosts and the names of some.

@@ -156,6 +156,62 @@ fn cut_excepted(part: Window, excepted: &[Window], pieces: &mut Vec<Piece>) {
     }
 }
 
+/// The worst of several lines at each moment: failing, then unknown, then passing. It is excepted
+/// only where all that fails is.
+pub(super) fn worst(lines: &[Line]) -> Line {
+    let pieces = || lines.iter().flat_map(|line| &line.0);
+    let mut edges: Vec<_> = pieces()
+        .flat_map(|piece| [piece.window.from, piece.window.to])
+        .collect();
+    edges.sort();
+    edges.dedup();
+    let mut rest: Vec<&[Piece]> = lines.iter().map(|line| line.0.as_slice()).collect();
+    let mut found: Vec<Piece> = Vec::new();
+    for (from, to) in edges.iter().zip(edges.iter().skip(1)) {
+        let window = Window {
+            from: *from,
+            to: *to,
+        };
+        let mut now: Option<Piece> = None;
+        for line in &mut rest {
+            while let Some((first, others)) = line.split_first()
+                && first.window.to <= window.from
+            {
+                *line = others;
+            }
+            let Some(piece) = line.first().filter(|one| one.window.holds(window.from)) else {
+                continue;
+            };
+            now = Some(now.map_or(Piece { window, ..*piece }, |now| worse(now, piece)));
+        }
+        let Some(now) = now else { continue };
+        match found.last_mut() {
+            Some(last)
+                if last.window.to == window.from
+                    && (last.verdict, last.gap, last.excepted)
+                        == (now.verdict, now.gap, now.excepted) =>
+            {
+                last.window.to = window.to;
+            }
+            _ => found.push(now),
+        }
+    }
+    Line(found)
+}
+
+fn worse(now: Piece, other: &Piece) -> Piece {
+    let window = now.window;
+    match now.verdict.rank().cmp(&other.verdict.rank()) {
+        std::cmp::Ordering::Less => now,
+        std::cmp::Ordering::Greater => Piece { window, ..*other },
+        std::cmp::Ordering::Equal => Piece {
+            gap: now.gap || other.gap,
+            excepted: now.excepted && other.excepted,
+            ..now
+        },
+    }
+}
+
 /// The longest stretch without evidence that counts; of equal ones the first.
 #[must_use]
 pub fn longest_gap(line: &Line) -> Option<Window> {

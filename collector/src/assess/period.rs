@@ -9,7 +9,7 @@ use shared::time::Timestamp;
 
 use super::asked::Asked;
 use super::given::{Applicability, Brought, Given, Open, Sla, Window};
-use super::line::{self, Deviation, Ending, Known, Line, Piece, Shares};
+use super::line::{self, Deviation, Ending, Known, Shares};
 use crate::catalog::{Catalog, Check, Severity, Strength, Verdict};
 use crate::register::views::Conclusion;
 use crate::status::Span;
@@ -415,7 +415,7 @@ fn one_host<E>(
         });
         lines.push(line);
     }
-    let worst = worst(&lines);
+    let worst = line::worst(&lines);
     control.shares.add_all(&worst.shares());
     let fails = worst
         .0
@@ -436,62 +436,6 @@ fn both(there: &[Window], in_force: Option<&Vec<Window>>) -> Vec<Window> {
             .collect()
     };
     there.iter().flat_map(cut).collect()
-}
-
-/// The worst of several lines at each moment: failing, then unknown, then passing. It is excepted
-/// only where all that fails is.
-pub(super) fn worst(lines: &[Line]) -> Line {
-    let pieces = || lines.iter().flat_map(|line| &line.0);
-    let mut edges: Vec<_> = pieces()
-        .flat_map(|piece| [piece.window.from, piece.window.to])
-        .collect();
-    edges.sort();
-    edges.dedup();
-    let mut rest: Vec<&[Piece]> = lines.iter().map(|line| line.0.as_slice()).collect();
-    let mut found: Vec<Piece> = Vec::new();
-    for (from, to) in edges.iter().zip(edges.iter().skip(1)) {
-        let window = Window {
-            from: *from,
-            to: *to,
-        };
-        let mut now: Option<Piece> = None;
-        for line in &mut rest {
-            while let Some((first, others)) = line.split_first()
-                && first.window.to <= window.from
-            {
-                *line = others;
-            }
-            let Some(piece) = line.first().filter(|one| one.window.holds(window.from)) else {
-                continue;
-            };
-            now = Some(now.map_or(Piece { window, ..*piece }, |now| worse(now, piece)));
-        }
-        let Some(now) = now else { continue };
-        match found.last_mut() {
-            Some(last)
-                if last.window.to == window.from
-                    && (last.verdict, last.gap, last.excepted)
-                        == (now.verdict, now.gap, now.excepted) =>
-            {
-                last.window.to = window.to;
-            }
-            _ => found.push(now),
-        }
-    }
-    Line(found)
-}
-
-fn worse(now: Piece, other: &Piece) -> Piece {
-    let window = now.window;
-    match now.verdict.rank().cmp(&other.verdict.rank()) {
-        std::cmp::Ordering::Less => now,
-        std::cmp::Ordering::Greater => Piece { window, ..*other },
-        std::cmp::Ordering::Equal => Piece {
-            gap: now.gap || other.gap,
-            excepted: now.excepted && other.excepted,
-            ..now
-        },
-    }
 }
 
 /// How long at least one of the windows lasts.

@@ -168,7 +168,7 @@ struct Worst {
     failing: usize,
     excepted: usize,
     unknown: usize,
-    /// How many have fresh evidence, and how many lack it, because it is too old or because there is none.
+    /// How many have fresh evidence, and how many lack it: it is too old, or there is none.
     covered: usize,
     uncovered: usize,
     stale: usize,

@@ -79,7 +79,9 @@ impl Status {
         let status = super::serve::open_status(dir, &ledger, &decisions)?;
         let _position = follow::catch_up(&ledger, &status, &decisions)?;
         let wanted = (Asked::of(&control, &host, ""), failing);
-        let report = report((&status, &ledger, dir), &wanted, around.now());
+        let (_fleet, register) = super::known(&ledger, &authority)?;
+        let from = (&status, &register, &ledger, dir);
+        let report = report(from, &wanted, around.now());
         status.close()?;
         let mut shown = around.render(&report?, self.format);
         shown.advice = new_inside(criteria::is_inside_new(&ledger, &decisions)?);

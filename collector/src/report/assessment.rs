@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::{Screen, WIDTH_MIN, verdict_colour};
 use crate::assess::{
     Assessment, Brought, CheckAssessment, Collected, ControlAssessment, FoundState, Hosts, Named,
+    Open,
 };
 use crate::catalog::Severity;
 use crate::evaluate::ago;
@@ -123,6 +124,20 @@ fn whole(screen: &mut Screen, control: &ControlAssessment) {
         );
         line(screen, "exception", &said);
     }
+    for one in &control.open {
+        let Open {
+            register,
+            id,
+            state,
+            owner,
+            text,
+        } = one;
+        line(
+            screen,
+            "open",
+            &format!("{register} {id}, {state}, owned by {owner}: {text}"),
+        );
+    }
     let said = control.conclusion.as_ref().map_or_else(
         || "none: nobody has reviewed the evidence".to_owned(),
         |one| {
@@ -146,11 +161,12 @@ fn brought(one: &Brought) -> String {
         None => "no file was given".to_owned(),
     };
     format!(
-        "{} \"{}\" revision {}, brought by a person: owned by {}, approved by {} on {}; speaks \
+        "{} \"{}\" revision {}, brought by a person ({}): owned by {}, approved by {} on {}; speaks \
          from {}{}; {file}",
         one.id,
         one.title,
         one.revision,
+        one.brought_by,
         one.owner,
         one.approver,
         one.approved,

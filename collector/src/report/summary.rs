@@ -1,6 +1,8 @@
 //! What comes first on the screen of the status, and the hosts that come last.
 
-use super::{ControlState, Origin, Report, Screen, THEMES, state_colour};
+use shared::id::AgentId;
+
+use super::{ControlState, HOSTS_SHOWN, Origin, Report, Screen, THEMES, state_colour};
 use crate::evaluate::ago;
 use crate::status::{ControlStatus, HostStatus};
 
@@ -55,6 +57,16 @@ pub(super) fn head(screen: &mut Screen, report: &Report) {
     };
     let said = format!("{sent} of {all} enrolled have sent evidence{states}.{left}");
     screen.hanging(0, "Hosts     ", &said);
+    if !report.out_of_scope.is_empty() {
+        let names = report.out_of_scope.iter().take(HOSTS_SHOWN);
+        let names: Vec<_> = names.map(AgentId::as_str).collect();
+        let rest = match report.out_of_scope.len() - names.len() {
+            0 => String::new(),
+            rest => format!(" and {rest} others"),
+        };
+        let said = format!("out of scope, not counted: {}{rest}", names.join(", "));
+        screen.hanging(0, "Scope     ", &said);
+    }
     let incidents = report.incidents;
     if 0 < incidents {
         let said = format!("{incidents} incidents are open: see `evident-collector alert list`.");

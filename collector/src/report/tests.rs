@@ -6,6 +6,8 @@ use shared::fact;
 use shared::observation::{Means, Outcome, Source, Status as Answer};
 
 use super::*;
+use crate::assess::{Exception, Window};
+use crate::register::views::Reach;
 use crate::status::{Change, Place, ProbeOutcome};
 
 /// A catalogue that does not change with the one of the product.
@@ -386,4 +388,56 @@ fn a_silent_host_and_a_late_state_are_shown_and_do_not_hold() {
         "{screen}"
     );
     assert!(!behind.holds());
+}
+
+#[test]
+fn scope_and_exceptions_count_as_in_an_assessment() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = fleet(folder.path());
+    let now = at("2026-01-02T16:00:00Z");
+    let asked = Asked::of("A.8.8", "", "");
+    let plain = Report::of(&status, &asked, now).unwrap();
+    let failing = [host("web-1")];
+    assert_eq!(plain.controls[0].state, ControlState::Failing);
+    let exception = Exception {
+        id: "EX-1".to_owned(),
+        reach: Reach::default(),
+        window: Window {
+            from: at("2026-01-01T00:00:00Z"),
+            to: at("2026-02-01T00:00:00Z"),
+        },
+        owner: "ada".to_owned(),
+        approver: "bo".to_owned(),
+        reason: String::new(),
+    };
+    let given = Given {
+        exceptions: vec![exception],
+        ..Given::default()
+    };
+    let excepted = Report::within(&status, &asked, &given, now).unwrap();
+    assert_eq!(excepted.controls, plain.controls);
+    assert_eq!(excepted.excepted["A.8.8"][0].id, "EX-1");
+    assert!(!excepted.holds());
+    let screen = excepted.screen(100, false);
+    assert!(screen.contains("by EX-1, approved by bo"), "{screen}");
+    let out = crate::assess::Place {
+        groups: Vec::new(),
+        out: Some("SC-1: a laboratory".to_owned()),
+    };
+    let given = Given {
+        places: failing
+            .iter()
+            .map(|host| (host.clone(), out.clone()))
+            .collect(),
+        ..Given::default()
+    };
+    let scoped = Report::within(&status, &asked, &given, now).unwrap();
+    assert_ne!(scoped.controls[0].state, ControlState::Failing);
+    assert_eq!(scoped.out_of_scope, failing);
+    assert!(scoped.hosts.iter().all(|one| !failing.contains(&one.host)));
+    assert!(
+        scoped
+            .screen(100, false)
+            .contains("out of scope, not counted")
+    );
 }

@@ -102,3 +102,98 @@ fn where_a_host_stands_is_told_for_each_time() {
     assert_eq!(cut("app-1"), [(20, 100, 0, false)]);
     assert_eq!(given.out_at(&host("web-1"), at(45)), Some("SC-1: sold"));
 }
+
+#[test]
+fn what_is_open_stands_with_its_control() {
+    let register = register(&[
+        (
+            10,
+            "nonconformity",
+            "NC-1",
+            "raise",
+            &[
+                ("requirement", "A.8.17 A.8.15"),
+                ("owner", "bo"),
+                ("statement", "the clock was wrong"),
+            ],
+        ),
+        (
+            20,
+            "risk",
+            "R-1",
+            "identify",
+            &[("control", "A.8.17"), ("owner", "cy")],
+        ),
+        (
+            30,
+            "risk",
+            "R-2",
+            "identify",
+            &[("control", "A.8.17"), ("owner", "cy")],
+        ),
+        (40, "risk", "R-2", "close", &[]),
+    ]);
+    let given = Given::of(&register, None, [], at(100));
+    let all = assessed(&given, &Asked::default(), 100, &[("a", &[])]);
+    let open = |id: &str| -> Vec<(String, String, String)> {
+        let open = control(&all, id).open.iter().cloned();
+        open.map(|one| (one.id, one.state, one.owner)).collect()
+    };
+    let text = |one: [&str; 3]| {
+        let [id, state, owner] = one.map(str::to_owned);
+        (id, state, owner)
+    };
+    let nonconformity = text(["NC-1", "open", "bo"]);
+    assert_eq!(
+        open("A.8.17"),
+        [nonconformity.clone(), text(["R-1", "identified", "cy"])]
+    );
+    assert_eq!(open("A.8.15"), [nonconformity]);
+    assert_eq!(open("A.8.13"), []);
+}
+
+#[test]
+fn who_is_on_a_list_and_not_enrolled_is_expected() {
+    let none = crate::register::views::Groups::new();
+    let list = crate::population::List {
+        name: "cmdb".to_owned(),
+        document: record(1),
+        dated: at(1),
+        record: record(2),
+        hosts: crate::inventory::read("cmdb", b"host\ndb-1\nghost-9\n").unwrap(),
+    };
+    let population = crate::population::reconcile(&crate::population::Given {
+        at: at(3),
+        enrolled: Vec::new(),
+        lists: vec![list],
+        told: Vec::new(),
+        groups: &none,
+        scope: &[],
+    });
+    let missing = |hosts: &[&str], names: usize| {
+        let asked = Asked {
+            hosts: hosts.iter().map(|one| (*one).to_owned()).collect(),
+            names,
+            ..Asked::default()
+        };
+        Machines::not_enrolled(&population, &asked)
+    };
+    let all = missing(&[], 20);
+    assert_eq!(
+        (all.count, all.names.join(" ")),
+        (2, "db-1 ghost-9".to_owned())
+    );
+    assert_eq!(missing(&[], 1).count, 2);
+    assert_eq!(missing(&["db-*"], 20).names, ["db-1"]);
+    let hosts: [Said<'_>; 1] = [("a", &[])];
+    let asked = Asked {
+        controls: vec!["A.8.17".to_owned()],
+        ..Asked::default()
+    };
+    let mut good = assessed(&Given::default(), &asked, 9, &hosts);
+    assert!(good.holds());
+    good.not_enrolled = all;
+    assert!(!good.holds());
+    let fails: [Said<'_>; 1] = [("a", &[(SYNCHRONISED, FAIL, false)])];
+    assert!(!assessed(&Given::default(), &asked, 9, &fails).holds());
+}

@@ -141,7 +141,7 @@ proptest! {
             let same = || there.iter().filter(|one| one.0 == worst);
             said.push((worst, same().any(|one| one.1), same().all(|one| one.2)));
         }
-        let found = super::super::period::worst(&lines);
+        let found = line::worst(&lines);
         prop_assert_eq!(found.shares(), shares_sampled(&said));
     }
 

@@ -209,7 +209,7 @@ fn a_check_that_a_catalogue_dropped_stays_in_the_period() {
     const GONE: &str = "clock.gone";
     let file = |name: &str| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/catalog/");
-        std::fs::read_to_string(format!("{folder}{name}")).unwrap()
+        shared::durable::read_text(Path::new(&format!("{folder}{name}")), 1 << 20).unwrap()
     };
     let texts = file("checks/clock.toml").replace("clock.synchronised", GONE);
     let before = Catalog::from_texts(&file("controls.tsv"), &[("clock.toml", &texts)]).unwrap();

@@ -14,8 +14,9 @@ use super::problem::{Kind, Problem};
 use super::{Answer, json};
 use crate::alert::engine::Listing;
 use crate::alert::outbox::Held;
-use crate::assess::Asked;
+use crate::assess::{Asked, Desk, Sla};
 use crate::ledger::Ledger;
+use crate::register::Register;
 use crate::report::Report;
 use crate::serve::{Intake, alerts, said};
 use crate::status::Status;
@@ -80,10 +81,12 @@ pub(super) async fn status(
     let Query(shape) = shape.map_err(|error| Problem::new(Kind::Malformed, error).of("query"))?;
     // It reads from disk, and others must not wait for it.
     let made = tokio::task::spawn_blocking(move || {
+        // A copy, so that nobody who decides waits for it.
+        let register = intake.register().clone();
         let status = intake.status.read().unwrap_or_else(PoisonError::into_inner);
         let status = status.as_ref().ok_or_else(said::unavailable)?;
         let wanted = (Asked::of(&shape.control, &shape.host, ""), shape.failing);
-        let from = (status, &intake.ledger, intake.dir.as_path());
+        let from = (status, &register, &intake.ledger, intake.dir.as_path());
         let report = report(from, &wanted, intake.now())?;
         Ok::<_, Problem>(report.with_counters(intake.counters.all()))
     });
@@ -110,7 +113,7 @@ pub(super) async fn status(
 ///
 /// [`Problem`] when the question names what is not there, or nothing can be read.
 pub fn report(
-    (status, ledger, dir): (&Status, &Ledger, &std::path::Path),
+    (status, register, ledger, dir): (&Status, &Register, &Ledger, &std::path::Path),
     (asked, failing): &(Asked, bool),
     now: Timestamp,
 ) -> Result<Report, Problem> {
@@ -120,8 +123,22 @@ pub fn report(
         .map_err(|error| Problem::new(Kind::Malformed, error).of("control"))?;
     let position = status.position().map_err(|error| broken(chain(&error)))?;
     let behind = ledger.published().size.saturating_sub(position);
-    let report = Report::of(status, asked, now).map_err(|error| broken(chain(&error)))?;
-    if report.hosts.is_empty() && !asked.hosts.is_empty() {
+    let desk = Desk {
+        status,
+        register,
+        ledger,
+        sla: Sla::default(),
+    };
+    let hosts = status
+        .hosts_at(now)
+        .map_err(|error| broken(chain(&error)))?;
+    let given = desk
+        .given(hosts, now)
+        .map_err(|error| broken(chain(&error)))?;
+    let report =
+        Report::within(status, asked, &given, now).map_err(|error| broken(chain(&error)))?;
+    let none = report.hosts.is_empty() && report.out_of_scope.is_empty();
+    if none && !asked.hosts.is_empty() {
         let text = format!("no host is enrolled as {}", asked.hosts.join(", "));
         return Err(Problem::new(Kind::NotFound, text)
             .of("host")
