@@ -229,17 +229,19 @@ impl Held {
         Ok((held, bytes))
     }
 
-    /// Channels of which people were told that they take nothing, by the keys of these conditions,
-    /// and since when. One for which nothing waits has nothing to show that it works.
-    fn undelivered(&self) -> BTreeMap<String, Timestamp> {
-        let members = self.state.incidents().flat_map(|one| one.members.iter());
-        let told = members.filter(|(_key, member)| member.told);
-        let since = told.map(|(key, member)| (key.clone(), member.condition.since));
-        let waits = |key: &String| {
-            let mut channels = self.queue.waiting.keys();
-            channels.any(|channel| undelivered_key(channel) == *key)
+    /// Channels of which people were told that they take nothing, and since when. One for which
+    /// nothing waits has nothing to show that it works.
+    fn undelivered(&self) -> Vec<(String, Timestamp)> {
+        let since = |channel: &String| {
+            let key = undelivered_key(channel);
+            let mut members = self
+                .state
+                .incidents()
+                .filter_map(|one| one.members.get(&key));
+            let told = members.find(|member| member.told)?;
+            Some((channel.clone(), told.condition.since))
         };
-        since.filter(|(key, _since)| waits(key)).collect()
+        self.queue.waiting.keys().filter_map(since).collect()
     }
 
     fn take(&mut self, entry: Entry) {
@@ -331,15 +333,13 @@ impl Outbox {
         let (mut held, bytes) = Held::of(segments.reader())?;
         // Whoever starts the collector anew may have repaired what did not work; what people were
         // told of is over when something is delivered.
-        let told = held.undelivered();
-        let waiting: Vec<String> = held.queue.waiting.keys().cloned().collect();
-        for channel in waiting {
-            let _tally = held.queue.tallies.entry(channel).or_default();
+        for tally in held.queue.tallies.values_mut() {
+            tally.failing = None;
         }
-        for (channel, tally) in &mut held.queue.tallies {
+        for (channel, since) in held.undelivered() {
             let said = "nothing was delivered since the collector began".to_owned();
-            let known = told.get(&undelivered_key(channel));
-            tally.failing = known.map(|since| (*since, said));
+            let tally = held.queue.tallies.entry(channel).or_default();
+            tally.failing = Some((since, said));
         }
         Ok(Self {
             segments,

@@ -59,8 +59,8 @@ impl Quiet {
         // It is known until it is over: what begins later nobody has seen yet.
         let known = |note: &&Note| condition.since <= note.from && lasts(note, condition, now);
         let blind = [ConditionKind::SilentFleet, ConditionKind::Undelivered];
-        let silenced = !blind.contains(&condition.kind);
-        let mut silences = self.silences.iter().filter(|_note| silenced);
+        let sees = !blind.contains(&condition.kind);
+        let mut silences = self.silences.iter().filter(|_note| sees);
         let silence = silences.find(|note| note.from <= now && lasts(note, condition, now));
         let known = self.acknowledgements.iter().find(known);
         silence

@@ -78,6 +78,8 @@ struct Census {
     found: Vec<Condition>,
 }
 
+/// All that is wrong, and the hosts that had no time yet to be heard.
+type Found = (Vec<Condition>, BTreeSet<AgentId>);
 /// When the engine was told last what is wrong.
 type Looked = Arc<Mutex<Option<Timestamp>>>;
 
@@ -344,7 +346,7 @@ fn conditions(
     intake: &Intake,
     census: &mut Census,
     (size, begun, now): (u64, Timestamp, Timestamp),
-) -> Result<Option<(Vec<Condition>, BTreeSet<AgentId>)>, LookError> {
+) -> Result<Option<Found>, LookError> {
     // A copy, so that nobody who decides waits for the look.
     let register = intake.register().clone();
     let derived = intake.status.read().unwrap_or_else(PoisonError::into_inner);

@@ -54,7 +54,7 @@ fn nothing_is_over_on_hosts_that_had_no_time_to_be_heard() {
     let start = Bench::new().now;
     let fails = condition("web-1 clock.synchronised", start);
     let mut bench = raised(std::slice::from_ref(&fails));
-    bench.quiet.unheard = fails.host.clone().into_iter().collect();
+    bench.quiet.unheard = fails.host.into_iter().collect();
     assert_eq!(bench.after(3600, &[]), NOTHING);
     assert_eq!(bench.after(3600, &[]), NOTHING);
     bench.quiet.unheard.clear();
