@@ -4,7 +4,7 @@
 //! failure it waits a second, then twice as long each time up to five minutes, and longer when the
 //! receiver says so; a part of the wait is left to chance, so that collectors do not come together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,10 @@ const LAST_WORD: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long a channel may fail before others are told.
 const FAILING_MS: i64 = 2 * 60 * 1000;
+/// How long all channels may fail before the collector counts as dead, in milliseconds.
+const DUMB_MS: i64 = 5 * 60 * 1000;
+/// So often a notice is tried before others of its channel pass it.
+const TRIES: u32 = 5;
 /// Most characters that are kept of what a receiver said.
 const SAID_CHARS_MAX: usize = 300;
 
@@ -225,6 +229,21 @@ impl Engine {
         self.with(|outbox| Ok(Listing::of(outbox.held())))
     }
 
+    /// Whether there are channels, and all of them fail since minutes, or the outbox does.
+    pub async fn is_dumb(self: Arc<Self>) -> bool {
+        let now = (self.clock)();
+        let names: Vec<String> = self.channels().map(str::to_owned).collect();
+        let fails = self.apart(move |outbox| {
+            let tallies = outbox.held().tallies();
+            let fails = |name: &String| {
+                let failing = tallies.get(name).and_then(|tally| tally.failing.as_ref());
+                failing.is_some_and(|(since, _said)| DUMB_MS <= now.ms_since(*since))
+            };
+            Ok(!names.is_empty() && names.iter().all(fails))
+        });
+        fails.await.unwrap_or(true)
+    }
+
     /// Delivers what waits for a channel until `stop` changes.
     pub async fn serve(self: Arc<Self>, channel: String, mut stop: watch::Receiver<bool>) {
         let Some(deliver) = self.channels.get(&channel).map(Arc::clone) else {
@@ -232,10 +251,16 @@ impl Engine {
         };
         let mut made = self.made.subscribe();
         let mut failures = 0_u32;
+        // Incidents that others pass, and how often the notice at hand was tried.
+        let (mut passed, mut tried) = (BTreeSet::new(), (0, 0_u32));
         while !*stop.borrow_and_update() {
             let _seen = *made.borrow_and_update();
-            let (order, notice) = match self.next(&channel).await {
+            let (order, notice) = match self.next(&channel, &passed).await {
                 Ok(Some(next)) => next,
+                Ok(None) if !passed.is_empty() => {
+                    passed.clear();
+                    continue;
+                }
                 Ok(None) => {
                     tokio::select! {
                         _ = made.changed() => {}
@@ -249,6 +274,7 @@ impl Engine {
                     continue;
                 }
             };
+            let incident = notice.incident.clone();
             let Some(delivered) = in_time(deliver(notice), &mut stop).await else {
                 return;
             };
@@ -261,6 +287,14 @@ impl Engine {
                 }
                 Err(DeliveryError::Again { why, after }) => {
                     failures = failures.saturating_add(1);
+                    tried = (
+                        order,
+                        if tried.0 == order { tried.1 } else { 0 }.saturating_add(1),
+                    );
+                    if TRIES <= tried.1 {
+                        tried.1 = 0;
+                        let _new = passed.insert(incident);
+                    }
                     self.failed(&channel, short(&why)).await;
                     let wait = pause(failures, order, (self.clock)());
                     rest(wait.max(after.unwrap_or_default()), &mut stop).await;
@@ -273,10 +307,14 @@ impl Engine {
     }
 
     /// What a channel is to be told next.
-    async fn next(self: &Arc<Self>, channel: &str) -> Result<Option<(u64, Notice)>, OutboxError> {
-        let channel = channel.to_owned();
+    async fn next(
+        self: &Arc<Self>,
+        channel: &str,
+        passed: &BTreeSet<String>,
+    ) -> Result<Option<(u64, Notice)>, OutboxError> {
+        let (channel, passed) = (channel.to_owned(), passed.clone());
         self.apart(move |outbox| {
-            let next = outbox.held().next(&channel);
+            let next = outbox.held().next(&channel, &passed);
             Ok(next.map(|(order, notice)| (order, notice.clone())))
         })
         .await

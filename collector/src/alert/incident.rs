@@ -8,7 +8,9 @@
 //! - A condition is told when it is there and has lasted `for`. It is over when it was gone for
 //!   `resolve_after`; if it comes back before, nothing is said. So what flaps is one incident.
 //! - The first condition of an incident waits `group_wait` for others; so do those that join later.
-//! - What a silence hides is not over: of a host that is silent nobody knows more.
+//! - What a silence or a fork hides is not over: of such a host nobody knows more.
+//! - What is there is not over because another route takes it now: the incident moves with it.
+//! - Nothing counts as told while there is no channel.
 //! - Whoever was told that something is wrong is told that it is over, also when it was silenced in
 //!   between or its route is gone.
 //! - What a step changes is small, and [`State::apply`] does the same again: the outbox writes it
@@ -26,8 +28,11 @@ use super::route::Routes;
 use crate::drift::{Condition, ConditionKind};
 
 mod turn;
+mod moves;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;
 
 use turn::Turn;
 
@@ -187,24 +192,30 @@ impl Clock {
     }
 }
 
-/// Whose silence hides what else is wrong there.
+/// Whose silence or fork hides what else is wrong there.
 #[derive(Debug, Default)]
 struct Silent<'a> {
     fleet: bool,
     hosts: BTreeSet<&'a AgentId>,
+    forked: BTreeSet<&'a AgentId>,
+    /// Hosts that had no time yet to be heard since the collector began.
+    unheard: BTreeSet<&'a AgentId>,
 }
 
 impl<'a> Silent<'a> {
-    fn of(conditions: &'a [Condition]) -> Self {
-        let mut silent = Self::default();
+    fn of(conditions: &'a [Condition], quiet: &'a Quiet) -> Self {
+        let mut silent = Self {
+            unheard: quiet.unheard.iter().collect(),
+            ..Self::default()
+        };
         for condition in conditions {
             match condition.kind {
                 ConditionKind::SilentFleet => silent.fleet = true,
                 ConditionKind::SilentHost => silent.hosts.extend(&condition.host),
+                ConditionKind::ForkedHost => silent.forked.extend(&condition.host),
                 ConditionKind::Failing
                 | ConditionKind::Unknown
                 | ConditionKind::SilentProbe
-                | ConditionKind::ForkedHost
                 | ConditionKind::Population
                 | ConditionKind::Due
                 | ConditionKind::Undelivered => {}
@@ -215,15 +226,18 @@ impl<'a> Silent<'a> {
 
     /// Whether nothing is said of a condition because of a silence, so that it is not over.
     fn hides(&self, condition: &Condition) -> bool {
-        let host = condition.host.as_ref();
+        let among = |hosts: &BTreeSet<&AgentId>| {
+            let host = condition.host.as_ref();
+            host.is_some_and(|host| hosts.contains(host))
+        };
+        let dark = || self.fleet || among(&self.forked) || among(&self.unheard);
         match condition.kind {
-            ConditionKind::SilentHost => self.fleet,
-            ConditionKind::Unknown | ConditionKind::SilentProbe => {
-                self.fleet || host.is_some_and(|host| self.hosts.contains(host))
+            ConditionKind::SilentFleet => !self.unheard.is_empty(),
+            ConditionKind::SilentHost => dark(),
+            ConditionKind::Failing | ConditionKind::Unknown | ConditionKind::SilentProbe => {
+                dark() || among(&self.hosts)
             }
-            ConditionKind::Failing
-            | ConditionKind::SilentFleet
-            | ConditionKind::ForkedHost
+            ConditionKind::ForkedHost
             | ConditionKind::Population
             | ConditionKind::Due
             | ConditionKind::Undelivered => false,
@@ -233,6 +247,18 @@ impl<'a> Silent<'a> {
 
 /// A condition with what keeps it from being told.
 type Seen<'a> = BTreeMap<&'a str, (&'a Condition, Option<Hush>)>;
+/// What is seen by the slot in which it belongs.
+type Slots<'a> = BTreeMap<String, (Head, Seen<'a>)>;
+
+/// What a step is taken by.
+#[derive(Debug)]
+struct Moment<'a> {
+    routes: &'a Routes,
+    now: &'a Now<'a>,
+    silent: &'a Silent<'a>,
+    /// The keys of all that is wrong.
+    there: &'a BTreeSet<&'a str>,
+}
 
 impl State {
     /// The incidents.
@@ -286,7 +312,7 @@ impl State {
     /// Goes on to a moment: who is to be told what.
     pub fn step(&mut self, routes: &Routes, now: &Now<'_>) -> Step {
         self.clock.advance(now.at);
-        let mut seen: BTreeMap<String, (Head, Seen<'_>)> = BTreeMap::new();
+        let mut seen: Slots<'_> = BTreeMap::new();
         for condition in now.conditions {
             let hush = now.quiet.of(condition, now.at);
             for route in routes.take(condition) {
@@ -298,22 +324,24 @@ impl State {
                 let _same = seen.insert(&condition.key, (condition, hush.clone()));
             }
         }
-        let silent = Silent::of(now.conditions);
+        let given = Moment {
+            routes,
+            now,
+            silent: &Silent::of(now.conditions, now.quiet),
+            there: &now.conditions.iter().map(|one| one.key.as_str()).collect(),
+        };
         let mut step = Step::default();
+        let moved = moves::moved(&mut self.slots, &mut seen, &mut step.changes);
         let gone = self.slots.keys().filter(|slot| !seen.contains_key(*slot));
         let gone: Vec<String> = gone.cloned().collect();
         for (slot, (head, seen)) in seen {
             let known = self.slots.remove(&slot).ok_or(head);
-            self.turn((slot, known), &seen, (routes, now, &silent), &mut step);
+            let new = moved.contains(&slot);
+            self.turn((slot, known, new), &seen, &given, &mut step);
         }
         for slot in gone {
             if let Some(incident) = self.slots.remove(&slot) {
-                self.turn(
-                    (slot, Ok(incident)),
-                    &Seen::new(),
-                    (routes, now, &silent),
-                    &mut step,
-                );
+                self.turn((slot, Ok(incident), false), &Seen::new(), &given, &mut step);
             }
         }
         step.changes.clock = self.clock;
@@ -323,23 +351,23 @@ impl State {
     /// Goes on with one incident, known or new, and keeps it unless it is over.
     fn turn(
         &mut self,
-        (slot, known): (String, Result<Incident, Head>),
+        (slot, known, moved): (String, Result<Incident, Head>, bool),
         seen: &Seen<'_>,
-        (routes, now, silent): (&Routes, &Now<'_>, &Silent<'_>),
+        given: &Moment<'_>,
         step: &mut Step,
     ) {
         let before = known.as_ref().ok().map(|incident| incident.head.clone());
+        let before = before.filter(|_head| !moved);
         let mut incident = known.unwrap_or_else(|head| Incident {
             head,
             members: BTreeMap::new(),
         });
+        let known = incident.members.keys().filter(|_key| moved);
         let mut turn = Turn {
-            silent,
-            routes,
-            route: routes.named(&incident.head.route),
-            now,
+            given,
+            route: given.routes.named(&incident.head.route),
             age: self.clock.age_ms,
-            changed: BTreeSet::new(),
+            changed: known.cloned().collect(),
             orders: &mut step.orders,
         };
         let over = turn.see(&mut incident, seen);
@@ -360,8 +388,8 @@ impl State {
                 let member = incident.members.get(&key).cloned();
                 (key, member)
             };
-            let members = changed.into_iter().map(member).collect();
-            let _first = step.changes.members.insert(slot.clone(), members);
+            let members = step.changes.members.entry(slot.clone()).or_default();
+            members.extend(changed.into_iter().map(member));
         }
         let _new = self.slots.insert(slot, incident);
     }

@@ -17,7 +17,8 @@
 //! - The queue of a channel is bounded: a reminder that a later notice overtakes is dropped, then
 //!   the oldest reminders, and only then the oldest of the others, which is counted and shown.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ use shared::time::Timestamp;
 
 use super::incident::{Changes, Now, Order, State};
 use super::route::Routes;
-use super::{Notice, Occasion};
+use super::{Notice, Occasion, undelivered_key};
 
 #[cfg(test)]
 mod tests;
@@ -228,6 +229,21 @@ impl Held {
         Ok((held, bytes))
     }
 
+    /// Channels of which people were told that they take nothing, and since when. One for which
+    /// nothing waits has nothing to show that it works.
+    fn undelivered(&self) -> Vec<(String, Timestamp)> {
+        let since = |channel: &String| {
+            let key = undelivered_key(channel);
+            let mut members = self
+                .state
+                .incidents()
+                .filter_map(|one| one.members.get(&key));
+            let told = members.find(|member| member.told)?;
+            Some((channel.clone(), told.condition.since))
+        };
+        self.queue.waiting.keys().filter_map(since).collect()
+    }
+
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Whole(whole) => {
@@ -268,10 +284,22 @@ impl Held {
         waiting.map(|(channel, waiting)| (channel.as_str(), waiting.len()))
     }
 
-    /// What the channel is to be told next.
-    pub fn next(&self, channel: &str) -> Option<(u64, &Notice)> {
-        let (order, notice) = self.queue.waiting.get(channel)?.first_key_value()?;
-        Some((*order, notice))
+    /// What the channel is to be told next, but for these incidents: what is wrong before what is
+    /// over or known, the worst first; of one incident one after the other.
+    pub fn next(&self, channel: &str, passed: &BTreeSet<String>) -> Option<(u64, &Notice)> {
+        let waiting = self.queue.waiting.get(channel)?;
+        let waiting = || {
+            waiting
+                .iter()
+                .filter(|(_, one)| !passed.contains(&one.incident))
+        };
+        let first = waiting().min_by_key(|(order, notice)| {
+            let calls = matches!(notice.occasion, Occasion::Raised | Occasion::Escalated);
+            (!calls, calls.then_some(Reverse(notice.severity)), **order)
+        });
+        let (_order, first) = first?;
+        let mut of = waiting().filter(|(_order, notice)| notice.incident == first.incident);
+        of.next().map(|(order, notice)| (*order, notice))
     }
 }
 
@@ -303,9 +331,15 @@ impl Outbox {
     fn open_whole(folder: &Path) -> Result<Self, OutboxError> {
         let segments = Segments::open(folder, SEGMENT_BYTES)?;
         let (mut held, bytes) = Held::of(segments.reader())?;
-        // Whoever starts the collector anew may have repaired what did not work.
+        // Whoever starts the collector anew may have repaired what did not work; what people were
+        // told of is over when something is delivered.
         for tally in held.queue.tallies.values_mut() {
             tally.failing = None;
+        }
+        for (channel, since) in held.undelivered() {
+            let said = "nothing was delivered since the collector began".to_owned();
+            let tally = held.queue.tallies.entry(channel).or_default();
+            tally.failing = Some((since, said));
         }
         Ok(Self {
             segments,

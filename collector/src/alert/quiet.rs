@@ -1,10 +1,13 @@
 //! What keeps a condition from being told: silences with an end, and acknowledgements.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+use shared::id::AgentId;
 use shared::time::Timestamp;
 
 use super::route::severity;
-use crate::drift::Condition;
+use crate::drift::{Condition, ConditionKind};
 use crate::register::Register;
 use crate::register::views::Note;
 
@@ -34,6 +37,8 @@ pub struct Quiet {
     pub silences: Vec<Note>,
     /// Acknowledgements.
     pub acknowledgements: Vec<Note>,
+    /// Hosts that had no time yet to be heard since the collector began: of these nothing is over.
+    pub unheard: BTreeSet<AgentId>,
 }
 
 impl Quiet {
@@ -43,15 +48,19 @@ impl Quiet {
         Self {
             silences: register.silences(at),
             acknowledgements: register.acknowledgements(at),
+            unheard: BTreeSet::new(),
         }
     }
 
     /// What keeps this condition from being told at `now`; a silence before an acknowledgement.
+    /// No silence keeps it from being told that nothing is heard or nobody can be told.
     #[must_use]
     pub fn of(&self, condition: &Condition, now: Timestamp) -> Option<Hush> {
         // It is known until it is over: what begins later nobody has seen yet.
         let known = |note: &&Note| condition.since <= note.from && lasts(note, condition, now);
-        let mut silences = self.silences.iter();
+        let blind = [ConditionKind::SilentFleet, ConditionKind::Undelivered];
+        let sees = !blind.contains(&condition.kind);
+        let mut silences = self.silences.iter().filter(|_note| sees);
         let silence = silences.find(|note| note.from <= now && lasts(note, condition, now));
         let known = self.acknowledgements.iter().find(known);
         silence

@@ -1,7 +1,8 @@
 //! Drift of a period and what is wrong now, asked at a desk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use shared::decision::Decided;
 use shared::id::AgentId;
 use shared::time::Timestamp;
 
@@ -19,6 +20,8 @@ use crate::status::{Cell, Changed, Silence};
 const CHANGES_MAX: usize = 20_000;
 /// Changes that are read at once.
 const CHANGES_ONCE: usize = 2_000;
+/// So many spans are gone back to find what a check said last.
+const SPANS_BACK: usize = 16;
 /// A collector that enters nothing for twice the shortest heartbeat was away, or all hosts were.
 const HEARTBEATS_MISSED: i64 = 2;
 
@@ -139,22 +142,33 @@ fn catalogues(editions: &[Edition]) -> Vec<Came> {
     all
 }
 
-/// Everything that findings and silences show to be wrong now. What is due and who is missing is
-/// not among it.
+/// Everything that findings and silences show to be wrong now, and the hosts that had no time yet
+/// to be heard since the collector began. What is due and who is missing is not among it.
 ///
 /// # Errors
 ///
 /// [`AnswerError`].
-pub fn conditions(desk: &Desk<'_>, now: Timestamp) -> Result<Vec<Condition>, AnswerError> {
+pub fn conditions(
+    desk: &Desk<'_>,
+    begun: Timestamp,
+    now: Timestamp,
+) -> Result<(Vec<Condition>, BTreeSet<AgentId>), AnswerError> {
     let catalog = desk.status.catalog();
     let given = desk.given(desk.status.hosts_at(now)?, now)?;
-    let mut watch = Watch::new(&catalog, &given, now);
+    let decisions = desk.register.decisions();
+    let adopted = decisions
+        .filter(|(_entry, _record, decision)| matches!(decision.decides, Decided::Catalogue(_)))
+        .map(|(_entry, _record, decision)| decision.at)
+        .max();
+    let mut watch = Watch::new(&catalog, &given, now).since(begun, adopted);
     desk.status
         .cells(now, |name, host, cells| watch.host(name, host, cells))?;
-    watch.finish(
+    let unheard = watch.unheard().clone();
+    let found = watch.finish(
         &mut |host, check, cell| detail(desk, host, check, cell, now),
         &mut |host| Ok(desk.status.silences_open(host, now)?),
-    )
+    )?;
+    Ok((found, unheard))
 }
 
 fn detail(
@@ -167,13 +181,9 @@ fn detail(
     let Some(then) = desk.status.at(host, check, now)? else {
         return Ok(Detail::default());
     };
-    let told_before = match cell.since {
-        Some(since) if cell.verdict == Verdict::Unknown && !cell.stale => {
-            let before = desk.status.spans(host, check, since.plus_ms(-1), since)?;
-            let told = |verdict| verdict != Verdict::Unknown;
-            before.iter().any(|span| told(span.verdict))
-        }
-        _ => false,
+    let before = match cell.since {
+        Some(since) if cell.verdict == Verdict::Unknown => before(desk, host, check, since)?,
+        _ => None,
     };
     let evidence = then.evidence.iter();
     let evidence = evidence.flat_map(|one| [Some(one.record), one.observation]);
@@ -181,6 +191,26 @@ fn detail(
         reason: then.span.reason,
         facts: then.span.deciding,
         evidence: evidence.flatten().collect(),
-        told_before,
+        before,
     })
+}
+
+/// What a check said last before an instant that was not unknown, and since when.
+fn before(
+    desk: &Desk<'_>,
+    host: &AgentId,
+    check: &str,
+    mut at: Timestamp,
+) -> Result<Option<(Verdict, Timestamp)>, AnswerError> {
+    for _span in 0..SPANS_BACK {
+        let spans = desk.status.spans(host, check, at.plus_ms(-1), at)?;
+        let Some(span) = spans.iter().rev().find(|span| span.from < at) else {
+            return Ok(None);
+        };
+        if span.verdict != Verdict::Unknown {
+            return Ok(Some((span.verdict, span.from)));
+        }
+        at = span.from;
+    }
+    Ok(None)
 }

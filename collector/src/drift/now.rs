@@ -3,7 +3,8 @@
 //! One cause is one condition: of a host that is silent its checks are not told one by one, of a
 //! fleet that is silent not its hosts. What an exception covers on every control is left out, and
 //! comes back when the exception ends. What is acknowledged is there: whoever tells people decides
-//! what that means.
+//! what that means. What failed and cannot be told any more is still failing: nothing shows that it was
+//! mended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +26,8 @@ pub struct Detail {
     pub facts: BTreeMap<String, String>,
     /// The record and the observation.
     pub evidence: Vec<Digest>,
-    /// Before it said unknown, it had said something else.
-    pub told_before: bool,
+    /// What it had said last before it said unknown, and since when.
+    pub before: Option<(Verdict, Timestamp)>,
 }
 
 /// A finding of which more must be read before it is told.
@@ -36,6 +37,10 @@ struct Pending<'a> {
     check: &'a Check,
     cell: Cell,
     controls: Vec<String>,
+    /// It had time enough to be told.
+    long: bool,
+    /// No check of its probe says anything there.
+    whole: bool,
 }
 
 /// What is read of a host and a check.
@@ -55,6 +60,10 @@ pub struct Watch<'a> {
     expected: usize,
     heard: Vec<AgentId>,
     silent: Vec<Condition>,
+    /// Since when the collector runs, and when its catalogue came into force.
+    begun: Option<Timestamp>,
+    adopted: Option<Timestamp>,
+    unheard: BTreeSet<AgentId>,
 }
 
 impl<'a> Watch<'a> {
@@ -70,7 +79,23 @@ impl<'a> Watch<'a> {
             expected: 0,
             heard: Vec::new(),
             silent: Vec::new(),
+            begun: None,
+            adopted: None,
+            unheard: BTreeSet::new(),
         }
+    }
+
+    /// The collector runs since `begun`, by a catalogue that came into force at `adopted`.
+    #[must_use]
+    pub const fn since(mut self, begun: Timestamp, adopted: Option<Timestamp>) -> Self {
+        (self.begun, self.adopted) = (Some(begun), adopted);
+        self
+    }
+
+    /// Hosts that are overdue and had no time yet to be heard since the collector began.
+    #[must_use]
+    pub const fn unheard(&self) -> &BTreeSet<AgentId> {
+        &self.unheard
     }
 
     /// Looks at a host: a cell for each check in the order of their ids.
@@ -78,7 +103,6 @@ impl<'a> Watch<'a> {
         if host.revoked.is_some() || self.given.out(name).is_some() {
             return;
         }
-        self.expected += 1;
         if let Some(seq) = host.forked {
             let text = format!(
                 "a second record {seq} came: a snapshot was restored, or its key is in use \
@@ -89,8 +113,11 @@ impl<'a> Watch<'a> {
             self.found.push(self.of_host(name, about, text));
             return;
         }
+        self.expected += 1;
         let silent = self.silent_since(host);
-        if let Some(since) = silent {
+        if silent.is_some() && self.early(host) {
+            let _new = self.unheard.insert(name.clone());
+        } else if let Some(since) = silent {
             let text = format!(
                 "its last record came {}, and one is due every {} s. Look at `evident-agent \
                  status` there.",
@@ -108,13 +135,33 @@ impl<'a> Watch<'a> {
         } else {
             self.heard.push(name.clone());
         }
-        for (check, cell) in self.checks.clone().into_iter().zip(cells) {
-            // Of what there never was evidence, nothing is lost.
-            let lost = cell.verdict == Verdict::Unknown && cell.collected.is_some();
-            if cell.verdict == Verdict::Fail || lost && silent.is_none() {
-                self.finding(name, check, cell);
+        let found = || self.checks.iter().zip(cells);
+        let says = |cell: &Cell| matches!(cell.verdict, Verdict::Pass | Verdict::Fail);
+        let speak = found().filter(|(_check, cell)| says(cell));
+        let speak: BTreeSet<&str> = speak.map(|(check, _)| check.probe.as_str()).collect();
+        let mut pending = Vec::new();
+        for (check, cell) in found() {
+            let lost = cell.verdict == Verdict::Unknown && silent.is_none();
+            if cell.verdict == Verdict::Fail || lost {
+                let since = [Some(host.enrolled), self.adopted, cell.since];
+                let since = since.into_iter().flatten().max().unwrap_or(self.now);
+                let long = check.freshness_ms.saturating_mul(2) <= self.now.ms_since(since);
+                // Of what there never was evidence, nothing is lost yet.
+                if cell.verdict == Verdict::Fail || cell.collected.is_some() || long {
+                    let whole = !speak.contains(check.probe.as_str());
+                    pending.extend(self.finding(name, (check, cell), (long, whole)));
+                }
             }
         }
+        self.pending.append(&mut pending);
+    }
+
+    /// Whether a host had no time yet to be heard since the collector began.
+    fn early(&self, host: &Host) -> bool {
+        let allowed_ms = i64::try_from(host.heartbeat_s).unwrap_or(i64::MAX);
+        let allowed_ms = allowed_ms.saturating_mul(1000);
+        self.begun
+            .is_some_and(|begun| self.now.ms_since(begun) <= allowed_ms)
     }
 
     /// Everything that is wrong, the worst first, then in the order of the keys.
@@ -137,17 +184,28 @@ impl<'a> Watch<'a> {
                 }
             }
         }
+        let mut never: BTreeMap<(AgentId, &str), Vec<Condition>> = BTreeMap::new();
         for pending in std::mem::take(&mut self.pending) {
             let probe = (pending.host.clone(), pending.check.probe.clone());
-            let fails = pending.cell.verdict == Verdict::Fail;
+            let (cell, check) = (pending.cell, pending.check);
+            let (whole, long) = (pending.whole, pending.long);
+            let detail = details(&pending.host, &check.id, &cell)?;
+            let before = detail.before.map(|(verdict, _since)| verdict);
+            let fails = [Some(cell.verdict), before].contains(&Some(Verdict::Fail));
             if !fails && mute.contains(&probe) {
                 continue;
             }
-            let detail = details(&pending.host, &pending.check.id, &pending.cell)?;
-            if fails || pending.cell.stale || detail.told_before {
+            let lost = cell.stale || before.is_some();
+            if !fails && !lost && whole && long {
+                let of = never.entry((probe.0, check.probe.as_str())).or_default();
+                of.push(self.told(pending, detail));
+            } else if fails || lost || long {
                 let condition = self.told(pending, detail);
                 self.found.push(condition);
             }
+        }
+        for ((_host, probe), conditions) in never {
+            self.found.extend(of_probe(probe, conditions));
         }
         if 1 < self.expected && self.silent.len() == self.expected {
             let since = self.silent.iter().map(|one| one.since).max();
@@ -242,7 +300,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn finding(&mut self, name: &AgentId, check: &'a Check, cell: &Cell) {
+    fn finding(
+        &self,
+        name: &AgentId,
+        (check, cell): (&'a Check, &Cell),
+        (long, whole): (bool, bool),
+    ) -> Option<Pending<'a>> {
         let fails = cell.verdict == Verdict::Fail;
         let counts = |control: &str| {
             let row = self.given.applicability.get(control);
@@ -257,14 +320,14 @@ impl<'a> Watch<'a> {
             .collect();
         controls.sort_unstable();
         controls.dedup();
-        if !controls.is_empty() {
-            self.pending.push(Pending {
-                host: name.clone(),
-                check,
-                cell: *cell,
-                controls,
-            });
-        }
+        (!controls.is_empty()).then(|| Pending {
+            host: name.clone(),
+            check,
+            cell: *cell,
+            controls,
+            long,
+            whole,
+        })
     }
 
     fn told(&self, pending: Pending<'_>, detail: Detail) -> Condition {
@@ -272,16 +335,39 @@ impl<'a> Watch<'a> {
             host,
             check,
             cell,
-            controls,
+            mut controls,
+            long: _,
+            whole: _,
         } = pending;
         let since = cell.since.or(cell.collected).unwrap_or(self.now);
-        let (word, kind, text) = if cell.verdict == Verdict::Fail {
-            let first = check.remediation.lines().next().unwrap_or_default();
+        let first = check.remediation.lines().next().unwrap_or_default();
+        let excepted = |control: &String| {
+            let about = (control.as_str(), check.id.as_str(), &host);
+            self.given.excepted(about, self.now).is_some()
+        };
+        let failed = detail.before.filter(|(verdict, _since)| {
+            *verdict == Verdict::Fail && !controls.iter().all(excepted)
+        });
+        if failed.is_some() {
+            controls.retain(|control| !excepted(control));
+        }
+        let (word, kind, since, text) = if cell.verdict == Verdict::Fail {
             let text = format!("{}. Do: {}", detail.reason, first.trim());
-            ("failing", ConditionKind::Failing, text)
+            ("failing", ConditionKind::Failing, since, text)
+        } else if let Some((_verdict, since)) = failed {
+            let text = format!(
+                "`{}` failed when it could be told last, and now cannot: {}. Do: {}",
+                check.id,
+                detail.reason,
+                first.trim()
+            );
+            ("failing", ConditionKind::Failing, since, text)
         } else {
             let text = format!("`{}` cannot be told any more: {}", check.id, detail.reason);
-            ("unknown", ConditionKind::Unknown, text)
+            let never = format!("`{}` was never told: {}", check.id, detail.reason);
+            let lost = cell.stale || detail.before.is_some();
+            let text = if lost { text } else { never };
+            ("unknown", ConditionKind::Unknown, since, text)
         };
         let host = self.of_host(&host, (kind, check.severity, word, since), text);
         Condition {
@@ -294,4 +380,39 @@ impl<'a> Watch<'a> {
             ..host
         }
     }
+}
+
+/// What is told of a probe of a host when none of its checks ever said anything: one cause.
+fn of_probe(probe: &str, mut conditions: Vec<Condition>) -> Vec<Condition> {
+    if conditions.len() < 2 {
+        return conditions;
+    }
+    let count = conditions.len();
+    let mut one: Option<Condition> = None;
+    for condition in conditions.drain(..) {
+        let Some(one) = &mut one else {
+            one = Some(condition);
+            continue;
+        };
+        one.severity = one.severity.max(condition.severity);
+        one.since = one.since.min(condition.since);
+        one.controls.extend(condition.controls);
+        one.owners.extend(condition.owners);
+    }
+    one.into_iter()
+        .map(|mut one| {
+            for list in [&mut one.controls, &mut one.owners] {
+                list.sort_unstable();
+                list.dedup();
+            }
+            let host = one.host.as_ref().map_or("", |host| host.as_str());
+            one.key = format!("unknown-probe/{host}/{probe}");
+            one.text = format!(
+                "none of {count} checks of probe `{probe}` was ever told; the first: {}",
+                one.text
+            );
+            one.check = None;
+            one
+        })
+        .collect()
 }

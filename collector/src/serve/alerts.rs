@@ -5,7 +5,7 @@
 //! take more than a twentieth of the time. While the derived state is made again nothing is looked
 //! at: what is not known yet would count as over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,6 +15,7 @@ use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use shared::cause::chain;
+use shared::id::AgentId;
 use shared::time::Timestamp;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -46,6 +47,12 @@ const CENSUS_MS: i64 = 10 * 60 * 1000;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long deliveries may go on when the collector is told to stop.
 const LAST_WORD: Duration = Duration::from_secs(6);
+/// The longest rest after a look.
+const REST_MAX: Duration = Duration::from_mins(1);
+/// How long the first look may take before its absence is told.
+const FIRST_LOOK: Duration = Duration::from_mins(5);
+/// How often it is looked whether the first look was taken.
+const POLL: Duration = Duration::from_millis(200);
 /// Longer ago the last look must not be, in milliseconds, for the collector to be alive.
 const LOOKED_MS: i64 = 5 * 60 * 1000;
 
@@ -71,6 +78,8 @@ struct Census {
     found: Vec<Condition>,
 }
 
+/// All that is wrong, and the hosts that had no time yet to be heard.
+type Found = (Vec<Condition>, BTreeSet<AgentId>);
 /// When the engine was told last what is wrong.
 type Looked = Arc<Mutex<Option<Timestamp>>>;
 
@@ -141,8 +150,9 @@ pub async fn serve(
     for channel in channels {
         let _task = tasks.spawn(Arc::clone(&engine).serve(channel, stop.clone()));
     }
+    let begun = intake.now();
     let signal = signal(
-        Arc::clone(&intake),
+        (Arc::clone(&intake), Arc::clone(&engine)),
         address,
         Arc::clone(&looked),
         stop.clone(),
@@ -154,11 +164,12 @@ pub async fn serve(
     let census = Arc::new(Mutex::new(Census::default()));
     let mut due = intake.ledger.published().size;
     while !*stop.borrow() {
-        let begun = tokio::time::Instant::now();
+        let taken = tokio::time::Instant::now();
         let (at, before) = (Arc::clone(&intake), due);
         due = intake.ledger.published().size;
         let (told, counted) = (Arc::clone(&engine), Arc::clone(&census));
-        let look = tokio::task::spawn_blocking(move || look(&at, &told, &counted, before)).await;
+        let look = tokio::task::spawn_blocking(move || look(&at, &told, &counted, (before, begun)));
+        let look = look.await;
         match look {
             Ok(Ok(true)) => {
                 *looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(intake.now());
@@ -169,7 +180,8 @@ pub async fn serve(
             }
             Err(error) => tracing::error!(%error, "a look at what is wrong broke off"),
         }
-        let breath = begun.elapsed().saturating_mul(20).max(BREATH);
+        let breath = taken.elapsed().saturating_mul(20);
+        let breath = breath.clamp(BREATH, REST_MAX);
         tokio::select! {
             () = tokio::time::sleep(breath) => {}
             _ = stop.changed() => break,
@@ -191,21 +203,22 @@ fn look(
     intake: &Intake,
     engine: &Engine,
     census: &Mutex<Census>,
-    size: u64,
+    (size, begun): (u64, Timestamp),
 ) -> Result<bool, LookError> {
     let now = intake.now();
     let mut census = census.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(conditions) = conditions(intake, &mut census, (size, now))? else {
+    let Some((conditions, unheard)) = conditions(intake, &mut census, (size, begun, now))? else {
         return Ok(false);
     };
-    let quiet = Quiet::at(&intake.register(), now);
+    let mut quiet = Quiet::at(&intake.register(), now);
+    quiet.unheard = unheard;
     engine.look(&conditions, &quiet)?;
     Ok(true)
 }
 
 /// Says outside, as long as all works, that it does.
 async fn signal(
-    intake: Arc<Intake>,
+    (intake, engine): (Arc<Intake>, Arc<Engine>),
     address: SocketAddr,
     looked: Looked,
     mut stop: watch::Receiver<bool>,
@@ -216,8 +229,22 @@ async fn signal(
     let authorities = settings.ca_file.as_ref().map(|file| intake.dir.join(file));
     let mut due = 0;
     let mut silent = false;
+    // What was not looked at yet is no fault.
+    let begun = tokio::time::Instant::now();
+    let waits = || {
+        looked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
+    };
+    while waits() && begun.elapsed() < FIRST_LOOK {
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            _ = stop.changed() => return,
+        }
+    }
     while !*stop.borrow() {
-        let well = alive(&intake, address, &looked, due).await;
+        let well = alive((&intake, &engine), address, &looked, due).await;
         due = intake.ledger.published().size;
         let sent = match well {
             Ok(()) => match Ping::open(url, authorities.as_deref()) {
@@ -248,9 +275,10 @@ async fn signal(
     }
 }
 
-/// Why the collector does not work, if it does not: ledger, follower, alerts, listener.
+/// Why the collector does not work, if it does not: ledger, follower, alerts, channels,
+/// listener.
 async fn alive(
-    intake: &Arc<Intake>,
+    (intake, engine): (&Arc<Intake>, &Arc<Engine>),
     address: SocketAddr,
     looked: &Looked,
     due: u64,
@@ -270,6 +298,9 @@ async fn alive(
     let last = *looked.lock().unwrap_or_else(PoisonError::into_inner);
     if last.is_none_or(|last| LOOKED_MS < intake.now().ms_since(last)) {
         return Err("nobody looks at what is wrong".to_owned());
+    }
+    if Arc::clone(engine).is_dumb().await {
+        return Err("no alert channel takes anything".to_owned());
     }
     match tokio::time::timeout(HANDSHAKE, greet(intake, address)).await {
         Ok(greeted) => greeted,
@@ -314,8 +345,8 @@ async fn greet(intake: &Intake, mut address: SocketAddr) -> Result<(), String> {
 fn conditions(
     intake: &Intake,
     census: &mut Census,
-    (size, now): (u64, Timestamp),
-) -> Result<Option<Vec<Condition>>, LookError> {
+    (size, begun, now): (u64, Timestamp, Timestamp),
+) -> Result<Option<Found>, LookError> {
     // A copy, so that nobody who decides waits for the look.
     let register = intake.register().clone();
     let derived = intake.status.read().unwrap_or_else(PoisonError::into_inner);
@@ -331,7 +362,7 @@ fn conditions(
         ledger: &intake.ledger,
         sla: intake.config.assess.sla_days.into(),
     };
-    let mut found = drift::conditions(&desk, now)?;
+    let (mut found, unheard) = drift::conditions(&desk, begun, now)?;
     found.extend(due(&register, now));
     let apart = census.at.map(|at| now.ms_since(at));
     if !apart.is_some_and(|ms| (0..CENSUS_MS).contains(&ms)) {
@@ -341,5 +372,5 @@ fn conditions(
         census.at = Some(now);
     }
     found.extend(census.found.iter().cloned());
-    Ok(Some(found))
+    Ok(Some((found, unheard)))
 }

@@ -277,7 +277,10 @@ async fn what_waits_for_a_channel_that_is_no_more_is_given_up() {
     let listing = engine.unwrap().listing().unwrap();
     let mail = &listing.channels["mail"];
     assert_eq!((mail.waiting, mail.tally.refused), (0, 1));
-    assert_eq!(Held::read(&folder).unwrap().next("mail"), None);
+    assert_eq!(
+        Held::read(&folder).unwrap().next("mail", &BTreeSet::new()),
+        None
+    );
     assert_eq!(listing.incidents[0].conditions[0].condition, one[0]);
 }
 

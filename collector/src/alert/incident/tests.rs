@@ -28,18 +28,18 @@ const ROUTES: &str = r#"
 "#;
 
 /// A collector that goes from moment to moment.
-struct Bench {
-    state: State,
+pub(super) struct Bench {
+    pub(super) state: State,
     /// The state as it was written down.
     written: State,
-    routes: Routes,
-    quiet: Quiet,
-    now: Timestamp,
+    pub(super) routes: Routes,
+    pub(super) quiet: Quiet,
+    pub(super) now: Timestamp,
     told: Vec<Order>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             state: State::default(),
             written: State::default(),
@@ -70,7 +70,7 @@ impl Bench {
 
     /// What is told when this time has passed and all that is there: channel, occasion, number and
     /// how many conditions.
-    fn after(&mut self, seconds: i64, conditions: &[Condition]) -> Vec<String> {
+    pub(super) fn after(&mut self, seconds: i64, conditions: &[Condition]) -> Vec<String> {
         self.now = self.now.plus_ms(seconds.saturating_mul(1000));
         let orders = self.look(conditions);
         let said = orders.iter().map(|order| {
@@ -85,17 +85,17 @@ impl Bench {
     }
 
     /// The process is killed and begins again.
-    fn killed(&mut self) {
+    pub(super) fn killed(&mut self) {
         self.state = self.written.clone();
     }
 
-    fn at(&self, key: &str) -> Condition {
+    pub(super) fn at(&self, key: &str) -> Condition {
         condition(key, self.now)
     }
 }
 
 /// What a person says of these hosts, and of one check if there is one.
-fn note(id: &str, (hosts, check): (&str, Option<&str>), from: Timestamp) -> Note {
+pub(super) fn note(id: &str, (hosts, check): (&str, Option<&str>), from: Timestamp) -> Note {
     Note {
         id: id.to_owned(),
         reach: Reach {
@@ -112,7 +112,7 @@ fn note(id: &str, (hosts, check): (&str, Option<&str>), from: Timestamp) -> Note
     }
 }
 
-const NOTHING: [&str; 0] = [];
+pub(super) const NOTHING: [&str; 0] = [];
 
 #[test]
 fn a_condition_is_told_once_reminded_escalated_and_resolved() {
@@ -291,16 +291,19 @@ fn a_clock_that_is_set_tells_nothing_twice() {
 }
 
 #[test]
-fn a_route_that_is_gone_resolves_what_it_told() {
+fn what_a_route_told_that_is_gone_is_taken_by_another() {
     let mut bench = Bench::new();
     let one = [bench.at("web-1 clock.synchronised")];
     for (seconds, count) in [(0, 0), (60, 0), (30, 2)] {
         assert_eq!(bench.after(seconds, &one).len(), count);
     }
     bench.routes = settings("route = []", &["mail"]);
-    assert_eq!(bench.after(1, &one), ["mail Resolved 2 1"]);
-    // The built-in route takes it now.
-    assert_eq!(bench.after(30, &one), ["mail Raised 1 1"]);
+    // The built-in route takes it now, and nothing is over.
+    assert_eq!(bench.after(1, &one), NOTHING);
+    assert_eq!(bench.after(30, &one), NOTHING);
+    bench.killed();
+    assert_eq!(bench.after(1, &[]), NOTHING);
+    assert_eq!(bench.after(300, &[]), ["mail Resolved 2 1"]);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use shared::id::Digest;
 
 use super::super::quiet::Hush;
-use super::super::route::{Route, Routes};
+use super::super::route::Route;
 use super::super::{CONDITIONS_MAX, Notice, Occasion, undelivered_key};
-use super::{Clock, Head, Incident, Member, Now, Order, Seen, Silent};
+use super::{Clock, Head, Incident, Member, Moment, Now, Order, Seen};
 use crate::catalog::Severity;
 use crate::drift::Condition;
 
@@ -16,11 +16,9 @@ const ID_DIGITS: usize = 20;
 
 /// What one incident needs to go on.
 pub(super) struct Turn<'a> {
-    pub(super) silent: &'a Silent<'a>,
-    pub(super) routes: &'a Routes,
+    pub(super) given: &'a Moment<'a>,
     /// The route of the incident, unless the settings have it no more.
     pub(super) route: Option<&'a Route>,
-    pub(super) now: &'a Now<'a>,
     pub(super) age: i64,
     /// Conditions that changed so that it must be written down.
     pub(super) changed: BTreeSet<String>,
@@ -59,12 +57,30 @@ impl Turn<'_> {
                 let _new = self.changed.insert((*key).to_owned());
             }
         }
-        let (age, silent, changed) = (self.age, self.silent, &mut self.changed);
+        let (age, given, changed) = (self.age, self.given, &mut self.changed);
         let resolve = self.route.map_or(0, |route| route.resolve_ms);
+        // Nothing of it is where it was or went elsewhere: it was told there already.
+        let told =
+            |(key, member): (&String, &Member)| member.told && seen.contains_key(key.as_str());
+        let parked = !incident.members.iter().any(told);
+        let elsewhere = |(key, member): (&String, &Member)| {
+            member.told && self.given.there.contains(key.as_str())
+        };
+        if seen.is_empty() && incident.members.iter().any(elsewhere) {
+            self.route = None;
+        }
         let mut over = Vec::new();
         incident.members.retain(|key, member| {
-            if seen.contains_key(key.as_str()) || silent.hides(&member.condition) {
+            if seen.contains_key(key.as_str()) || given.silent.hides(&member.condition) {
                 return true;
+            }
+            // It is there, and another route takes it.
+            if given.there.contains(key.as_str()) {
+                if parked && member.told {
+                    return true;
+                }
+                let _new = changed.insert(key.clone());
+                return false;
             }
             let since = *member.gone.get_or_insert_with(|| {
                 let _new = changed.insert(key.clone());
@@ -104,7 +120,7 @@ impl Turn<'_> {
     fn raise(&mut self, route: &Route, clock: &mut Clock, incident: &mut Incident) -> bool {
         let waits = |member: &&Member| {
             let known = self.age.saturating_sub(member.first);
-            let lasted = known.max(self.now.at.ms_since(member.condition.since));
+            let lasted = known.max(self.given.now.at.ms_since(member.condition.since));
             (!member.told || member.worse) && member.hush.is_none() && route.hold_ms <= lasted
         };
         if !incident.members.values().any(|member| waits(&member)) {
@@ -118,6 +134,11 @@ impl Turn<'_> {
             .map(|(key, _member)| key.clone())
             .collect();
         if ripe.is_empty() {
+            return false;
+        }
+        // Without a channel nobody would be told.
+        let channels = self.channels(route, incident.head.rung);
+        if channels.is_empty() {
             return false;
         }
         let since = *incident.head.ripe.get_or_insert(self.age);
@@ -134,14 +155,13 @@ impl Turn<'_> {
         head.ripe = None;
         if head.raised.is_none() {
             clock.raised = clock.raised.saturating_add(1);
-            head.id = name(self.now, head, clock.raised);
-            head.raised = Some(self.now.at);
+            head.id = name(self.given.now, head, clock.raised);
+            head.raised = Some(self.given.now.at);
             head.rung_since = self.age;
         } else if head.hushed {
             head.rung_since = self.age;
         }
         head.hushed = false;
-        let channels = self.channels(route, incident.head.rung);
         let shown = shown(incident);
         self.notice(incident, Occasion::Raised, &shown, &channels);
         true
@@ -174,7 +194,17 @@ impl Turn<'_> {
         if before {
             head.rung_since = self.age;
         }
-        let ladder = self.routes.ladder(route);
+        // Whom the settings name since then has heard nothing of it.
+        let channels = self.channels(route, head.rung);
+        let late: BTreeSet<String> = channels.difference(&head.channels).cloned().collect();
+        if !late.is_empty() {
+            let told = head.told;
+            let shown = shown(incident);
+            self.notice(incident, Occasion::Raised, &shown, &late);
+            incident.head.told = told;
+            return;
+        }
+        let ladder = self.given.routes.ladder(route);
         let here = ladder
             .get(head.rung)
             .and_then(|route| route.escalate.as_ref());
@@ -202,7 +232,7 @@ impl Turn<'_> {
         let told = incident.head.told;
         let passed = self.age.saturating_sub(told.max(incident.head.refreshed));
         let forgets = |channel: &&String| {
-            let after = self.routes.forgets(channel);
+            let after = self.given.routes.forgets(channel);
             after.is_some_and(|after| after <= passed)
         };
         let channels: BTreeSet<String> = incident
@@ -221,9 +251,11 @@ impl Turn<'_> {
 
     /// The channels of a route and of those to which it was escalated.
     fn channels(&self, route: &Route, rung: usize) -> BTreeSet<String> {
-        let ladder = self.routes.ladder(route).into_iter();
+        let ladder = self.given.routes.ladder(route).into_iter();
         let reached = ladder.take(rung.saturating_add(1));
-        reached.flat_map(|route| route.channels.clone()).collect()
+        let channels = reached.flat_map(|route| route.channels.clone());
+        let there = channels.filter(|channel| self.given.routes.has_channel(channel));
+        there.collect()
     }
 
     /// Makes a notice for these channels.
@@ -253,11 +285,11 @@ impl Turn<'_> {
             incident: head.id.clone(),
             number: head.number,
             occasion,
-            at: self.now.at,
-            since: since.unwrap_or(self.now.at),
+            at: self.given.now.at,
+            since: since.unwrap_or(self.given.now.at),
             severity: worst.severity,
             title,
-            collector: self.now.collector.to_owned(),
+            collector: self.given.now.collector.to_owned(),
             conditions: shown.map(|condition| (*condition).clone()).collect(),
             count: u64::try_from(count).unwrap_or(u64::MAX),
         };
@@ -265,7 +297,7 @@ impl Turn<'_> {
             // That a channel does not work is told to the others.
             let own = undelivered_key(channel);
             let own = about.iter().all(|condition| condition.key == own);
-            if own || !self.routes.has_channel(channel) {
+            if own || !self.given.routes.has_channel(channel) {
                 continue;
             }
             self.orders.push(Order {

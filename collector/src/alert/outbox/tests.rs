@@ -78,7 +78,7 @@ impl Machine {
 
     /// The receiver of a channel takes the next notice; whether there was one.
     fn deliver(&mut self, channel: &str) -> Option<u64> {
-        let (order, notice) = self.outbox().held().next(channel)?;
+        let (order, notice) = self.outbox().held().next(channel, &BTreeSet::new())?;
         let word = (channel.to_owned(), notice.incident.clone(), notice.number);
         let occasion = notice.occasion;
         self.told.push((word, occasion));
@@ -301,7 +301,7 @@ fn a_full_queue_gives_up_what_is_oldest_and_says_so() {
     machine.look(&hosts);
     let held = machine.outbox().held();
     assert_eq!(held.tallies()["mail"].lost, 1);
-    let (_order, first) = held.next("mail").unwrap();
+    let (_order, first) = held.next("mail", &BTreeSet::new()).unwrap();
     assert_eq!((first.occasion, first.number), (Occasion::Raised, 1));
 }
 
@@ -344,4 +344,43 @@ fn one_process_has_the_outbox_and_others_read_it() {
         Held::read(&machine.folder.join("none")).unwrap(),
         Held::default()
     );
+}
+
+#[test]
+fn what_is_wrong_passes_what_is_over_and_what_cannot_be_delivered() {
+    let mut machine = Machine::new();
+    machine.pass(0, [true, false, false]);
+    let order = machine.deliver("mail").unwrap();
+    machine.settle("mail", order, Settled::Delivered);
+    machine.pass(1, [false, true, false]);
+    let none = BTreeSet::new();
+    let held = machine.outbox().held();
+    let (_order, first) = held.next("mail", &none).unwrap();
+    assert_eq!((first.occasion, first.number), (Occasion::Raised, 1));
+    let passed = BTreeSet::from([first.incident.clone()]);
+    let (_order, next) = held.next("mail", &passed).unwrap();
+    assert_eq!((next.occasion, next.number), (Occasion::Resolved, 2));
+    // Of one incident one comes after the other.
+    let (_order, first) = held.next("chat", &none).unwrap();
+    assert_eq!((first.occasion, first.number), (Occasion::Raised, 1));
+}
+
+#[test]
+fn a_start_does_not_end_what_was_told_of_a_channel() {
+    let mut machine = Machine::new();
+    machine.pass(0, [true, false, false]);
+    let mut dead = condition("- -", machine.now);
+    dead.key = undelivered_key("mail");
+    dead.kind = crate::drift::ConditionKind::Undelivered;
+    let there = [condition(HOSTS[0], machine.now), dead];
+    machine.look(&there);
+    machine.started();
+    let failing = |machine: &mut Machine| {
+        let tally = machine.outbox().held().tallies().get("mail").cloned();
+        tally.and_then(|tally| tally.failing).is_some()
+    };
+    assert!(failing(&mut machine));
+    let order = machine.deliver("mail").unwrap();
+    machine.settle("mail", order, Settled::Delivered);
+    assert!(!failing(&mut machine));
 }

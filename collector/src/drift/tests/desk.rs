@@ -202,8 +202,8 @@ fn what_is_wrong_now_is_told_once() {
     let keys = |changes, now: Timestamp| {
         let mut keys = Vec::new();
         at_desk(changes, |desk| {
-            let found = conditions(desk, now).unwrap();
-            keys = found.into_iter().map(|one| one.key).collect();
+            let found = conditions(desk, at(0), now).unwrap();
+            keys = found.0.into_iter().map(|one| one.key).collect();
         });
         keys
     };

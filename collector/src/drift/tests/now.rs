@@ -50,7 +50,7 @@ fn watched(given: &Given, now: i64, before: bool, hosts: &[Said<'_>]) -> Vec<Con
             reason: format!("reason of {check}"),
             facts: [("leap".to_owned(), "none".to_owned())].into(),
             evidence: vec![Digest::of(b"record")],
-            told_before: before,
+            before: before.then_some((PASS, at(40))),
         })
     };
     let mut silences = |name: &AgentId| {
@@ -202,10 +202,100 @@ fn one_cause_is_one_condition() {
 }
 
 #[test]
-fn what_never_could_be_told_is_not_lost() {
+fn what_never_could_be_told_is_told_when_it_had_its_time() {
     let unread: &[_] = &[(SYNCHRONISED, UNKNOWN, false)];
     let hosts: [Said<'_>; 1] = [("a", enrolled(400), unread, &[])];
     let given = Given::default();
     assert!(watched(&given, 500, false, &hosts).is_empty());
     assert_eq!(watched(&given, 500, true, &hosts).len(), 1);
+    let late = 50
+        + 2 * catalog()
+            .checks()
+            .map(|one| one.freshness_ms)
+            .max()
+            .unwrap();
+    let hosts: [Said<'_>; 1] = [("a", enrolled(late), unread, &[])];
+    assert_eq!(
+        keys_of(&watched(&given, late, false, &hosts)),
+        ["unknown/a/clock.synchronised"]
+    );
+    // Of a probe that says nothing at all there is one cause.
+    let catalog = catalog();
+    let all: Vec<_> = catalog
+        .checks()
+        .map(|check| (check.id.as_str(), UNKNOWN, false))
+        .collect();
+    let hosts: [Said<'_>; 1] = [("a", enrolled(late), &all, &[])];
+    let mut probes: Vec<_> = catalog.checks().map(|check| check.probe.clone()).collect();
+    probes.sort();
+    probes.dedup();
+    let found = watched(&given, late, false, &hosts);
+    assert_eq!(found.len(), probes.len(), "{found:?}");
+    assert!(found.iter().any(|one| one.key == "unknown-probe/a/clock"));
+}
+
+fn keys_of(found: &[Condition]) -> Vec<&str> {
+    found.iter().map(|one| one.key.as_str()).collect()
+}
+
+#[test]
+fn what_failed_and_cannot_be_told_still_fails() {
+    let (given, catalog) = (Given::default(), catalog());
+    for stale in [false, true] {
+        let mut watch = Watch::new(&catalog, &given, at(500));
+        let cells = cells(&[(SYNCHRONISED, UNKNOWN, stale)]);
+        watch.host(&host("a"), &enrolled(400), &cells);
+        let mut details = |_: &AgentId, _: &str, _: &Cell| {
+            Ok::<_, ()>(Detail {
+                reason: "nothing is seen".to_owned(),
+                before: Some((FAIL, at(40))),
+                ..Detail::default()
+            })
+        };
+        let silence = Silence {
+            from: at(450),
+            to: None,
+            probe: Some("clock".to_owned()),
+            heard: at(100),
+        };
+        let found = watch.finish(&mut details, &mut |_| Ok(vec![silence.clone()]));
+        let found = found.unwrap();
+        let keys = keys_of(&found);
+        assert!(keys.contains(&"failing/a/clock.synchronised"), "{keys:?}");
+        assert_eq!(keys.len(), 2, "{keys:?}");
+        let one = found.iter().find(|one| one.check.is_some()).unwrap();
+        assert_eq!(one.since, at(40));
+    }
+}
+
+#[test]
+fn a_collector_that_was_away_does_not_blame_the_hosts() {
+    let (given, catalog) = (Given::default(), catalog());
+    let stale: &[_] = &[(SYNCHRONISED, UNKNOWN, true)];
+    let found = |now: i64| {
+        let begun = at(90_000);
+        let mut watch = Watch::new(&catalog, &given, at(now)).since(begun, None);
+        watch.host(&host("a"), &enrolled(400), &cells(stale));
+        let unheard = watch.unheard().len();
+        let mut details = |_: &AgentId, _: &str, _: &Cell| Ok::<_, ()>(Detail::default());
+        let found = watch.finish(&mut details, &mut |_| Ok(Vec::new()));
+        (found.unwrap().len(), unheard)
+    };
+    assert_eq!(found(91_000), (0, 1));
+    assert_eq!(found(91_001), (1, 0));
+}
+
+#[test]
+fn a_forked_host_does_not_hide_that_all_others_are_silent() {
+    let mut forked = enrolled(100);
+    forked.forked = Some(3);
+    let all = [
+        ("a", enrolled(100), &[][..], &[][..]),
+        ("b", enrolled(100), &[][..], &[][..]),
+        ("c", forked, &[][..], &[][..]),
+    ];
+    assert_eq!(
+        keys(&Given::default(), 1500, &all),
+        ["forked/c", "silent-fleet"]
+    );
 }
