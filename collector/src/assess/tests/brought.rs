@@ -37,7 +37,6 @@ fn register(steps: &[Taken<'_>]) -> Register {
             by: (*by).to_owned(),
             statement: None,
             decides: Decided::Record(Step {
-                after: None,
                 register: "document".to_owned(),
                 record: "DOC-1".to_owned(),
                 step: (*step).to_owned(),

@@ -24,7 +24,6 @@ pub(super) fn register(steps: &[Taken<'_>]) -> Register {
             by: "ada".to_owned(),
             statement: None,
             decides: Decided::Record(Step {
-                after: None,
                 register: (*name).to_owned(),
                 record: (*id).to_owned(),
                 step: (*step).to_owned(),

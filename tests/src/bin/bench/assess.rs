@@ -119,7 +119,7 @@ fn asked(
         (
             "conditions_milliseconds",
             timed(TIMES, || {
-                wrong = drift::conditions(&desk, at)?.len();
+                wrong = drift::conditions(&desk, then, at)?.0.len();
                 Ok(())
             })?,
         ),
