@@ -58,7 +58,8 @@ pub fn screen(found: &Assessment, width: usize, colour: bool) -> String {
     screen.wrapped(
         0,
         &format!(
-            "{} hosts are expected and in scope{more}{out}. {judged} of {} controls have checks here.",
+            "{} hosts are expected and in scope{more}{out}. {judged} of {} controls have \
+             checks here.",
             found.hosts,
             found.controls.len()
         ),
@@ -161,8 +162,8 @@ fn brought(one: &Brought) -> String {
         None => "no file was given".to_owned(),
     };
     format!(
-        "{} \"{}\" revision {}, brought by a person ({}): owned by {}, approved by {} on {}; speaks \
-         from {}{}; {file}",
+        "{} \"{}\" revision {}, brought by a person ({}): owned by {}, approved by {} on \
+         {}; speaks from {}{}; {file}",
         one.id,
         one.title,
         one.revision,
