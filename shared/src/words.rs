@@ -1,4 +1,4 @@
-//! Words that people write into the ledger: printable, in the order in which they are read, bounded.
+//! Words that people write into the ledger: printable, read in their order, bounded.
 
 /// A text cannot stand in the ledger as the words of a person. The writer must correct it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
