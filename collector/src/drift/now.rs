@@ -3,8 +3,8 @@
 //! One cause is one condition: of a host that is silent its checks are not told one by one, of a
 //! fleet that is silent not its hosts. What an exception covers on every control is left out, and
 //! comes back when the exception ends. What is acknowledged is there: whoever tells people decides
-//! what that means. What failed and cannot be told any more is still failing: nothing shows that it was
-//! mended.
+//! what that means. What failed and cannot be told any more is still failing: nothing shows that
+//! it was mended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
