@@ -164,12 +164,11 @@ fn wrong_words_and_numbers_are_shown_with_their_place() {
         "did you mean `high`?",
     );
     let kind = route("a", "match = { kind = [\"failing\", \"silent\"] }");
-    let known = format!("known are: {}", KINDS.join(", "));
     wrong(
         &kind,
         (4, 30),
         "there is no kind of condition `silent`",
-        &known,
+        "did you mean `silent-host`?",
     );
     let hint = "write a name, in which `*` may stand for any part, e.g. \"A.8.*\"";
     let host = route("a", "match = { host = [\"web 1\"] }");
