@@ -57,3 +57,11 @@ pub fn get(deployment: &Deployment, path: &str) -> (u16, serde_json::Value) {
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(body).unwrap())
 }
+
+/// An instant so many milliseconds from now.
+#[must_use]
+pub fn now_and(ms: i64) -> String {
+    shared::time::Timestamp::from_system(std::time::SystemTime::now())
+        .plus_ms(ms)
+        .to_string()
+}

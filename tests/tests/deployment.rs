@@ -4,6 +4,7 @@
 
 use std::process::{Command, Stdio};
 
+use evident_tests::people::now_and;
 use evident_tests::{Deployment, Host, bytes, ends, files, judge, program};
 
 #[test]
@@ -240,6 +241,7 @@ fn people_decide_with_their_keys_and_a_pack_shows_it() {
         ));
     }
     let (ada, bob) = (path("ada"), path("bob"));
+    let until = now_and(30 * 86_400_000);
     let propose = [
         "exception",
         "propose",
@@ -252,7 +254,7 @@ fn people_decide_with_their_keys_and_a_pack_shows_it() {
         "--reason",
         "new storage",
         "--until",
-        "2999-03-31T00:00:00Z",
+        &until,
     ];
     let unsigned = run(&propose, 2);
     assert!(unsigned.contains("person key"), "{unsigned}");

@@ -96,6 +96,8 @@ async fn connection(socket: UnixStream, router: axum::Router, mut stop: watch::R
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
+            // Whoever has sent a whole decision and hangs up has decided.
+            .half_close(true)
             .serve_connection(TokioIo::new(socket), service)
     );
     let ended = tokio::select! {

@@ -19,6 +19,7 @@ use crate::site::Site;
 
 const ORIGIN: &str = "localhost/evident/1";
 const MINUTE_MS: i64 = 60_000;
+const MONTH_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed([seed; 32]).unwrap()
@@ -152,12 +153,13 @@ async fn with_people() -> Site {
 fn two_people_are_needed_and_each_step_is_attributed() {
     run(async {
         let site = with_people().await;
+        let until = site.now().plus_ms(MONTH_MS).to_string();
         let fields = [
             ("control", Value::List(vec!["A.8.13".to_owned()])),
             ("host", Value::List(vec!["*".to_owned()])),
             ("reason", text("new storage")),
             ("owner", text("ada")),
-            ("until", text("2999-03-31T00:00:00Z")),
+            ("until", text(&until)),
         ];
         let propose = step("exception", "EX-1", "propose", &fields);
         let approve = |after: &Json| {

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use evident_tests::people::order;
+use evident_tests::people::{now_and, order};
 use evident_tests::{bytes, ends, program, until};
 use serde_json::{Value, json};
 
-use crate::site::{Site, Who, named, now_and};
+use crate::site::{Site, Who, named};
 
 /// How long the exception lasts: longer than what is done meanwhile takes on a slow machine.
 const EXCEPTED_MS: i64 = 20_000;

@@ -5,13 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use evident_tests::people::{get, order, person, sign};
 use evident_tests::webhook::{Told, Word, receive};
 use evident_tests::{Deployment, Host, ends, until};
 use serde_json::Value;
-use shared::time::Timestamp;
 
 /// How long the collector may take to judge or to tell what came.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -230,11 +229,4 @@ pub(crate) fn named(control: &Value, check: &str) -> Value {
     let mut checks = control["checks"].as_array().unwrap().iter();
     let check = checks.find(|one| one["check"] == check).unwrap();
     check["named"][0].clone()
-}
-
-/// An instant so many milliseconds from now.
-pub(crate) fn now_and(ms: i64) -> String {
-    Timestamp::from_system(SystemTime::now())
-        .plus_ms(ms)
-        .to_string()
 }
