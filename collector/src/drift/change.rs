@@ -37,7 +37,7 @@ pub struct Input<'a> {
     pub silences: &'a BTreeMap<AgentId, Vec<Silence>>,
     /// Silences of the fleet and of the collector.
     pub quiet: &'a [Quiet],
-    /// Exceptions that ended while what they covered still fails: see [`super::ended`].
+    /// Exceptions that ended while what they covered still fails.
     pub ended: &'a [Entry],
     /// The catalogues that came into force until the end of the period, in the order of time.
     pub catalogues: &'a [Came],
