@@ -10,7 +10,7 @@ use super::given::{
     Acknowledgement, Applicability, Brought, Exception, Given, Open, Place, Sla, Window,
 };
 use crate::catalog::soa::Soa;
-use crate::register::views::{Groups, Reach, ScopeRule, groups_of};
+use crate::register::views::{Groups, ScopeRule, groups_of};
 use crate::register::{Record, Register};
 
 impl Given {
@@ -25,7 +25,6 @@ impl Given {
     ) -> Self {
         let groups = register.groups();
         let scope = register.scope();
-        let laid = laid(register);
         let place = |host: AgentId| {
             let place = place(&groups, &scope, &host);
             (host, place)
@@ -33,9 +32,11 @@ impl Given {
         let exceptions = register.records("exception").into_iter();
         let known = register.records("acknowledgement").into_iter();
         Self {
-            exceptions: exceptions.filter_map(|one| exception(one, &laid)).collect(),
+            exceptions: exceptions
+                .filter_map(|one| exception(one, register))
+                .collect(),
             acknowledgements: known
-                .filter_map(|one| acknowledgement(one, &laid))
+                .filter_map(|one| acknowledgement(one, register))
                 .collect(),
             places: hosts.into_iter().map(place).collect(),
             moves: BTreeMap::new(),
@@ -116,20 +117,6 @@ fn place(groups: &Groups, scope: &[ScopeRule], host: &AgentId) -> Place {
     Place { groups, out }
 }
 
-/// What a decision is about, with the members that its groups had when it was taken: who widens a
-/// group later widens no decision about it. `None` when nobody was in them.
-fn frozen(mut reach: Reach, laid: &[Laid], at: Timestamp) -> Option<Reach> {
-    if reach.groups.is_empty() {
-        return Some(reach);
-    }
-    let then = laid.iter().rev().find(|one| one.from <= at)?;
-    for name in std::mem::take(&mut reach.groups) {
-        let members = then.groups.get(&name).cloned();
-        reach.hosts.extend(members.unwrap_or_default());
-    }
-    (!reach.hosts.is_empty()).then_some(reach)
-}
-
 /// Why a host is out of scope: the latest entry that names it decides.
 fn out_of_scope(scope: &[ScopeRule], host: &AgentId, groups: &[&str]) -> Option<String> {
     let mut naming = scope.iter();
@@ -147,12 +134,12 @@ fn window(record: &Record, begun: &str) -> Option<Window> {
     (from < to).then_some(Window { from, to })
 }
 
-fn exception(record: &Record, laid: &[Laid]) -> Option<Exception> {
+fn exception(record: &Record, register: &Register) -> Option<Exception> {
     let text = |field| record.text(field).unwrap_or_default().to_owned();
     let approval = record.last("approve")?;
     Some(Exception {
         id: record.id.clone(),
-        reach: frozen(Reach::of(record), laid, approval.at)?,
+        reach: register.reach(record, "approve")?,
         window: window(record, "approve")?,
         owner: text("owner"),
         approver: approval.by.clone(),
@@ -160,11 +147,11 @@ fn exception(record: &Record, laid: &[Laid]) -> Option<Exception> {
     })
 }
 
-fn acknowledgement(record: &Record, laid: &[Laid]) -> Option<Acknowledgement> {
+fn acknowledgement(record: &Record, register: &Register) -> Option<Acknowledgement> {
     let given = record.last("give")?;
     Some(Acknowledgement {
         id: record.id.clone(),
-        reach: frozen(Reach::of(record), laid, given.at)?,
+        reach: register.reach(record, "give")?,
         window: window(record, "give")?,
         by: given.by.clone(),
         text: record.text("comment").unwrap_or_default().to_owned(),
@@ -218,49 +205,23 @@ fn open(register: &Register) -> BTreeMap<String, Vec<Open>> {
 /// The documents that count for each control.
 fn documents(register: &Register, at: Timestamp) -> BTreeMap<String, Vec<Brought>> {
     let mut counting: BTreeMap<String, Vec<Brought>> = BTreeMap::new();
-    for record in register.records("document") {
-        let Some((one, controls)) = brought(record, at) else {
-            continue;
+    for document in register.documents(at) {
+        let ends = [document.covers_to, document.expires];
+        let one = Brought {
+            id: document.id,
+            title: document.title,
+            revision: document.revision,
+            owner: document.owner,
+            brought_by: document.brought_by,
+            approver: document.approved_by,
+            approved: document.approved_at,
+            covers_from: document.covers_from,
+            until: ends.into_iter().flatten().min(),
+            document: document.file,
         };
-        for control in controls {
+        for control in document.requirements {
             counting.entry(control).or_default().push(one.clone());
         }
     }
     counting
-}
-
-/// The revision of a document that was approved last, if it counts at an instant, and for what. It
-/// counts on while a newer one waits for its approval, or was refused.
-fn brought(record: &Record, at: Timestamp) -> Option<(Brought, Vec<String>)> {
-    if record.state == "retired" {
-        return None;
-    }
-    let place = record.history.iter().rposition(|one| one.step == "approve");
-    let until = record.history.get(..=place?)?;
-    let approval = until.last()?;
-    let mut said = record.clone();
-    said.fields.clear();
-    for event in until {
-        let fields = event.fields.iter();
-        said.fields
-            .extend(fields.map(|(name, value)| (name.clone(), value.clone())));
-    }
-    let submitted = until.iter().rev().find(|one| one.step == "submit");
-    let ends = [said.instant("covers_to"), said.instant("expires")];
-    let text = |field| said.text(field).unwrap_or_default().to_owned();
-    let one = Brought {
-        id: record.id.clone(),
-        title: text("title"),
-        revision: text("revision"),
-        owner: text("owner"),
-        brought_by: submitted.map(|one| one.by.clone()).unwrap_or_default(),
-        approver: approval.by.clone(),
-        approved: approval.at,
-        covers_from: said.instant("covers_from")?,
-        until: ends.into_iter().flatten().min(),
-        document: said.text("document").and_then(|id| id.parse().ok()),
-    };
-    let counts = one.covers_from <= at && one.until.is_none_or(|end| at < end);
-    let controls = said.list("requirement").into_iter().map(str::to_owned);
-    counts.then(|| (one, controls.collect()))
 }

@@ -140,8 +140,7 @@ pub type Groups = BTreeMap<String, Vec<Pattern>>;
 
 impl Reach {
     /// What a record is about.
-    #[must_use]
-    pub fn of(record: &Record) -> Self {
+    fn of(record: &Record) -> Self {
         let texts = |field: &str| -> Vec<String> {
             record.list(field).into_iter().map(str::to_owned).collect()
         };

@@ -93,6 +93,33 @@ fn a_document_counts_from_its_approval_for_as_long_as_it_speaks() {
     assert!(given.documents.is_empty());
 }
 
+/// An older reading of the steps kept the end of revision 3 where revision 4 has none.
+#[test]
+fn a_revision_says_its_own_end_and_not_the_one_before() {
+    let said = |revision: &str| {
+        vec![
+            ("title", "Backup policy".to_owned()),
+            ("requirement", "A.5.2".to_owned()),
+            ("owner", "ada".to_owned()),
+            ("revision", revision.to_owned()),
+            ("covers_from", at(0).to_string()),
+        ]
+    };
+    let (mut third, fourth) = (said("3"), said("4"));
+    third.push(("expires", at(1000).to_string()));
+    let steps: [Taken<'_>; 4] = [
+        (10, "ada", "submit", &third),
+        (20, "bo", "approve", &[]),
+        (30, "ada", "submit", &fourth),
+        (40, "bo", "approve", &[]),
+    ];
+    let given = Given::of(&register(&steps), None, [], at(5000));
+    let [one] = given.documents["A.5.2"].as_slice() else {
+        panic!("one revision counts: {:?}", given.documents);
+    };
+    assert_eq!((one.revision.as_str(), one.until), ("4", None));
+}
+
 #[test]
 fn hosts_with_some_evidence_are_counted_beside_those_with_all() {
     let hosts: [Said<'_>; 3] = [
