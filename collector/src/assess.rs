@@ -23,8 +23,8 @@ pub use given::{
     Acknowledgement, Applicability, Brought, Exception, Given, Open, Place, Sla, Window,
 };
 pub use instant::{
-    Assessment, CheckAssessment, Collected, ControlAssessment, Detail, Excused, Found, FoundState,
-    Hosts, Machines, Named,
+    Assessment, CheckAssessment, Collected, ControlAssessment, Detail, Excused, Found, Hosts,
+    Machines, Named,
 };
 pub use line::{Deviation, Ending, Known, Line, Piece, Shares, deviations, line, longest_gap};
 pub use period::{

@@ -21,11 +21,14 @@ use crate::status::{
     self, CheckStatus, ControlState, ControlStatus, HostFinding, HostStatus, Status, StatusError,
 };
 
+mod fold;
 pub mod assessment;
 pub mod drift;
 pub mod period;
 mod share;
 mod summary;
+
+pub use fold::folded;
 
 /// Narrowest screen that is written for.
 const WIDTH_MIN: usize = 60;
@@ -242,13 +245,7 @@ impl Report {
     /// The report as a screen of `width` columns; colours only when `colour` says so.
     #[must_use]
     pub fn screen(&self, width: usize, colour: bool) -> String {
-        let mut screen = Screen {
-            text: String::new(),
-            width: width.max(WIDTH_MIN),
-            colour,
-            now: self.as_of,
-            shown: BTreeMap::new(),
-        };
+        let mut screen = Screen::new(width, colour, self.as_of);
         summary::head(&mut screen, self);
         summary::needs(&mut screen, self);
         for control in self.listed() {
@@ -274,6 +271,16 @@ struct Screen {
 }
 
 impl Screen {
+    fn new(width: usize, colour: bool, now: Timestamp) -> Self {
+        Self {
+            text: String::new(),
+            width: width.max(WIDTH_MIN),
+            colour,
+            now,
+            shown: BTreeMap::new(),
+        }
+    }
+
     fn line(&mut self, text: &str) {
         self.text.push_str(text.trim_end());
         self.text.push('\n');
@@ -286,21 +293,9 @@ impl Screen {
 
     /// Text in words beside a mark that stands before its first line only.
     fn hanging(&mut self, indent: usize, mark: &str, text: &str) {
-        let mut before = format!("{:indent$}{mark}", "");
-        let indent = before.len();
-        let mut line = String::new();
-        for word in text.split_whitespace() {
-            if !line.is_empty() && self.width < indent + line.len() + 1 + word.len() {
-                self.line(&format!("{before}{line}"));
-                before = " ".repeat(indent);
-                line.clear();
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
+        for line in folded(&format!("{:indent$}{mark}", ""), text, self.width) {
+            self.line(&line);
         }
-        self.line(&format!("{before}{line}"));
     }
 
     /// A word in its colour, filled up to `columns`.

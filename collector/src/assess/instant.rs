@@ -9,6 +9,7 @@ use super::given::{Applicability, Brought, Open};
 use crate::catalog::{Severity, Strength, Verdict};
 use crate::population::{Population, State};
 use crate::register::views::Conclusion;
+use crate::status::ControlState;
 
 /// All controls that were asked for, as of an instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,50 +123,12 @@ pub struct Collected {
     pub missing: Hosts,
 }
 
-/// What the findings say, taken together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum FoundState {
-    /// At least one check fails on at least one host, excepted or not.
-    #[serde(rename = "failing")]
-    Failing,
-    /// Nothing fails, and of at least one check on one host nothing can be told.
-    #[serde(rename = "unknown")]
-    Unknown,
-    /// Every check that concerns a host passes, and there is at least one.
-    #[serde(rename = "passing")]
-    Passing,
-    /// No check concerns any host.
-    #[serde(rename = "not applicable")]
-    NotApplicable,
-    /// There are checks, and no host in scope.
-    #[serde(rename = "no host")]
-    NoHost,
-    /// No check bears on the control: nothing is known of it here.
-    #[serde(rename = "no check")]
-    NoCheck,
-}
-
-impl FoundState {
-    /// The word that people see.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Failing => "failing",
-            Self::Unknown => "unknown",
-            Self::Passing => "passing",
-            Self::NotApplicable => "not applicable",
-            Self::NoHost => "no host",
-            Self::NoCheck => "no check",
-        }
-    }
-}
-
 /// What the checks on a control say. A host counts once, by the worst of them: failing, unknown,
 /// passing, not applicable; the four add up to the hosts expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// Taken together.
-    pub state: FoundState,
+    pub state: ControlState,
     /// How far the passing checks carry at most; `None` unless all pass.
     pub strength: Option<Strength>,
     /// Hosts where all checks that concern them pass.
@@ -268,7 +231,11 @@ impl Assessment {
     /// a list names is enrolled.
     #[must_use]
     pub fn holds(&self) -> bool {
-        let bad = [FoundState::Failing, FoundState::Unknown, FoundState::NoHost];
+        let bad = [
+            ControlState::Failing,
+            ControlState::Unknown,
+            ControlState::NoHost,
+        ];
         let mut states = self.controls.iter().map(|one| one.finding.state);
         self.not_enrolled.count == 0 && states.all(|state| !bad.contains(&state))
     }

@@ -6,11 +6,11 @@ use shared::time::Timestamp;
 use super::asked::Asked;
 use super::given::{Exception, Given};
 use super::instant::{
-    Assessment, CheckAssessment, Collected, ControlAssessment, Excused, Found, FoundState, Hosts,
-    Machines, Named,
+    Assessment, CheckAssessment, Collected, ControlAssessment, Excused, Found, Hosts, Machines,
+    Named,
 };
 use crate::catalog::{Catalog, Check, Strength, Verdict};
-use crate::status::Cell;
+use crate::status::{Cell, ControlState};
 
 /// Counts hosts, one after the other.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ impl Worst {
 impl Found {
     fn new() -> Self {
         Self {
-            state: FoundState::NoCheck,
+            state: ControlState::NoCheck,
             strength: None,
             passing: 0,
             failing: Hosts::default(),
@@ -234,21 +234,21 @@ impl ControlAssessment {
     fn conclude(&mut self) {
         let finding = &self.finding;
         let state = if self.checks.is_empty() {
-            FoundState::NoCheck
+            ControlState::NoCheck
         } else if self.collected.expected == 0 {
-            FoundState::NoHost
+            ControlState::NoHost
         } else if 0 < finding.failing.count {
-            FoundState::Failing
+            ControlState::Failing
         } else if 0 < finding.unknown.count {
-            FoundState::Unknown
+            ControlState::Unknown
         } else if 0 < finding.passing {
-            FoundState::Passing
+            ControlState::Passing
         } else {
-            FoundState::NotApplicable
+            ControlState::NotApplicable
         };
         let passing = self.checks.iter().filter(|check| 0 < check.passing);
         let strongest = passing.map(|check| check.strength).max();
-        self.finding.strength = strongest.filter(|_| state == FoundState::Passing);
+        self.finding.strength = strongest.filter(|_| state == ControlState::Passing);
         self.finding.state = state;
     }
 }

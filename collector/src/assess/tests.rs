@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, Severity, Verdict};
 use crate::config::Config;
 use crate::register::Pattern;
 use crate::register::views::Reach;
-use crate::status::{Cell, Span};
+use crate::status::{Cell, ControlState, Span};
 
 mod brought;
 mod laid;
@@ -133,7 +133,7 @@ fn a_host_counts_once_by_its_worst_check() {
     assert_eq!((all.hosts, all.controls.len()), (5, 93));
     let clock = control(&all, "A.8.17");
     let finding = &clock.finding;
-    assert_eq!(finding.state, FoundState::Failing);
+    assert_eq!(finding.state, ControlState::Failing);
     assert_eq!(finding.passing, 1);
     assert_eq!(finding.failing.names, [host("b"), host("e")]);
     assert_eq!(finding.unknown.names, [host("c"), host("d")]);
@@ -150,14 +150,14 @@ fn a_host_counts_once_by_its_worst_check() {
     let named: Vec<_> = check.named.iter().map(|one| one.host.as_str()).collect();
     assert_eq!(named, ["b", "e", "c", "d", "a"]);
     // No check of the catalogue bears on it, so nothing is said.
-    assert_eq!(control(&all, "A.5.1").finding.state, FoundState::NoCheck);
+    assert_eq!(control(&all, "A.5.1").finding.state, ControlState::NoCheck);
 }
 
 #[test]
 fn without_hosts_nothing_passes() {
     let all = assessed(&Given::default(), &Asked::default(), 9, &[]);
     let clock = control(&all, "A.8.17");
-    assert_eq!(clock.finding.state, FoundState::NoHost);
+    assert_eq!(clock.finding.state, ControlState::NoHost);
     assert_eq!(clock.finding.strength, None);
 }
 
@@ -171,7 +171,7 @@ fn an_excepted_finding_still_fails_and_counts_again_when_the_exception_ends() {
     for (now, excepted) in [(2, 0), (3, 1), (9, 1), (10, 0)] {
         let all = assessed(&given, &Asked::default(), now, &hosts);
         let clock = control(&all, "A.8.17");
-        assert_eq!(clock.finding.state, FoundState::Failing, "{now}");
+        assert_eq!(clock.finding.state, ControlState::Failing, "{now}");
         assert_eq!(clock.finding.failing.count, 1, "{now}");
         assert_eq!(clock.finding.excepted.count, excepted, "{now}");
         assert_eq!(clock.exceptions.len(), excepted, "{now}");

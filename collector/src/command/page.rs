@@ -1,5 +1,7 @@
 //! Lines for people: words folded to the width of the terminal.
 
+use collector::report::folded;
+
 /// A text that grows line by line.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -27,21 +29,9 @@ impl Page {
 
     /// Words beside a mark, which stands before their first line only.
     pub(crate) fn words(&mut self, mark: &str, words: &str) {
-        let mut before = mark.to_owned();
-        let indent = mark.chars().count();
-        let mut line = String::new();
-        for word in words.split_whitespace() {
-            if !line.is_empty() && self.width < indent + line.len() + 1 + word.len() {
-                self.line(&format!("{before}{line}"));
-                before = " ".repeat(indent);
-                line.clear();
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
+        for line in folded(mark, words, self.width) {
+            self.line(&line);
         }
-        self.line(&format!("{before}{line}"));
     }
 
     /// The whole text.

@@ -2,14 +2,10 @@
 //!
 //! Collected, finding and conclusion stand apart: each has a column or a line of its own.
 
-use std::collections::BTreeMap;
-
-use super::{Screen, WIDTH_MIN, verdict_colour};
+use super::{Screen, state_colour, verdict_colour};
 use crate::assess::{
-    Assessment, Brought, CheckAssessment, Collected, ControlAssessment, FoundState, Hosts, Named,
-    Open,
+    Assessment, Brought, CheckAssessment, Collected, ControlAssessment, Hosts, Named, Open,
 };
-use crate::catalog::Severity;
 use crate::evaluate::ago;
 
 mod table;
@@ -24,13 +20,7 @@ const INDENT: usize = 14;
 /// An assessment as a screen of `width` columns.
 #[must_use]
 pub fn screen(found: &Assessment, width: usize, colour: bool) -> String {
-    let mut screen = Screen {
-        text: String::new(),
-        width: width.max(WIDTH_MIN),
-        colour,
-        now: found.as_of,
-        shown: BTreeMap::new(),
-    };
+    let mut screen = Screen::new(width, colour, found.as_of);
     let checked = |one: &&ControlAssessment| !one.checks.is_empty();
     let judged = found.controls.iter().filter(checked).count();
     screen.line(&format!("Controls as of {}", found.as_of));
@@ -199,7 +189,7 @@ fn found(screen: &mut Screen, control: &ControlAssessment) {
     let finding = &control.finding;
     let said = format!(
         "{}: {} of {} hosts pass, {} fail ({} excepted), {} unknown ({} stale), {} not applicable",
-        screen.painted(finding.state.as_str(), colour(finding.state), 0),
+        screen.painted(finding.state.as_str(), state_colour(finding.state), 0),
         finding.passing,
         control.collected.expected,
         finding.failing.count,
@@ -223,7 +213,7 @@ fn one_check(screen: &mut Screen, check: &CheckAssessment) {
             "{} ({}, {}): {} of {} hosts pass, {} fail ({} excepted), {} unknown ({} stale), {} \
              not applicable",
             check.check,
-            severity(check.severity),
+            check.severity.as_str(),
             check.strength.as_str(),
             check.passing,
             check.expected,
@@ -266,16 +256,6 @@ fn one_host(screen: &mut Screen, named: &Named) {
     }
 }
 
-/// The word for a severity.
-pub(super) const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
 /// Names of hosts, and how many are not named.
 fn listed(hosts: &Hosts) -> String {
     let names: Vec<_> = hosts.names.iter().map(ToString::to_string).collect();
@@ -283,15 +263,6 @@ fn listed(hosts: &Hosts) -> String {
     match hosts.count.saturating_sub(hosts.names.len()) {
         0 => names,
         more => format!("{names} and {more} more"),
-    }
-}
-
-const fn colour(state: FoundState) -> &'static str {
-    match state {
-        FoundState::Passing => "1;32",
-        FoundState::Failing => "1;31",
-        FoundState::Unknown => "1;33",
-        FoundState::NotApplicable | FoundState::NoHost | FoundState::NoCheck => "2",
     }
 }
 

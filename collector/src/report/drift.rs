@@ -6,7 +6,7 @@ use shared::id::AgentId;
 use shared::time::Timestamp;
 
 use super::share::{length, row};
-use super::{Screen, WIDTH_MIN, verdict_colour};
+use super::{Screen, verdict_colour};
 use crate::catalog::Verdict;
 use crate::drift::{Drift, Entry, FactChange, Side, What, Why};
 
@@ -28,13 +28,7 @@ pub struct Shown {
 /// Drift as a screen of `width` columns.
 #[must_use]
 pub fn screen(found: &Drift, shown: Shown, width: usize, colour: bool) -> String {
-    let mut screen = Screen {
-        text: String::new(),
-        width: width.max(WIDTH_MIN),
-        colour,
-        now: found.window.to,
-        shown: BTreeMap::new(),
-    };
+    let mut screen = Screen::new(width, colour, found.window.to);
     let counts = &found.counts;
     screen.line(&format!(
         "Drift from {} to {}",

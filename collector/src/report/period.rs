@@ -1,10 +1,7 @@
 //! Controls over a period, for people and as CSV.
 
-use std::collections::BTreeMap;
-
-use super::assessment::severity;
+use super::Screen;
 use super::share::{length, percent, row};
-use super::{Screen, WIDTH_MIN};
 use crate::assess::{
     CheckPeriod, ControlPeriod, Deviation, Ending, Gap, Period, Shares, Sla, Spent,
 };
@@ -17,13 +14,7 @@ const INDENT: usize = 14;
 /// A period as a screen of `width` columns.
 #[must_use]
 pub fn screen(found: &Period, width: usize, colour: bool) -> String {
-    let mut screen = Screen {
-        text: String::new(),
-        width: width.max(WIDTH_MIN),
-        colour,
-        now: found.window.to,
-        shown: BTreeMap::new(),
-    };
+    let mut screen = Screen::new(width, colour, found.window.to);
     screen.line(&format!(
         "Controls from {} to {}",
         found.window.from, found.window.to
@@ -185,7 +176,7 @@ fn one_check(screen: &mut Screen, check: &CheckPeriod) {
         &format!(
             "{} ({}: to be mended within {})",
             check.check,
-            severity(check.severity),
+            check.severity.as_str(),
             length(check.sla_ms)
         ),
     );
@@ -241,7 +232,7 @@ pub fn csv(found: &Period) -> String {
                 found.window.to.to_string(),
                 control.control.clone(),
                 check.check.clone(),
-                severity(check.severity).to_owned(),
+                check.severity.as_str().to_owned(),
                 of.expected_ms.to_string(),
                 of.passing_ms.to_string(),
                 of.failing_ms.to_string(),

@@ -158,7 +158,7 @@ fn labels(notice: &Notice) -> BTreeMap<String, String> {
         ("alertname", NAME.to_owned()),
         ("collector", label(&notice.collector)),
         ("incident", label(&notice.incident)),
-        ("severity", text::severity(notice.severity).to_owned()),
+        ("severity", notice.severity.as_str().to_owned()),
     ];
     labels.map(|(name, value)| (name.to_owned(), value)).into()
 }

@@ -192,7 +192,7 @@ fn data(notice: &Notice, conditions_max: usize) -> String {
     put("incident", &notice.incident);
     put("number", &notice.number.to_string());
     put("occasion", text::occasion(notice.occasion));
-    put("severity", text::severity(notice.severity));
+    put("severity", notice.severity.as_str());
     put("since", &notice.since.to_string());
     put("conditions", &notice.count.to_string());
     let shown = || notice.conditions.iter().take(conditions_max);

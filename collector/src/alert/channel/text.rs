@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::super::{Notice, Occasion};
-use crate::catalog::Severity;
 use crate::drift::Condition;
 
 /// Longest title.
@@ -71,16 +70,6 @@ const fn visible(c: char) -> bool {
     )
 }
 
-/// The word for a severity.
-pub(super) const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
 /// The word for an occasion.
 pub(super) const fn occasion(occasion: Occasion) -> &'static str {
     match occasion {
@@ -95,7 +84,7 @@ pub(super) const fn occasion(occasion: Occasion) -> &'static str {
 
 /// What it is about, in one line: `[HIGH] reminder: ..`.
 pub(super) fn headline(notice: &Notice) -> String {
-    let severity = severity(notice.severity).to_uppercase();
+    let severity = notice.severity.as_str().to_uppercase();
     let title = line(&notice.title, TITLE_CHARS_MAX);
     match notice.occasion {
         Occasion::Raised => format!("[{severity}] {title}"),
@@ -127,7 +116,7 @@ pub(super) fn condition(condition: &Condition) -> String {
             let _always = write!(text, "\n{name}: {value}");
         }
     };
-    row("Severity", severity(condition.severity));
+    row("Severity", condition.severity.as_str());
     row("Since", &condition.since.to_string());
     let check = condition.check.as_deref().unwrap_or_default();
     row("Check", &line(check, FACT_CHARS_MAX));

@@ -7,9 +7,10 @@ use shared::fact;
 use shared::observation::{Observation, Outcome};
 
 use super::*;
-use crate::assess::{Desk, FoundState, Shares};
+use crate::assess::{Desk, Shares};
 use crate::ledger::Ledger;
 use crate::register::Register;
+use crate::status::ControlState;
 use crate::status::{Change, Place, ProbeOutcome, Status};
 
 const HOUR: i64 = 3_600_000;
@@ -124,10 +125,10 @@ fn an_instant_of_the_past_gives_its_state_and_its_evidence() {
         }
         // Before there was any evidence, and before there was a host.
         let found = desk.at(&asked(), hour(0).plus_ms(1)).unwrap();
-        assert_eq!(found.controls[0].finding.state, FoundState::Unknown);
+        assert_eq!(found.controls[0].finding.state, ControlState::Unknown);
         assert_eq!(found.controls[0].collected.missing.count, 1);
         let found = desk.at(&asked(), hour(-1)).unwrap();
-        assert_eq!(found.controls[0].finding.state, FoundState::NoHost);
+        assert_eq!(found.controls[0].finding.state, ControlState::NoHost);
         let wrong = Asked {
             controls: vec!["A.9.9".to_owned()],
             ..Asked::default()

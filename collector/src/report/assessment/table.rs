@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Screen, THEMES, cut};
-use super::colour;
+use super::state_colour;
 use crate::assess::{Assessment, ControlAssessment};
 
 /// Columns of an id.
@@ -54,7 +54,7 @@ fn rows(screen: &mut Screen, controls: &[&ControlAssessment]) {
         "control", "title"
     ));
     for (control, [collected, finding, concluded]) in controls.iter().zip(&cells) {
-        let finding = screen.painted(finding, colour(control.finding.state), said);
+        let finding = screen.painted(finding, state_colour(control.finding.state), said);
         screen.line(&format!(
             "{:<ID$}{:<title$}  {collected:<fresh$}  {finding}  {concluded}",
             control.control,

@@ -1,5 +1,7 @@
 //! Tests of the table of controls.
 
+use std::collections::BTreeMap;
+
 use std::path::Path;
 
 use shared::time::Timestamp;

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use shared::decision::{Decided, InForce};
 use shared::id::Digest;
 use shared::time::Timestamp;
 
-use super::order::to_the_end;
+use super::order::{self, account, to_the_end};
 use super::problem::{Kind, Problem};
 use super::{Answer, Caller, body, json};
 use crate::criteria::{self, Adopted};
@@ -90,18 +88,9 @@ pub(super) async fn order(
     caller: Option<Extension<Caller>>,
     content: Body,
 ) -> Answer {
-    let Some(Extension(caller)) = caller else {
-        let title = "orders without a signature are taken on the machine of the collector alone";
-        return Err(Problem::new(Kind::Forbidden, title).hint("sign it: POST /v1/decisions"));
-    };
+    let by = account(caller)?;
     let Order { decides, files } = body(content).await?;
-    let mut brought = BTreeMap::new();
-    for file in files {
-        let bytes = STANDARD
-            .decode(file)
-            .map_err(|error| Problem::new(Kind::Malformed, error).of("files"))?;
-        let _same = brought.insert(Digest::of(&bytes), bytes);
-    }
-    let (by, decides) = (caller.to_string(), Decided::Catalogue(decides));
+    let brought = order::files(files, "files")?;
+    let decides = Decided::Catalogue(decides);
     to_the_end(async move { said::order(&intake, by, decides, brought).await }).await
 }

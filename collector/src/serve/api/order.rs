@@ -44,15 +44,33 @@ pub(super) async fn order(
     caller: Option<Extension<Caller>>,
     content: Body,
 ) -> Answer {
+    let by = account(caller)?;
+    let decides: Decided = body(content).await?;
+    to_the_end(async move { said::order(&intake, by, decides, BTreeMap::new()).await }).await
+}
+
+/// The account of this machine that gives an order.
+pub(super) fn account(caller: Option<Extension<Caller>>) -> Result<String, Problem> {
     let Some(Extension(caller)) = caller else {
         let title = "orders without a signature are taken on the machine of the collector alone";
         return Err(Problem::new(Kind::Forbidden, title).hint("sign it: POST /v1/decisions"));
     };
-    let decides: Decided = body(content).await?;
-    to_the_end(
-        async move { said::order(&intake, caller.to_string(), decides, BTreeMap::new()).await },
-    )
-    .await
+    Ok(caller.to_string())
+}
+
+/// The files that came in base64 as this member, by their SHA-256.
+pub(super) fn files(
+    encoded: Vec<String>,
+    member: &str,
+) -> Result<BTreeMap<Digest, Vec<u8>>, Problem> {
+    let mut files = BTreeMap::new();
+    for file in encoded {
+        let bytes = STANDARD
+            .decode(file)
+            .map_err(|error| Problem::new(Kind::Malformed, error).of(member))?;
+        let _same = files.insert(Digest::of(&bytes), bytes);
+    }
+    Ok(files)
 }
 
 /// Takes what a person signed.
@@ -61,16 +79,9 @@ pub(super) async fn decide(State(intake): State<Arc<Intake>>, content: Body) -> 
         statement,
         documents,
     } = body(content).await?;
-    let mut files = BTreeMap::new();
-    for document in documents {
-        let bytes = STANDARD
-            .decode(document)
-            .map_err(|error| Problem::new(Kind::Malformed, error).of("documents"))?;
-        let _same = files.insert(Digest::of(&bytes), bytes);
-    }
     let brings = Brings {
         statement: statement.into_bytes(),
-        documents: files,
+        documents: files(documents, "documents")?,
     };
     to_the_end(async move { said::decide(&intake, brings).await }).await
 }
